@@ -1,0 +1,3 @@
+"""The product index on tantivy."""
+
+from torg.contexts.catalog.adapters.index_tantivy.index import TantivyProductIndex as TantivyProductIndex

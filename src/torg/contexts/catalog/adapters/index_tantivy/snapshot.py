@@ -1,0 +1,133 @@
+"""One state of the index, as readers see it: a searcher, the words it knows, the names of categories, and what was found out before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from msgspec.structs import replace
+from tantivy import Order, Query, Searcher
+
+from torg.contexts.catalog.adapters.index_tantivy.categories import Categories
+from torg.contexts.catalog.adapters.index_tantivy.cursors import Place
+from torg.contexts.catalog.adapters.index_tantivy.facets import Counts, counted
+from torg.contexts.catalog.adapters.index_tantivy.fields import SORT_FIELDS, card_of
+from torg.contexts.catalog.adapters.index_tantivy.generation import Generation
+from torg.contexts.catalog.adapters.index_tantivy.planning import Plan, Planner
+from torg.contexts.catalog.adapters.index_tantivy.queries import Queries, all_of
+from torg.contexts.catalog.adapters.index_tantivy.synonyms import Synonyms
+from torg.contexts.catalog.adapters.index_tantivy.vocabulary import Vocabulary
+from torg.contexts.catalog.adapters.index_tantivy.words import Stemmer
+from torg.contexts.catalog.ports import ProductCard, SearchRequest
+from torg.kit.values import Language
+
+PLANS_KEPT = 1000
+COUNTS_KEPT = 200
+
+
+class Hit(NamedTuple):
+    """A product and its place in the order."""
+
+    tier: int
+    key: int
+    card: ProductCard
+
+
+class Counted(NamedTuple):
+    """How many products a search finds, in all and by facet."""
+
+    total: int
+    facets: Counts
+
+
+class Snapshot:
+    """Answers from one state; nothing in it changes but its caches, so any thread may read it."""
+
+    def __init__(
+        self, searcher: Searcher, queries: Queries, categories: Categories, vocabulary: Vocabulary, synonyms: Synonyms, stemmer: Stemmer
+    ) -> None:
+        self.searcher = searcher
+        self.queries = queries
+        self.categories = categories
+        self.vocabulary = vocabulary
+        self.synonyms = synonyms
+        self.stemmer = stemmer
+        self.planner = Planner(stemmer, vocabulary, synonyms, is_known=self._is_known, count=self._found)
+        self.plan = lru_cache(PLANS_KEPT)(self.planner.plan)
+        self.matches = lru_cache(PLANS_KEPT)(self._found)
+        self._counted: dict[tuple[Plan | None, SearchRequest], Counted] = {}
+
+    @classmethod
+    def of(cls, generation: Generation, synonyms: Synonyms, stemmer: Stemmer, before: Snapshot | None = None) -> Snapshot:
+        """With the words and categories of the one before, when no text has changed since."""
+        searcher = generation.searcher
+        categories = before.categories if before else Categories(generation.categories)
+        vocabulary = before.vocabulary if before else Vocabulary(searcher.terms_with_prefix("word", ""))
+        return cls(searcher, Queries(generation.schema), categories, vocabulary, synonyms, stemmer)
+
+    def with_synonyms(self, synonyms: Synonyms) -> Snapshot:
+        return Snapshot(self.searcher, self.queries, self.categories, self.vocabulary, synonyms, self.stemmer)
+
+    def page(self, plan: Plan | None, request: SearchRequest, place: Place | None) -> list[Hit]:
+        """The page's products and, if there is more, one beyond it."""
+        filters = list(self.queries.filters(request).values())
+        tiers = self.queries.tiers(plan, self._rarest(plan)) if request.sort == "relevance" else [self.queries.matching(plan)]
+        hits: list[Hit] = []
+        for tier in range(place.tier if place else 0, len(tiers)):
+            wanted = request.limit + 1 - len(hits)
+            if wanted == 0:
+                break
+            last = place.key if place and place.tier == tier else None
+            before = tiers[tier - 1] if tier else None
+            hits += [Hit(tier, key, card) for key, card in self._ordered([tiers[tier], *filters], before, request.sort, last, wanted)]
+        return hits
+
+    def counted(self, plan: Plan | None, request: SearchRequest) -> Counted:
+        filtered = _only_filters(request)
+        known = self._counted.get((plan, filtered))
+        return known or self._count(plan, filtered)
+
+    def is_counted(self, plan: Plan | None, request: SearchRequest) -> bool:
+        return (plan, _only_filters(request)) in self._counted
+
+    def most_popular(self, query: Query, limit: int) -> list[ProductCard]:
+        return [card for _, card in self._ordered([query], None, "-popularity", None, limit)]
+
+    def _ordered(
+        self, queries: Sequence[Query], but_not: Query | None, sort: str, last: int | None, limit: int
+    ) -> list[tuple[int, ProductCard]]:
+        field, descending = SORT_FIELDS[sort], sort != "price"
+        beyond = [] if last is None else [self.queries.beyond(field, last, descending)]
+        query = all_of([*queries, *beyond], but_not)
+        order = Order.Desc if descending else Order.Asc
+        hits = self.searcher.search(query, limit, count=False, order_by_field=field, order=order).hits
+        return [(int(key), card_of(bytes(self.searcher.doc(address).get_first("source") or b""))) for key, address in hits]
+
+    def _count(self, plan: Plan | None, filtered: SearchRequest) -> Counted:
+        matching, filters = self.queries.matching(plan), self.queries.filters(filtered)
+        total = self._total(all_of([matching, *filters.values()]))
+        answer = Counted(total, counted(self.searcher, matching, filters))
+        if len(self._counted) >= COUNTS_KEPT:
+            self._counted.pop(next(iter(self._counted)), None)
+        self._counted[plan, filtered] = answer
+        return answer
+
+    def _found(self, plan: Plan | None) -> int:
+        return self._total(self.queries.matching(plan))
+
+    def _total(self, query: Query) -> int:
+        return self.searcher.search(Query.const_score_query(query, 1.0), 1).count  # type: ignore[attr-defined, no-any-return]  # not in the stub
+
+    def _is_known(self, stem: str) -> bool:
+        return self.searcher.doc_freq("everything", stem) > 0
+
+    def _rarest(self, plan: Plan | None) -> int | None:
+        """The slot that the fewest names have, if any have it."""
+        slots = plan.slots if plan else ()
+        counts = [(max(self.searcher.doc_freq("name", phrase[0]) for phrase in slot), at) for at, slot in enumerate(slots)]
+        return min(((count, at) for count, at in counts if count), default=(0, None))[1]
+
+
+def _only_filters(request: SearchRequest) -> SearchRequest:
+    return replace(request, text="", sort="relevance", limit=1, cursor=None, language=Language.EN)

@@ -1,0 +1,199 @@
+"""What the catalogue needs from engines. Here: the search index over products; prices are integer minor units, times aware UTC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+
+from msgspec import UNSET, Struct, UnsetType
+
+from torg.kit.values import Language
+
+Sort = Literal["relevance", "price", "-price", "-rating", "-created_at", "-popularity"]
+SuggestionKind = Literal["product", "category", "query"]
+
+LARGEST_PAGE = 100
+
+
+class BadCursor(ValueError):
+    """The cursor was not made by this index for this search; start again without one."""
+
+
+class CategoryName(Struct, frozen=True):
+    """A node of the category tree as a product carries it."""
+
+    id: str
+    name: str
+    name_ru: str = ""
+
+
+class ProductCard(Struct, frozen=True, kw_only=True):
+    """All that a list shows of a product, so that a list needs no second store. `category_path` runs from department to type."""
+
+    id: str
+    name: str
+    name_ru: str = ""
+    category_path: tuple[CategoryName, ...] = ()
+    brand: str = ""
+    price: int
+    old_price: int | None = None
+    quantity: int = 0
+    rating_average: float = 0.0
+    rating_count: int = 0
+    picture: str | None = None
+    popularity: int = 0
+    created_at: datetime
+    updated_at: datetime | None = None
+
+    @property
+    def in_stock(self) -> bool:
+        return self.quantity > 0
+
+    @property
+    def category(self) -> str:
+        """The id of the lowest category, or nothing."""
+        return self.category_path[-1].id if self.category_path else ""
+
+
+class ProductDocument(ProductCard, frozen=True, kw_only=True):
+    """A product as it is put into the index: the card, and the long texts that only searching needs."""
+
+    description: str = ""
+    description_ru: str = ""
+    keywords: tuple[str, ...] = ()
+
+
+class ProductChange(Struct, frozen=True, kw_only=True):
+    """New figures of a product that is already there; what is unset stays. Values are absolute, so applying one twice is harmless."""
+
+    id: str
+    price: int | UnsetType = UNSET
+    old_price: int | UnsetType | None = UNSET
+    quantity: int | UnsetType = UNSET
+    rating_average: float | UnsetType = UNSET
+    rating_count: int | UnsetType = UNSET
+    popularity: int | UnsetType = UNSET
+
+
+class SearchRequest(Struct, frozen=True, kw_only=True):
+    """A search. `category` includes everything below it, price bounds are inclusive, `language` chooses the names of facet values."""
+
+    text: str = ""
+    category: str | None = None
+    brand: str | None = None
+    price_min: int | None = None
+    price_max: int | None = None
+    in_stock: bool | None = None
+    rating_min: float | None = None
+    sort: Sort = "relevance"
+    limit: int = 24
+    cursor: str | None = None
+    language: Language = Language.EN
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= LARGEST_PAGE:
+            raise ValueError(f"limit is {self.limit}; it must be from 1 to {LARGEST_PAGE}")
+
+
+class FacetValue(Struct, frozen=True):
+    """`value` works as the filter of the same name and then finds exactly `count` (price: `min-max`, open at the end; rating: at least)."""
+
+    value: str
+    name: str
+    count: int
+
+
+class Facets(Struct, frozen=True):
+    """What the other filters leave, counted exactly; of categories (all levels of the tree) and brands the hundred most frequent."""
+
+    category: tuple[FacetValue, ...] = ()
+    brand: tuple[FacetValue, ...] = ()
+    price: tuple[FacetValue, ...] = ()
+    rating: tuple[FacetValue, ...] = ()
+
+
+class SearchPage(Struct, frozen=True):
+    """A page of results; `corrected_query` is what was searched for instead, when that differs from what was typed."""
+
+    items: tuple[ProductCard, ...]
+    total: int
+    facets: Facets
+    next_cursor: str | None = None
+    corrected_query: str | None = None
+
+
+class Suggestion(Struct, frozen=True):
+    """A completion of what is being typed; `id` is the product's or the category's."""
+
+    text: str
+    kind: SuggestionKind
+    id: str | None = None
+
+
+class PastQuery(Struct, frozen=True):
+    """A query and how often it was asked, for the caller to keep across restarts."""
+
+    text: str
+    times: int
+
+
+class ProductIndex(Protocol):
+    """Finds products in Russian and English.
+
+    Updates are accepted at once and become visible, and durable, with the next batch: within a second while `run` runs, or
+    when `flush` returns. They may be repeated: each carries absolute values. `position` given with an update is the place in
+    the log that it came from.
+    """
+
+    @property
+    def position(self) -> int | None:
+        """Everything up to this place in the log is durable in the index; None: nothing is, rebuild it."""
+        ...
+
+    async def search(self, request: SearchRequest) -> SearchPage:
+        """Raises BadCursor. A cursor neither repeats nor skips a product while nothing changes, in every sort order."""
+        ...
+
+    async def suggest(self, text: str, limit: int = 10) -> tuple[Suggestion, ...]: ...
+
+    def note_query(self, text: str, results: int) -> None:
+        """Remembers a query for suggestions if it found something and all of its words are the catalogue's own."""
+        ...
+
+    def past_queries(self) -> tuple[PastQuery, ...]: ...
+
+    def remember_queries(self, queries: Iterable[PastQuery]) -> None:
+        """Takes back what `past_queries` gave."""
+        ...
+
+    async def put(self, documents: Sequence[ProductDocument], position: int | None = None) -> None:
+        """Adds products or replaces those with the same ids."""
+        ...
+
+    async def change(self, changes: Sequence[ProductChange], position: int | None = None) -> None:
+        """Changes figures of products; those the index doesn't have are left out."""
+        ...
+
+    async def remove(self, ids: Iterable[str], position: int | None = None) -> None: ...
+
+    async def set_synonyms(self, groups: Iterable[Sequence[str]]) -> None:
+        """Replaces all synonyms: each group is a set of words or phrases that mean the same. In effect when this returns."""
+        ...
+
+    async def rebuild(self, documents: Iterable[ProductDocument] | AsyncIterable[ProductDocument], position: int | None = None) -> None:
+        """Builds the index anew from all products, which were read at or after `position`, while the present one serves; then swaps.
+
+        Updates that arrive meanwhile are applied on top. Cursors stay good.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """Returns when everything accepted before is visible and durable."""
+        ...
+
+    async def run(self) -> None:
+        """Writes accepted updates in batches until cancelled; to be supervised."""
+        ...
+
+    async def close(self) -> None: ...
