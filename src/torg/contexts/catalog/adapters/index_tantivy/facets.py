@@ -71,7 +71,7 @@ def _terms(buckets: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
 
 
 def _prices(buckets: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    filled = ((int(bucket["from"]), bucket.get("to"), int(bucket["doc_count"])) for bucket in buckets if bucket["doc_count"])
+    filled = ((int(bucket.get("from", 0)), bucket.get("to"), int(bucket["doc_count"])) for bucket in buckets if bucket["doc_count"])
     return [(f"{low}-{'' if high is None else int(high) - 1}", count) for low, high, count in sorted(filled)]
 
 
