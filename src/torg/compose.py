@@ -1,0 +1,151 @@
+"""The composition root: a topology and settings become a running application. The only importer of contexts' modules."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+
+from torg import __version__, topology
+from torg.contexts.user.contracts import Authenticate
+from torg.kit import values
+from torg.kit.auth import Identity
+from torg.kit.bus import BusConsumer, Failures
+from torg.kit.calls import Handle, LocalCalls, LoopbackCalls
+from torg.kit.http import App
+from torg.kit.http.cache import ResponseCache
+from torg.kit.http.operations import operations_routes
+from torg.kit.log import Log
+from torg.kit.messages import Message, Registry
+from torg.kit.module import Check, Kit, Module
+from torg.kit.operations import Desk
+from torg.kit.settings import Settings
+from torg.kit.sql.migrate import KIT, migrate
+from torg.kit.sql.sqlite import SqliteDatabase
+from torg.kit.store import Store
+from torg.kit.tasks import Job, Supervisor
+from torg.kit.values import Clock, NewId, Randomness, stamp
+
+CONTEXTS = Path(__file__).parent / "contexts"
+REMEMBERED_DAYS = 7  # how long processed message ids are kept
+
+
+@dataclass(frozen=True)
+class World:
+    """What a process takes from outside: replaced in tests and simulations."""
+
+    clock: Clock = values.utc_now
+    new_id: NewId = values.new_id
+    randomness: Randomness = os.urandom
+
+
+@dataclass
+class Running:
+    """A composed application. `http` answers requests; `close` ends everything in order."""
+
+    settings: Settings
+    http: App
+    call: LocalCalls
+    desks: dict[str, Desk]
+    modules: list[Module] = field(default_factory=list)
+    stores: dict[str, Store] = field(default_factory=dict)
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    registry: Registry = field(default_factory=lambda: Registry(()))
+
+    async def close(self) -> None:
+        """Streams end, tasks stop at their next await, stores finish their commits."""
+        await self.http.close()
+        await self.supervisor.close()
+        for module in reversed(self.modules):
+            await module.close()
+        for store in self.stores.values():
+            await store.database.close()
+
+
+def registry(contexts: Sequence[str] = topology.CONTEXTS) -> Registry:
+    """All messages there are."""
+    return Registry(_contracts(contexts))
+
+
+async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, world: World | None = None) -> Running:
+    """Opens the stores, brings them up to date, builds the contexts and wires them together; nothing runs yet."""
+    world = world or World()
+    handlers: dict[type[Message], Handle] = {}
+    call = (LoopbackCalls if settings.calls == "loopback" else LocalCalls)(handlers)
+    cache = ResponseCache() if settings.response_cache else None
+
+    async def authenticate(token: str) -> Identity | None:
+        return await call(Authenticate(token))
+
+    http = App(world.clock, world.new_id, authenticate, cache)
+    app = Running(settings, http, call, {}, registry=registry())
+    for context in contexts:
+        module = await _build(context, app, world)
+        handlers.update(module.handlers)
+        app.modules.append(module)
+    for module in app.modules:
+        http.add(module.routes, _finder(handlers, call), app.stores[module.name])
+    http.add(operations_routes(app.http, app.registry, app.desks, app.supervisor, _checks(app), __version__, app.settings.public_url), _finder(handlers, call))
+    return app
+
+
+async def start(app: Running) -> None:
+    """Runs consumers and jobs of all contexts, each under supervision."""
+    logs = {name: store.log for name, store in app.stores.items()}
+    for module in app.modules:
+        await module.start()
+    for module in app.modules:
+        store, loopback = app.stores[module.name], app.settings.calls == "loopback"
+        consumers = [BusConsumer(consumer, store, logs, app.registry, loopback) for consumer in module.consumers]
+        app.desks[module.name].consumers, app.desks[module.name].invariants = consumers, module.invariants
+        for consumer in consumers:
+            app.supervisor.start(consumer.name, consumer.run)
+        for job in (*module.jobs, Job(f"{module.name}.forget", 3600, _forgetter(store))):
+            app.supervisor.start_job(job)
+
+
+async def _build(context: str, app: Running, world: World) -> Module:
+    folder = Path(app.settings.data) / context
+    folder.mkdir(parents=True, exist_ok=True)
+    database = SqliteDatabase(folder / f"{context}.db", app.settings.sync)
+    own = CONTEXTS / context / "migrations"
+    await migrate(database, [KIT, own] if own.is_dir() else [KIT], world.clock)
+    store = Store(context, database, Log(context, database, app.registry), world.clock)
+    app.stores[context] = store
+    app.desks[context] = Desk(context, store, Failures(store, app.registry))
+    purge: Callable[..., None] = app.http.cache.purge if app.http.cache else lambda *_: None
+    url = app.settings.public_url or f"http://{app.settings.host}:{app.settings.port}"
+    kit = Kit(app.settings, world.clock, world.new_id, world.randomness, app.call, store, folder, url, purge, app.desks)
+    built: Module = importlib.import_module(f"torg.contexts.{context}.module").build(kit)
+    return built
+
+
+def _contracts(contexts: Sequence[str]) -> list[ModuleType]:
+    return [importlib.import_module(f"torg.contexts.{context}.contracts") for context in contexts if (CONTEXTS / context / "contracts.py").exists()]
+
+
+def _finder(handlers: Mapping[type[Message], Handle], call: LocalCalls) -> Callable[[type[Message]], Handle]:
+    def find(kind: type[Message]) -> Handle:
+        return handlers.get(kind) or call
+
+    return find
+
+
+def _checks(app: Running) -> dict[str, Check]:
+    return {f"{module.name}.{name}": check for module in app.modules for name, check in module.checks.items()}
+
+
+def _forgetter(store: Store) -> Callable[[], Awaitable[None]]:
+    async def forget() -> None:
+        """Drops what duplicates can no longer refer to: ids after a week, answers to keys after a day."""
+        now = store.clock()
+        async with store.transaction() as tx:
+            await tx.execute("delete from consumed where at < :before", before=stamp(now - timedelta(days=REMEMBERED_DAYS)))
+            await tx.execute("delete from answer where at < :before", before=stamp(now - timedelta(days=1)))
+
+    return forget
+

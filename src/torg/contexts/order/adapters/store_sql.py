@@ -1,0 +1,78 @@
+"""Orders over SQL: the log makes them, the table `orders` lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from torg.contexts.order.contracts import OrderView, Status
+from torg.contexts.order.model import Order, apply, fold
+from torg.kit.errors import DomainError, FieldError, Invalid, NotFound
+from torg.kit.messages import Event, encode
+from torg.kit.sql import Database
+from torg.kit.store import Transaction
+from torg.kit.values import Clock, stamp
+
+_decode = msgspec.json.Decoder(OrderView).decode
+
+
+class SqlOrderStore:
+    """Implements OrderStore."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def place(self, tx: Transaction, order: Order, events: Sequence[Event]) -> None:
+        view = order.view()
+        filed = await tx.execute(
+            """insert into orders (id, user_id, bucket_id, status, created_at, updated_at, view)
+               values (:id, :user_id, :bucket_id, :status, :created_at, :created_at, :view) on conflict do nothing""",
+            id=view.id, user_id=view.user_id, bucket_id=view.bucket_id, status=view.status, created_at=stamp(view.created_date), view=encode(view).decode(),
+        )  # fmt: skip
+        if not filed:
+            raise DomainError("cart.already_ordered", "this cart has been ordered already; your orders show it")
+        await tx.append(order.id, events, expected=0)
+
+    async def load(self, tx: Transaction, order_id: str) -> Order:
+        history = await tx.stream(order_id)
+        if not history:
+            raise NotFound("order.not_found", f"there is no order {order_id}")
+        return fold(history)
+
+    async def change(self, tx: Transaction, order: Order, events: Sequence[Event]) -> Order:
+        if not events:
+            return order
+        await tx.append(order.id, events)
+        for event in events:
+            order = apply(order, event, self._clock())
+        view = order.view()
+        await tx.execute(
+            "update orders set status = :status, updated_at = :at, view = :view where id = :id",
+            id=order.id, status=view.status, at=stamp(view.updated_at), view=encode(view).decode(),
+        )  # fmt: skip
+        return order
+
+    async def find(self, order_id: str) -> OrderView | None:
+        text = await self._database.value("select view from orders where id = :id", id=order_id)
+        return _decode(text) if text else None
+
+    async def page(self, user_id: str, since: str, until: str, status: Status | None, cursor: str, limit: int) -> tuple[Sequence[OrderView], str | None]:
+        at, slash, id = cursor.partition("/")
+        if cursor and not slash:
+            raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
+        conditions = [
+            ("user_id = :user_id", user_id),
+            ("created_at >= :since", since),
+            ("created_at < :until", until),
+            ("status = :status", status),
+            ("(created_at, id) < (:at, :cursor_id)", cursor),
+        ]
+        where = " and ".join(condition for condition, given in conditions if given) or "1 = 1"
+        rows = await self._database.all(
+            f"select view from orders where {where} order by created_at desc, id desc limit :limit",  # noqa: S608 conditions above, values bound
+            user_id=user_id, since=since, until=until, status=status, at=at, cursor_id=id, limit=limit + 1,
+        )  # fmt: skip
+        views = [_decode(row["view"]) for row in rows[:limit]]
+        more = len(rows) > limit
+        return views, f"{stamp(views[-1].created_date)}/{views[-1].id}" if more else None

@@ -1,0 +1,334 @@
+"""What orders do. The table at the bottom is the index."""
+
+from __future__ import annotations
+
+import msgspec
+
+from torg.contexts.cart.contracts import CloseCart, GetQuote, OrderedLine, Quote, RedeemPromoCode
+from torg.contexts.inventory.contracts import Units
+from torg.contexts.order import contracts as c
+from torg.contexts.order import model
+from torg.contexts.order.model import Order
+from torg.contexts.order.ports import OrderDeps
+from torg.contexts.order.sagas import CANCEL, CHECKOUT, RETURN, CancelState, CheckoutState, ReturnState
+from torg.contexts.payment.contracts import PaymentCaptured, PaymentFailed, PaymentRedirected, PaymentRefunded
+from torg.contexts.shipping.contracts import DeliveryDelivered, DeliveryShipped, GetDeliveryQuotes, GetPickupPoint
+from torg.contexts.user.contracts import GetAddress
+from torg.kit.auth import Identity, Role
+from torg.kit.calls import Handlers
+from torg.kit.errors import FieldError, Invalid, NotFound
+from torg.kit.messages import Envelope, context_of
+from torg.kit.saga import Instance
+from torg.kit.values import Money, moment, stamp
+
+# ---------------------------------------------------------------- buyers ask
+
+
+async def place_order(cmd: c.PlaceOrder, deps: OrderDeps) -> c.OrderView:
+    user_id, order_id = cmd.buyer.user_id, deps.new_id()
+    quote = await deps.call(GetQuote(user_id))
+    plan = await _plan_delivery(cmd.delivery, user_id, deps)
+    placed = model.place(order_id, user_id, quote, plan, await _delivery_price(plan, quote, deps), cmd.payment.method, cmd.expected_total)
+    if quote.promo_code:
+        await deps.call(RedeemPromoCode(code=quote.promo_code, user_id=user_id, order_id=order_id, items_total=quote.items_total))
+    async with deps.transaction() as tx:
+        order = model.apply(None, placed, deps.clock())
+        await deps.orders.place(tx, order, [placed])
+        await deps.sagas.start(tx, CHECKOUT, order_id, _checkout(placed, deps), done=["create"])
+        view = await tx.answer(order.view())
+    await deps.call(_close_cart(placed))  # at once, so that the buyer's next item goes into a new cart; the cart also follows order.placed
+    return view
+
+
+async def cancel_my_order(cmd: c.CancelMyOrder, deps: OrderDeps) -> c.OrderView:
+    async with deps.transaction() as tx:
+        order = _own(await deps.orders.load(tx, cmd.order_id), cmd.buyer)
+        order = await deps.orders.change(tx, order, order.request_cancellation(cmd.reason))
+        under_way = await deps.sagas.active(tx, order.id)
+        if under_way:
+            await deps.sagas.compensate(tx, under_way.id, cmd.reason)
+        else:
+            await deps.sagas.start(tx, CANCEL, order.id, CancelState(order.id, cmd.reason))
+        return await tx.answer((await deps.orders.load(tx, order.id)).view())
+
+
+async def request_return(cmd: c.RequestReturn, deps: OrderDeps) -> c.OrderView:
+    async with deps.transaction() as tx:
+        order = _own(await deps.orders.load(tx, cmd.order_id), cmd.buyer)
+        return_id = deps.new_id()
+        events = order.request_return(return_id, cmd.lines, cmd.reason, deps.clock())
+        order = await deps.orders.change(tx, order, events)
+        await deps.sagas.start(tx, RETURN, order.id, _return(order, cmd.reason))
+        return await tx.answer(order.view())
+
+
+async def list_orders(query: c.ListOrders, deps: OrderDeps) -> c.OrderPage:
+    since, until = _period(query.since, query.until)
+    items, cursor = await deps.orders.page(query.buyer.user_id, since, until, query.status, query.cursor, query.limit)
+    return c.OrderPage(tuple(items), cursor)
+
+
+async def list_all_orders(query: c.ListAllOrders, deps: OrderDeps) -> c.OrderPage:
+    since, until = _period(query.since, query.until)
+    items, cursor = await deps.orders.page(query.user_id, since, until, query.status, query.cursor, query.limit)
+    return c.OrderPage(tuple(items), cursor)
+
+
+async def get_order(query: c.GetOrder, deps: OrderDeps) -> c.OrderView:
+    found = await deps.orders.find(query.order_id)
+    if found is None or not _may_see(query.viewer, found.user_id):
+        raise _not_found(query.order_id)
+    return found
+
+
+async def get_history(query: c.GetHistory, deps: OrderDeps) -> c.History:
+    await get_order(c.GetOrder(query.order_id, query.viewer), deps)
+    rows = await deps.store.log.stream(query.order_id)
+    return c.History(tuple(_entry(row) for row in rows))
+
+
+# ---------------------------------------------------------------- sagas
+
+
+async def get_saga(query: c.GetSaga, deps: OrderDeps) -> c.SagaView:
+    await get_order(c.GetOrder(query.order_id, query.viewer), deps)
+    sagas = await deps.sagas.of(query.order_id)
+    return _saga_view(next(saga for saga in sagas if saga.type == CHECKOUT.name), deps)
+
+
+async def list_sagas(query: c.ListSagas, deps: OrderDeps) -> c.SagaPage:
+    found = await deps.sagas.page(query.status, query.cursor, query.limit + 1)
+    shown = found[: query.limit]
+    cursor = f"{stamp(shown[-1].created_at)}/{shown[-1].id}" if len(found) > query.limit else None
+    return c.SagaPage(tuple(_saga_view(saga, deps) for saga in shown), cursor)
+
+
+async def retry_saga(cmd: c.RetrySaga, deps: OrderDeps) -> c.SagaView:
+    async with deps.transaction() as tx:
+        return await tx.answer(_saga_view(await deps.sagas.retry(tx, cmd.saga_id), deps))
+
+
+async def compensate_saga(cmd: c.CompensateSaga, deps: OrderDeps) -> c.SagaView:
+    async with deps.transaction() as tx:
+        return await tx.answer(_saga_view(await deps.sagas.compensate(tx, cmd.saga_id, "given up by an operator"), deps))
+
+
+# ---------------------------------------------------------------- the sagas' steps at home
+
+
+async def create_order(cmd: c.CreateOrder, deps: OrderDeps) -> None:
+    """Nothing is left to do: PlaceOrder's commit made the order and started the saga together."""
+
+
+async def mark_reserved(cmd: c.MarkReserved, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, cmd.order_id)
+        await deps.orders.change(tx, order, order.reserve())
+
+
+async def mark_paid(cmd: c.MarkPaid, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, cmd.order_id)
+        await deps.orders.change(tx, order, order.pay(cmd.payment_id))
+
+
+async def confirm_order(cmd: c.ConfirmOrder, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, cmd.order_id)
+        await deps.orders.change(tx, order, order.confirm(cmd.delivery_date))
+
+
+async def cancel_order(cmd: c.CancelOrder, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, cmd.order_id)
+        await deps.orders.change(tx, order, order.give_up(cmd.reason))
+
+
+async def withdraw_order(cmd: c.WithdrawOrder, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, cmd.order_id)
+        if order.status == "confirmed" and not await deps.sagas.active(tx, order.id):
+            await deps.orders.change(tx, order, order.request_cancellation(cmd.reason))
+            await deps.sagas.start(tx, CANCEL, order.id, CancelState(order.id, cmd.reason))
+
+
+async def finish_cancellation(cmd: c.FinishCancellation, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, cmd.order_id)
+        await deps.orders.change(tx, order, order.finish_cancellation("cancelled as asked"))
+
+
+async def resume_order(cmd: c.ResumeOrder, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, cmd.order_id)
+        await deps.orders.change(tx, order, order.resume(cmd.reason))
+
+
+async def finish_return(cmd: c.FinishReturn, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, cmd.order_id)
+        await deps.orders.change(tx, order, order.finish_return(cmd.return_id))
+
+
+async def drop_return(cmd: c.DropReturn, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, cmd.order_id)
+        await deps.orders.change(tx, order, order.drop_return(cmd.return_id, cmd.reason))
+
+
+# ---------------------------------------------------------------- others tell
+
+
+async def on_redirected(event: PaymentRedirected, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, event.order_id)
+        await deps.orders.change(tx, order, order.note_payment(redirect_url=event.redirect_url))
+
+
+async def on_payment_failed(event: PaymentFailed, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, event.order_id)
+        await deps.orders.change(tx, order, order.note_payment(status="failed"))
+
+
+async def on_captured(event: PaymentCaptured, deps: OrderDeps) -> None:
+    await mark_paid(c.MarkPaid(event.order_id, event.payment_id), deps)
+
+
+async def on_refunded(event: PaymentRefunded, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, event.order_id)
+        if event.amount.amount:
+            status = "refunded" if event.amount.amount >= order.placed.total.amount else "partially_refunded"
+            await deps.orders.change(tx, order, order.note_payment(status=status))
+
+
+async def on_shipped(event: DeliveryShipped, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, event.order_id)
+        await deps.orders.change(tx, order, order.ship(event.tracking_number))
+
+
+async def on_delivered(event: DeliveryDelivered, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, event.order_id)
+        await deps.orders.change(tx, order, order.deliver())
+
+
+# ---------------------------------------------------------------- small print
+
+
+async def _plan_delivery(choice: c.DeliveryChoice, user_id: str, deps: OrderDeps) -> c.DeliveryPlan:
+    """Where it goes: the pick-up point's address, a saved one, or the one that was sent. Raises Invalid when there is none of these."""
+    if choice.method == "pickup":
+        if not choice.pickup_point_id:
+            raise Invalid.fields(FieldError("delivery.pickup_point_id", "missing", "choose a pick-up point: GET /delivery/quotes lists them"))
+        point = await deps.call(GetPickupPoint(choice.pickup_point_id))
+        return c.DeliveryPlan(method="pickup", address=point.address, pickup_point_id=point.id)
+    if choice.address_id:
+        return c.DeliveryPlan(method=choice.method, address=await deps.call(GetAddress(user_id, choice.address_id)))
+    if choice.address is None:
+        raise Invalid.fields(FieldError("delivery.address", "missing", "say where to deliver: address or address_id"))
+    return c.DeliveryPlan(method=choice.method, address=choice.address)
+
+
+async def _delivery_price(plan: c.DeliveryPlan, quote: Quote, deps: OrderDeps) -> Money:
+    weight = sum(line.weight_grams * line.quantity for line in quote.lines)
+    for offer in await deps.call(GetDeliveryQuotes(city=plan.address.city, weight_grams=weight)):
+        if offer.method == plan.method:
+            return offer.price
+    raise Invalid.fields(FieldError("delivery.method", "unavailable", f"{plan.method} does not go to {plan.address.city}"))
+
+
+def _checkout(placed: c.OrderPlaced, deps: OrderDeps) -> CheckoutState:
+    return CheckoutState(
+        order_id=placed.order_id, user_id=placed.user_id, lines=tuple(Units(line.product_id, line.quantity) for line in placed.lines),
+        weight_grams=sum(line.weight_grams * line.quantity for line in placed.lines), delivery=placed.delivery, method=placed.payment_method,
+        total=placed.total, pay_until=deps.clock() + deps.pay_within, pay_seconds=deps.pay_within.total_seconds(),
+    )  # fmt: skip
+
+
+def _close_cart(placed: c.OrderPlaced) -> CloseCart:
+    lines = tuple(OrderedLine(line.product_id, line.quantity) for line in placed.lines)
+    return CloseCart(cart_id=placed.bucket_id, user_id=placed.user_id, order_id=placed.order_id, lines=lines)
+
+
+def _return(order: Order, reason: str) -> ReturnState:
+    asked = order.returning
+    assert asked is not None, "a return saga starts with a requested return"
+    lines = tuple(Units(line.product_id, line.quantity) for line in asked.lines)
+    return ReturnState(order_id=order.id, return_id=asked.return_id, lines=lines, refund=asked.refund, reason=reason)
+
+
+def _period(since: str, until: str) -> tuple[str, str]:
+    """Both ends as stamps. Raises Invalid when the first is after the second."""
+    if since and until and moment(since) > moment(until):
+        raise Invalid.fields(FieldError("from", "period.reversed", f"{since} is after {until}: 'from' must not be after 'to'"))
+    return stamp(moment(since)) if since else "", stamp(moment(until)) if until else ""
+
+
+def _may_see(viewer: Identity, user_id: str) -> bool:
+    return viewer.user_id == user_id or viewer.is_one_of(frozenset({Role.SUPPORT}))
+
+
+def _own(order: Order, buyer: Identity) -> Order:
+    if not _may_see(buyer, order.user_id):
+        raise _not_found(order.id)
+    return order
+
+
+def _not_found(order_id: str) -> NotFound:
+    return NotFound("order.not_found", f"you have no order {order_id}")
+
+
+def _entry(row: Envelope) -> c.HistoryEntry:
+    return c.HistoryEntry(row.version, row.message.NAME, row.at, msgspec.to_builtins(row.message))
+
+
+def _saga_view(saga: Instance, deps: OrderDeps) -> c.SagaView:
+    table = deps.sagas.define(saga.type)
+    steps = tuple(
+        c.SagaStep(
+            step_id=state.name, action=step.action.__name__, service=context_of(step.action), compensation=step.undo.__name__ if step.undo else None,
+            status=state.status, attempts=state.attempts, error=state.error or None, started_at=state.started_at, finished_at=state.finished_at,
+        )
+        for step, state in zip(table.steps, saga.steps, strict=True)
+    )  # fmt: skip
+    return c.SagaView(
+        saga_id=saga.id, saga_type=saga.type, order_id=saga.subject, status=saga.status, current_step=saga.current,
+        compensation_required=saga.status in ("compensating", "compensated", "stuck"), steps=steps, created_at=saga.created_at, updated_at=saga.updated_at,
+    )  # fmt: skip
+
+
+HANDLERS: Handlers = {
+    c.PlaceOrder: place_order,
+    c.CancelMyOrder: cancel_my_order,
+    c.RequestReturn: request_return,
+    c.ListOrders: list_orders,
+    c.ListAllOrders: list_all_orders,
+    c.GetOrder: get_order,
+    c.GetHistory: get_history,
+    c.GetSaga: get_saga,
+    c.ListSagas: list_sagas,
+    c.RetrySaga: retry_saga,
+    c.CompensateSaga: compensate_saga,
+    c.CreateOrder: create_order,
+    c.MarkReserved: mark_reserved,
+    c.MarkPaid: mark_paid,
+    c.ConfirmOrder: confirm_order,
+    c.CancelOrder: cancel_order,
+    c.WithdrawOrder: withdraw_order,
+    c.FinishCancellation: finish_cancellation,
+    c.ResumeOrder: resume_order,
+    c.FinishReturn: finish_return,
+    c.DropReturn: drop_return,
+}
+
+REACTIONS: Handlers = {
+    PaymentRedirected: on_redirected,
+    PaymentFailed: on_payment_failed,
+    PaymentCaptured: on_captured,
+    PaymentRefunded: on_refunded,
+    DeliveryShipped: on_shipped,
+    DeliveryDelivered: on_delivered,
+}

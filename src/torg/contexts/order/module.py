@@ -1,0 +1,33 @@
+"""The order context, put together."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from torg.contexts.order.adapters.store_sql import SqlOrderStore
+from torg.contexts.order.handlers import HANDLERS, REACTIONS
+from torg.contexts.order.ports import OrderDeps
+from torg.contexts.order.routes import routes
+from torg.contexts.order.sagas import SAGAS
+from torg.kit.bus import Consumer
+from torg.kit.module import Kit, Module, bound
+from torg.kit.saga_runner import SagaRunner
+from torg.kit.tasks import Job
+
+
+def build(kit: Kit) -> Module:
+    sagas = SagaRunner(kit.store, SAGAS, kit.new_id)
+    deps = OrderDeps(
+        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
+        orders=SqlOrderStore(kit.store.database, kit.clock), sagas=sagas, pay_within=timedelta(minutes=kit.settings.card_payment_minutes),
+    )  # fmt: skip
+    handlers = bound(HANDLERS, deps)
+    sagas.bind(handlers)
+    return Module(
+        name="order",
+        handlers=handlers,
+        routes=routes(deps),
+        consumers=(Consumer("order", bound(REACTIONS, deps)), Consumer("order.sagas", sagas.answers())),
+        jobs=(Job("order.deadlines", 0.5, sagas.work_on_deadlines),),
+        sagas=sagas,
+    )

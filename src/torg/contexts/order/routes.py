@@ -1,0 +1,45 @@
+"""Orders over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from torg.contexts.order import contracts as c
+from torg.contexts.order import handlers, model
+from torg.contexts.order.ports import OrderDeps
+from torg.kit.auth import SIGNED_IN
+from torg.kit.errors import Unauthenticated
+from torg.kit.http import Request, Response, Route, ServerEvent, event_stream, get, post
+from torg.kit.messages import encode
+
+
+def routes(deps: OrderDeps) -> Sequence[Route]:
+    async def stream(request: Request) -> Response:
+        """Each change of the order's status, from the log; resumes behind Last-Event-ID."""
+        if request.identity is None:
+            raise Unauthenticated("session.required", "sign in first")
+        order = await handlers.get_order(c.GetOrder(request.path_values["order_id"], request.identity), deps)
+        seen = request.header("last-event-id")
+        return event_stream(_changes(order.id, int(seen) if seen.isdigit() else 0, deps))
+
+    return (
+        post(
+            "/orders", c.PlaceOrder, who=SIGNED_IN, status=202, idempotency="required", location=lambda order: f"/api/v1/orders/{order.id}",
+            summary="Order what is in the cart",
+        ),
+        get("/orders", c.ListOrders, who=SIGNED_IN, summary="Own orders of a period, newest first"),
+        get("/orders/{order_id}", c.GetOrder, who=SIGNED_IN, summary="One order"),
+        get("/orders/{order_id}/events", c.GetHistory, who=SIGNED_IN, summary="An order's history from the log"),
+        get("/orders/{order_id}/saga", c.GetSaga, who=SIGNED_IN, summary="How far the checkout saga is"),
+        get("/orders/{order_id}/stream", endpoint=stream, who=SIGNED_IN, media="text/event-stream", summary="Live changes of status"),
+        post("/orders/{order_id}/cancel", c.CancelMyOrder, who=SIGNED_IN, status=202, idempotency="required", summary="Cancel an order"),
+        post("/orders/{order_id}/returns", c.RequestReturn, who=SIGNED_IN, status=202, idempotency="required", summary="Return delivered goods"),
+    )  # fmt: skip
+
+
+async def _changes(order_id: str, after: int, deps: OrderDeps) -> AsyncIterator[ServerEvent]:
+    order: model.Order | None = None
+    async for row in deps.store.log.follow(order_id, 0):
+        before, order = order and order.status, model.apply(order, row.message, row.at)
+        if order.status != before and row.version > after:
+            yield ServerEvent("order.status", encode({"order_id": order_id, "status": order.status, "at": row.at}), str(row.version))

@@ -1,0 +1,260 @@
+"""The edge as one ASGI application: finds the route, the identity and the message, has it handled, and answers; every failure is a problem document."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from torg.kit import telemetry
+from torg.kit.auth import Authenticate, permit
+from torg.kit.calls import Handle
+from torg.kit.errors import DomainError, Forbidden, Malformed, NotFound, Problem, TooManyRequests, Unauthenticated, Unavailable
+from torg.kit.http.binding import Binding
+from torg.kit.http.cache import Kept, Key, ResponseCache
+from torg.kit.http.idempotency import Keys
+from torg.kit.http.metrics import RequestStats, RouteStats
+from torg.kit.http.request import JSON, Headers, Request, Response
+from torg.kit.http.routes import Route, Router
+from torg.kit.messages import Message, Meta, encode
+from torg.kit.store import Store
+from torg.kit.values import Clock, NewId
+
+SESSION_COOKIE = "session"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SECURITY: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"strict-origin-when-cross-origin"),
+    (b"x-frame-options", b"DENY"),
+]
+Ask = Callable[[Request], Awaitable[Response]]
+
+
+class _Served:
+    """A route with everything that can be worked out before the first request."""
+
+    __slots__ = ("ask", "etag", "route", "stats")
+
+    def __init__(self, route: Route, ask: Ask, stats: dict[int, RouteStats]) -> None:
+        self.route, self.ask, self.stats, self.etag = route, ask, stats, route.etag
+
+
+class App:
+    """All routes of a process. `authenticate` turns a token into an identity; `cache` keeps public answers (None: keeps nothing)."""
+
+    def __init__(self, clock: Clock, new_id: NewId, authenticate: Authenticate, cache: ResponseCache | None = None) -> None:
+        self._clock, self._new_id, self._authenticate = clock, new_id, authenticate
+        self.cache = cache
+        self.stats = RequestStats()
+        self.routes: list[Route] = []
+        self._router = Router()
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._unknown = self.stats.of("-", "-", 404)
+
+    def add(self, routes: Iterable[Route], handle: Callable[[type[Message]], Handle], store: Store | None = None) -> None:
+        """Serves a context's routes; `handle` finds who handles a message, `store` files answers to Idempotency-Keys."""
+        keys = Keys(store) if store else None
+        for route in routes:
+            self.routes.append(route)
+            self._router.add(route.method, route.path, _Served(route, self._plan(route, handle, keys), {}))
+
+    async def close(self) -> None:
+        """Ends open streams; clients resume them elsewhere by Last-Event-ID."""
+        for stream in self._streams:
+            stream.cancel()
+        await asyncio.gather(*self._streams, return_exceptions=True)
+
+    # ---------------------------------------------------------------- one request
+
+    async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"only HTTP is served here, not {scope['type']}")
+        began = time.perf_counter()
+        method, path, headers = scope["method"], scope["path"], dict(scope["headers"])
+        key: Key = (path, scope["query_string"], headers.get(b"accept-language", b"")[:2] == b"ru")
+        if self.cache is not None and method == "GET" and (kept := self.cache.get(key)) and b"cookie" not in headers:
+            await self._send_kept(kept, headers, send, began)
+            return
+        client = scope.get("client") or ("", 0)
+        request = Request(method, path, scope["query_string"], headers, receive, self._new_id(), scope.get("scheme", "http"), client[0])
+        served, response = await self._respond(request)
+        response.headers += SECURITY
+        response.headers.append((b"x-request-id", request.id.encode()))
+        if served and served.etag and response.status == 200:
+            response = _with_etag(request, response)
+        stats = self._observe(served, response.status, began)
+        if served and served.route.cached and response.status == 200 and self.cache is not None and b"cookie" not in headers:
+            self._keep(key, served.route, request, response, stats)
+        await self._send(request, response, receive, send)
+
+    async def _respond(self, request: Request) -> tuple[_Served | None, Response]:
+        served: _Served | None = None
+        try:
+            served = self._find(request)
+            await self._identify(request, served.route)
+            permit(request.identity, served.route.who)
+            meta = Meta(actor=request.identity.user_id if request.identity else "", request=request.id, trace=request.header("traceparent"))
+            with telemetry.span("http", served.route.path, meta), telemetry.acting(meta):
+                return served, await served.ask(request)
+        except DomainError as refusal:
+            return served, self._problem(request, refusal)
+        except Unavailable as away:
+            telemetry.log.warning("unavailable", path=request.path, detail=away.detail, request_id=request.id)
+            problem = Problem("Not available right now", 503, away.detail, "service.unavailable", instance=request.id)
+            return served, _document(problem, [(b"retry-after", str(away.retry_after).encode())])
+        except Exception as error:  # noqa: BLE001 the edge's last line: a defect becomes a 500 that names its request id, and a log line with the whole story
+            telemetry.log.error("a request failed", path=request.path, request_id=request.id, exc_info=error)
+            return served, _document(Problem("Internal error", 500, f"this is a defect; its log lines carry {request.id}", "internal", instance=request.id))
+
+    def _find(self, request: Request) -> _Served:
+        found = self._router.find(request.path)
+        if found is None:
+            raise NotFound("route.not_found", f"nothing answers {request.path}")
+        targets, values = found
+        target = targets.get(request.method) or (targets.get("GET") if request.method == "HEAD" else None)
+        if target is None:
+            refusal = DomainError("method.not_allowed", f"{request.path} answers {', '.join(sorted(targets))}, not {request.method}")
+            refusal.status, refusal.title = 405, "Method not allowed"
+            raise refusal
+        served, names = target
+        request.path_values = dict(zip(names, values, strict=True))
+        result: _Served = served
+        return result
+
+    async def _identify(self, request: Request, route: Route) -> None:
+        authorization = request.headers.get(b"authorization")
+        if authorization is not None:
+            scheme, _, token = authorization.decode("latin-1").partition(" ")
+            request.identity = await self._authenticate(token) if scheme.lower() == "bearer" else None
+            if request.identity is None:
+                raise Unauthenticated("session.invalid", "this access token is unknown, expired or revoked: sign in again")
+        elif b"cookie" in request.headers and (token := request.cookie(SESSION_COOKIE)):
+            request.identity = await self._authenticate(token)
+            if request.identity and request.method not in SAFE:
+                _refuse_forgery(request)
+
+    def _plan(self, route: Route, handle: Callable[[type[Message]], Handle], keys: Keys | None) -> Ask:
+        if route.endpoint is not None:
+            return self._keyed(route, route.endpoint, keys, _as_response)
+        assert route.message is not None, f"{route.path} has neither a message nor an endpoint"
+        binding, handler, render = Binding(route, self._clock), handle(route.message), _renderer(route)
+
+        async def ask(request: Request) -> Response:
+            return render(await handler(await binding.bind(request)))
+
+        return self._keyed(route, ask, keys, render)
+
+    def _keyed(self, route: Route, ask: Ask, keys: Keys | None, render: Callable[[Any], Response]) -> Ask:
+        if route.idempotency == "no" or keys is None:
+            return ask
+
+        async def once(request: Request) -> Response:
+            key = request.header("idempotency-key")
+            if key:
+                return await keys.once(request, key, lambda: ask(request), render, lambda refusal: self._problem(request, refusal))
+            if route.idempotency == "required":
+                raise Malformed("idempotency.key_required", "send an Idempotency-Key header: a new one for each thing you want done")
+            return await ask(request)
+
+        return once
+
+    # ---------------------------------------------------------------- answers
+
+    def _problem(self, request: Request, refusal: DomainError) -> Response:
+        headers: Headers = []
+        if isinstance(refusal, Unauthenticated):
+            headers.append((b"www-authenticate", b"Bearer"))
+        if isinstance(refusal, TooManyRequests):
+            headers.append((b"retry-after", b"1"))
+        return _document(Problem(refusal.title, refusal.status, refusal.detail, refusal.code, instance=request.id, errors=refusal.errors), headers)
+
+    def _observe(self, served: _Served | None, status: int, began: float) -> RouteStats:
+        stats = self._unknown
+        if served is not None:
+            stats = served.stats.get(status) or served.stats.setdefault(status, self.stats.of(served.route.method, served.route.path, status))
+        stats.observe(time.perf_counter() - began)
+        return stats
+
+    def _keep(self, key: Key, route: Route, request: Request, response: Response, stats: RouteStats) -> None:
+        assert self.cache is not None
+        etag = next((value for name, value in response.headers if name == b"etag"), b"")
+        headers = [header for header in response.headers if header[0] != b"x-request-id"]
+        self.cache.put(key, Kept(response.body, headers, etag, time.monotonic() + route.cached, stats), route.tags(request.path_values))
+
+    async def _send_kept(self, kept: Kept, headers: dict[bytes, bytes], send: Callable[[Any], Awaitable[None]], began: float) -> None:
+        unchanged = kept.etag and headers.get(b"if-none-match") == kept.etag
+        await send({"type": "http.response.start", "status": 304 if unchanged else 200, "headers": kept.headers})
+        await send({"type": "http.response.body", "body": b"" if unchanged else kept.body})
+        assert isinstance(kept.stats, RouteStats)
+        kept.stats.observe(time.perf_counter() - began)
+
+    async def _send(self, request: Request, response: Response, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        if response.stream is None:
+            await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else response.body})
+            return
+        pumping = asyncio.ensure_future(_pump(response, send))
+        leaving = asyncio.ensure_future(_disconnected(receive))
+        self._streams.add(pumping)
+        try:
+            await asyncio.wait({pumping, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._streams.discard(pumping)
+            pumping.cancel()
+            leaving.cancel()
+            await asyncio.gather(pumping, leaving, return_exceptions=True)
+
+
+async def _pump(response: Response, send: Callable[[Any], Awaitable[None]]) -> None:
+    assert response.stream is not None
+    try:
+        async for chunk in response.stream:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    finally:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _disconnected(receive: Callable[[], Awaitable[Any]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+def _document(problem: Problem, headers: Headers | None = None) -> Response:
+    return Response(problem.status, encode(problem), [(b"content-type", b"application/problem+json"), *(headers or [])])
+
+
+def _as_response(reply: Any) -> Response:
+    if not isinstance(reply, Response):
+        raise TypeError("an endpoint that takes Idempotency-Keys files its Response: tx.answer(response)")
+    return reply
+
+
+def _renderer(route: Route) -> Callable[[Any], Response]:
+    def render(reply: Any) -> Response:
+        headers: Headers = [JSON] if reply is not None else []
+        if route.location:
+            headers.append((b"location", route.location(reply).encode()))
+        if route.reply_headers:
+            headers += [(name.lower().encode(), value.encode()) for name, value in route.reply_headers(reply)]
+        return Response(route.status, encode(reply) if reply is not None else b"", headers)
+
+    return render
+
+
+def _with_etag(request: Request, response: Response) -> Response:
+    etag = f'"{hashlib.blake2b(response.body, digest_size=8).hexdigest()}"'.encode()
+    response.headers += [(b"etag", etag), (b"vary", b"accept-language")]
+    if request.headers.get(b"if-none-match") == etag:
+        return Response(304, b"", [header for header in response.headers if header[0] != b"content-type"])
+    return response
+
+
+def _refuse_forgery(request: Request) -> None:
+    """A cookie alone proves nothing about who made the page: the browser's own word must say that it was ours (Fetch Metadata; Origin where absent)."""
+    site, origin = request.header("sec-fetch-site"), request.header("origin")
+    if site in ("same-origin", "none") or (not site and (not origin or origin.partition("://")[2] == request.header("host"))):
+        return
+    raise Forbidden("request.forged", "this request was sent by another site's page")
+

@@ -1,0 +1,76 @@
+"""Idempotency keys: the first answer to a key is filed in the commit of its effect, and its exact bytes are sent again.
+
+After the IETF draft "The Idempotency-Key HTTP Header Field": the same key with another body is 422, one still being answered is 409."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from torg.kit.errors import DomainError, Invalid, Malformed
+from torg.kit.http.request import Request, Response
+from torg.kit.store import Answer, Store, awaited_answer, file_answer
+from torg.kit.values import stamp
+
+Render = Callable[[object], Response]
+UNFILED = (401, 403, 429)  # refusals that say nothing about the request itself
+
+
+class Awaited:
+    """One keyed request under way; handlers file its answer through `Transaction.answer`."""
+
+    def __init__(self, caller: str, key: str, fingerprint: str, render: Render) -> None:
+        self.caller, self.key, self.fingerprint, self.filed = caller, key, fingerprint, False
+        self._render = render
+
+    def render(self, reply: object) -> Answer:
+        response = reply if isinstance(reply, Response) else self._render(reply)
+        headers = tuple((name.decode(), value.decode()) for name, value in response.headers)
+        return Answer(response.status, headers, response.body.decode())
+
+
+class Keys:
+    """The keys of one context's requests."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._running: set[tuple[str, str]] = set()
+
+    async def once(self, request: Request, key: str, work: Callable[[], Awaitable[Response]], render: Render, problem: Callable[[DomainError], Response]) -> Response:
+        """Does the work unless this key was answered before. Raises DomainError 409 or 422."""
+        if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable() and " " not in key):
+            raise Malformed("idempotency.key", "an Idempotency-Key has 1 to 255 visible ASCII characters")
+        fingerprint = hashlib.sha256(b"\0".join((request.method.encode(), request.path.encode(), await request.body()))).hexdigest()
+        caller = request.identity.user_id if request.identity else f"guest:{fingerprint}"
+        if (caller, key) in self._running:
+            raise DomainError("idempotency.in_progress", "a request with this Idempotency-Key is being answered; ask again in a moment")
+        self._running.add((caller, key))
+        try:
+            return await self._first(Awaited(caller, key, fingerprint, render), work, problem)
+        finally:
+            self._running.discard((caller, key))
+
+    async def _first(self, awaited: Awaited, work: Callable[[], Awaitable[Response]], problem: Callable[[DomainError], Response]) -> Response:
+        if before := await self._store.answered(awaited.caller, awaited.key):
+            return _replay(awaited.fingerprint, *before)
+        token = awaited_answer.set(awaited)
+        try:
+            response = await work()
+        except DomainError as refusal:
+            if refusal.status in UNFILED or awaited.filed or refusal.code == "idempotency.in_progress":
+                raise
+            response = problem(refusal)
+        finally:
+            awaited_answer.reset(token)
+        if not awaited.filed:  # nothing was changed (a refusal), or by another context: file it on its own
+            async with self._store.transaction() as tx:
+                await file_answer(tx.sql, awaited, response, stamp(self._store.clock()))
+        return response
+
+
+def _replay(fingerprint: str, filed_for: str, answer: Answer) -> Response:
+    if fingerprint != filed_for:
+        raise Invalid("idempotency.other_body", "this Idempotency-Key was used with another request; make a new key")
+    headers = [(name.encode(), value.encode()) for name, value in answer.headers]
+    return Response(answer.status, answer.body.encode(), [*headers, (b"idempotent-replayed", b"true")])
+

@@ -1,0 +1,159 @@
+"""The API's description (OpenAPI 3.1) and the events' (AsyncAPI 3.0), both from the structs that are sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from torg.kit.errors import Problem
+from torg.kit.http.binding import Binding
+from torg.kit.http.routes import API, Route
+from torg.kit.messages import Event, Message, context_of, reply_type
+from torg.kit.values import utc_now
+
+REF = "#/components/schemas/{name}"
+TITLES = {
+    400: "Cannot be read", 401: "Sign-in needed", 403: "Not allowed", 404: "Not found, or somebody else's", 409: "Conflict with the current state",
+    412: "It has changed meanwhile", 413: "Too large", 415: "Media type not supported", 422: "Some of it is not valid", 429: "Too many requests",
+    503: "Not available right now",
+}  # fmt: skip
+
+
+def openapi(routes: Iterable[Route], version: str, server: str) -> dict[str, Any]:
+    """The document for all public routes."""
+    shown = [route for route in routes if route.public]
+    bindings = {id(route): Binding(route, utc_now) for route in shown if route.message is not None}
+    answers = {id(route): _answer(route) for route in shown}
+    bodies = {id(route): _body(route, bindings.get(id(route))) for route in shown}
+    kinds = [kind for kind in [*answers.values(), *bodies.values(), Problem] if kind is not None]
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=REF)
+    named = dict(zip(map(_key, kinds), schemas, strict=True))
+    paths: dict[str, Any] = {}
+    for route in shown:
+        operation = _operation(route, bindings.get(id(route)), answers[id(route)], bodies[id(route)], named)
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Torg", "version": version, "summary": "A marketplace's public API", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "servers": [{"url": server}],
+        "tags": [{"name": tag} for tag in sorted({_tag(route) for route in shown})],
+        "paths": dict(sorted(paths.items())),
+        "components": {"schemas": components, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def asyncapi(kinds: Iterable[type[Message]], version: str) -> dict[str, Any]:
+    """All events, by the context in whose log they stand."""
+    events = sorted((kind for kind in kinds if issubclass(kind, Event)), key=lambda kind: kind.NAME)
+    schemas, components = msgspec.json.schema_components(events, ref_template=REF)
+    contexts = sorted({context_of(kind) for kind in events})
+    messages = {
+        kind.NAME: {"name": kind.NAME, "title": kind.__name__, "summary": _sentence(kind), "contentType": "application/json", "payload": schema, "x-version": kind.VERSION}
+        for kind, schema in zip(events, schemas, strict=True)
+    }
+    channels = {
+        context: {
+            "address": f"torg.{context}",
+            "description": f"The log of {context}, keyed by stream id; at least once, in order within a stream.",
+            "messages": {kind.NAME: {"$ref": f"#/components/messages/{kind.NAME}"} for kind in events if context_of(kind) == context},
+        }
+        for context in contexts
+    }
+    operations = {f"follow_{context}": {"action": "send", "channel": {"$ref": f"#/channels/{context}"}} for context in contexts}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "Torg's events", "version": version},
+        "channels": channels,
+        "operations": operations,
+        "components": {"schemas": components, "messages": messages},
+    }
+
+
+def _answer(route: Route) -> Any:
+    if route.answer is not None or route.message is None:
+        return route.answer
+    kind = reply_type(route.message)
+    return None if kind is type(None) or kind is None else kind
+
+
+def _body(route: Route, binding: Binding | None) -> Any:
+    if route.body is not None:
+        return route.body
+    return binding.rest if binding and binding.from_body and binding.has_rest else None
+
+
+def _key(kind: Any) -> str:
+    return repr(kind) + str(id(kind))
+
+
+def _operation(route: Route, binding: Binding | None, answer: Any, body: Any, named: Mapping[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {"operationId": _operation_id(route), "tags": [_tag(route)], "summary": route.summary or _sentence(route.message)}
+    if parameters := _parameters(route, binding):
+        operation["parameters"] = parameters
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": named[_key(body)]}}}
+    success: dict[str, Any] = {"description": "Done"}
+    if answer is not None:
+        success["content"] = {route.media: {"schema": named[_key(answer)]}}
+    elif route.media != "application/json":
+        success["content"] = {route.media: {}}
+    problem = {"application/problem+json": {"schema": named[_key(Problem)]}}
+    refused = {str(status): {"description": TITLES[status], "content": problem} for status in _refusals(route, body is not None)}
+    not_modified = {"304": {"description": "Not modified"}} if route.etag else {}
+    operation["responses"] = {str(route.status): success, **not_modified, **refused}
+    if route.who is not None:
+        operation["security"] = [{"bearer": []}]
+        if route.who:
+            operation["description"] = f"For {', '.join(sorted(route.who))}."
+    return operation
+
+
+def _refusals(route: Route, has_body: bool) -> list[int]:
+    statuses = {400, 401, 422, 503, *route.refuses}
+    if route.who is not None:
+        statuses.add(403)
+    if "{" in route.path or route.method == "PUT":
+        statuses.add(404)
+    if route.method != "GET":
+        statuses |= {409, 404}
+    if has_body:
+        statuses |= {413, 415}
+    return sorted(statuses)
+
+
+def _parameters(route: Route, binding: Binding | None) -> list[dict[str, Any]]:
+    names = re.findall(r"{(\w+)}", route.path)
+    hints = binding.path_hints if binding else {}
+    found = [{"name": name, "in": "path", "required": True, "schema": _schema(hints.get(name, str))} for name in names]
+    if binding and not binding.from_body:
+        for info in msgspec.structs.fields(binding.rest):
+            found.append({"name": info.encode_name, "in": "query", "required": info.required, "schema": _schema(info.type)})
+    if route.idempotency != "no":
+        schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+        found.append({"name": "Idempotency-Key", "in": "header", "required": route.idempotency == "required", "schema": schema})
+    return found
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    schema: dict[str, Any] = msgspec.json.schema(kind)
+    defined = schema.pop("$defs", {})
+    reference = schema.pop("$ref", "")
+    return {**schema, **defined.get(reference.rpartition("/")[2], {})}
+
+
+def _operation_id(route: Route) -> str:
+    return "_".join([route.method.lower(), *re.findall(r"\w+", route.path.removeprefix(API))]) or route.method.lower()
+
+
+def _tag(route: Route) -> str:
+    return (route.path.removeprefix(API).strip("/").partition("/")[0] or "shop").partition(".")[0]
+
+
+def _sentence(kind: type[Any] | None) -> str:
+    text = (kind.__doc__ or "").strip() if kind else ""
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).capitalize() if kind else ""
+    return text.split("\n")[0] if text and not text.startswith(f"{kind.__name__}(" if kind else "") else words
+

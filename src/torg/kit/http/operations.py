@@ -1,0 +1,89 @@
+"""What every process answers about itself: health, readiness, metrics, and the descriptions of its API and events."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from prometheus_client import REGISTRY, generate_latest
+from prometheus_client.core import CollectorRegistry
+
+from torg.kit.http.app import App
+from torg.kit.http.openapi import asyncapi, openapi
+from torg.kit.http.request import JSON, Request, Response
+from torg.kit.http.routes import Route
+from torg.kit.messages import Registry, encode
+from torg.kit.operations import Desk
+from torg.kit.tasks import Supervisor
+from torg.kit.telemetry import LAG
+
+METRICS = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class Health(msgspec.Struct, frozen=True):
+    status: str
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """`checks` says of each dependency "ok", or what is wrong with it."""
+
+    status: str
+    checks: dict[str, str]
+
+
+def operations_routes(
+    app: App, registry: Registry, desks: Mapping[str, Desk], supervisor: Supervisor, checks: Mapping[str, Callable[[], Awaitable[str]]], version: str, url: str
+) -> Sequence[Route]:
+    """Outside the API's prefix; the descriptions are made at the first asking."""
+    own = CollectorRegistry()
+    own.register(app.stats)
+    documents: dict[str, bytes] = {}
+
+    async def health(_: Request) -> Response:
+        return _json(encode(Health("alive")))
+
+    async def ready(_: Request) -> Response:
+        found = {f"{name}.store": await _store_answers(desk) for name, desk in desks.items()}
+        found |= {name: await check() or "ok" for name, check in checks.items()}
+        found |= {f"task {name}": error for name, error in supervisor.failing.items()}
+        fine = all(text == "ok" for text in found.values())
+        response = _json(encode(Readiness("ready" if fine else "not ready", found)), 200 if fine else 503)
+        if not fine:
+            response.headers.append((b"retry-after", b"1"))
+        return response
+
+    async def metrics(_: Request) -> Response:
+        for desk in desks.values():
+            for consumer, lags in (await desk.lags()).items():
+                for source, lag in lags.items():
+                    LAG.labels(consumer, source).set(lag)
+        return Response(200, generate_latest(own) + generate_latest(REGISTRY), [(b"content-type", METRICS)])
+
+    async def api(request: Request) -> Response:
+        server = url or f"{request.scheme}://{request.header('host')}"
+        return _json(documents.setdefault("openapi", encode(openapi(app.routes, version, server))))
+
+    async def events(_: Request) -> Response:
+        return _json(documents.setdefault("asyncapi", encode(asyncapi(registry.types(), version))))
+
+    return (
+        _plain("/health", health, Health, "The process lives"),
+        _plain("/ready", ready, Readiness, "Every engine answers"),
+        _plain("/metrics", metrics, None, "Figures for Prometheus", media="text/plain"),
+        _plain("/openapi.json", api, dict[str, Any], "This description"),
+        _plain("/asyncapi.json", events, dict[str, Any], "The events' description"),
+    )
+
+
+def _plain(path: str, endpoint: Callable[[Request], Awaitable[Response]], answer: Any, summary: str, media: str = "application/json") -> Route:
+    return Route(method="GET", path=path, endpoint=endpoint, answer=answer, summary=summary, media=media)
+
+
+def _json(body: bytes, status: int = 200) -> Response:
+    return Response(status, body, [JSON])
+
+
+async def _store_answers(desk: Desk) -> str:
+    await desk.store.database.value("select 1")
+    return "ok"

@@ -1,0 +1,118 @@
+"""A request and a response, apart from the server's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl
+
+from torg.kit.auth import Identity
+from torg.kit.errors import Malformed, TooLarge
+from torg.kit.values import Language
+
+Headers = list[tuple[bytes, bytes]]
+JSON = (b"content-type", b"application/json")
+MAX_BODY = 1 << 20  # bytes
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request as a handler's edge sees it; the identity is set before an endpoint runs."""
+
+    method: str
+    path: str
+    query_string: bytes
+    headers: dict[bytes, bytes]
+    receive: Callable[[], Awaitable[Any]]
+    id: str
+    scheme: str = "http"
+    client: str = ""
+    path_values: dict[str, str] = field(default_factory=dict)
+    identity: Identity | None = None
+    _body: bytes | None = None
+
+    def header(self, name: str) -> str:
+        """A header's text, empty when absent."""
+        return self.headers.get(name.encode(), b"").decode("latin-1")
+
+    def query(self) -> dict[str, str]:
+        """The query's fields; the last one wins where a name comes twice. Raises Malformed for bytes that are not UTF-8."""
+        try:
+            return dict(parse_qsl(self.query_string.decode("ascii"), keep_blank_values=True, max_num_fields=100, errors="strict"))
+        except ValueError as error:
+            raise Malformed("query.malformed", f"the query cannot be read as UTF-8 name=value pairs: {error}") from error
+
+    def cookies(self) -> dict[str, str]:
+        if b"cookie" not in self.headers:
+            return {}
+        try:
+            return {name: morsel.value for name, morsel in SimpleCookie(self.header("cookie")).items()}
+        except CookieError:
+            return {}  # a header no browser sends: the same as no cookies
+
+    def cookie(self, name: str) -> str:
+        return self.cookies().get(name, "")
+
+    def language(self, default: Language = Language.EN) -> Language:
+        """The cookie's choice, else the first of Accept-Language that the shop speaks, else the default."""
+        chosen = self.cookie("language") if b"cookie" in self.headers else ""
+        for part in [chosen, *self.header("accept-language").split(",")]:
+            if (tag := part.strip()[:2].lower()) in ("en", "ru"):
+                return Language(tag)
+        return default
+
+    async def body(self, limit: int = MAX_BODY) -> bytes:
+        """The whole body. Raises TooLarge as soon as more than `limit` bytes have come."""
+        if self._body is None:
+            if int(self.header("content-length") or 0) > limit:
+                raise TooLarge("body.too_large", f"a body may have {limit} bytes at most")
+            self._body = b"".join([chunk async for chunk in self.chunks(limit)])
+        return self._body
+
+    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
+        """The body as it comes in, `limit` bytes at most."""
+        more, size = True, 0
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise Malformed("body.incomplete", "the connection ended before the body did")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge("body.too_large", f"a body may have {limit} bytes at most")
+            more = message.get("more_body", False)
+            yield chunk
+
+    async def form(self) -> dict[str, str]:
+        """An HTML form's fields (application/x-www-form-urlencoded)."""
+        try:
+            return dict(parse_qsl((await self.body()).decode(), keep_blank_values=True, max_num_fields=200))
+        except ValueError as error:
+            raise Malformed("form.malformed", f"the form cannot be read: {error}") from error
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer: bytes at once, or a stream."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Headers = field(default_factory=list)
+    stream: AsyncIterator[bytes] | None = None
+
+    @classmethod
+    def html(cls, text: str, status: int = 200) -> Response:
+        return cls(status, text.encode(), [(b"content-type", b"text/html; charset=utf-8")])
+
+    @classmethod
+    def see_other(cls, where: str) -> Response:
+        """Sends a browser on after a form (303)."""
+        return cls(303, b"", [(b"location", where.encode())])
+
+    def with_cookie(self, name: str, value: str, max_age: int, secure: bool, path: str = "/") -> Response:
+        """Sets an HttpOnly, SameSite=Lax cookie; max_age in seconds, 0 removes it."""
+        text = f"{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
+        self.headers.append((b"set-cookie", text.encode()))
+        return self

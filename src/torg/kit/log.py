@@ -1,0 +1,116 @@
+"""The log: a context's append-only table of messages. Event store, outbox, audit trail and embedded bus in one."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from operator import attrgetter
+
+import msgspec
+
+from torg.kit.errors import ConcurrentChange
+from torg.kit.messages import Envelope, Message, Meta, Registry, encode
+from torg.kit.sql import Database, Row, SqlTransaction
+from torg.kit.sql.port import Reads
+from torg.kit.values import moment
+
+KEPT = 8192  # rows held in memory for consumers that are up to date
+
+_COLUMNS = "position, stream, version, name, data, meta, at"
+_INSERT = """insert into log (stream, version, name, schema_version, data, meta, at)
+    values (:stream, :version, :name, :schema, :data, :meta, :at) returning position"""
+_LAST_VERSION = "select max(version) from log where stream = :stream"
+_STREAM = f"select {_COLUMNS} from log where stream = :stream and version > :after order by version"
+_TAIL = f"select {_COLUMNS} from log where position > :after order by position limit :limit"
+
+_position = attrgetter("position")
+_meta_of = msgspec.json.Decoder(Meta).decode
+
+
+class Log:
+    """One context's log. A row's id is `context/stream/version`: unique without a draw, and the same when it is delivered again."""
+
+    def __init__(self, context: str, database: Database, registry: Registry) -> None:
+        self.context, self._database, self._registry = context, database, registry
+        self._recent: list[Envelope] = []
+        self._watchers: list[tuple[Callable[[], None], frozenset[type[Message]]]] = []
+        self._followers: dict[str, set[asyncio.Event]] = {}
+
+    async def append(self, tx: SqlTransaction, stream: str, messages: Sequence[Message], meta: Meta, at: str, expected: int | None) -> list[Envelope]:
+        """Adds rows behind version `expected` (any version when None). Raises ConcurrentChange when the stream stands elsewhere."""
+        version: int = await tx.value(_LAST_VERSION, stream=stream) or 0
+        if expected is not None and expected != version:
+            raise ConcurrentChange("stream.changed", f"{stream} is at version {version}, not {expected}: read it again and decide anew")
+        kept, rows, when = encode(meta).decode(), [], moment(at)
+        for number, message in enumerate(messages, version + 1):
+            position = await tx.value(
+                _INSERT, stream=stream, version=number, name=message.NAME, schema=message.VERSION, data=encode(message).decode(), meta=kept, at=at
+            )
+            rows.append(Envelope(position, f"{self.context}/{stream}/{number}", self.context, stream, number, message, meta, when))
+        return rows
+
+    async def stream(self, stream: str, after: int = 0, reads: Reads | None = None) -> list[Envelope]:
+        """A stream's rows in order; pass the transaction to see what it wrote itself."""
+        return [self._envelope(row) for row in await (reads or self._database).all(_STREAM, stream=stream, after=after)]
+
+    async def tail(self, after: int, limit: int) -> Sequence[Envelope]:
+        """Committed rows behind a position, oldest first: from memory when the reader is up to date, else from the table."""
+        recent = self._recent
+        if recent and recent[0].position <= after + 1:
+            start = bisect_right(recent, after, key=_position)
+            return recent[start : start + limit]
+        return [self._envelope(row) for row in await self._database.all(_TAIL, after=after, limit=limit)]
+
+    async def head(self) -> int:
+        """The newest committed position, 0 for an empty log."""
+        return self._recent[-1].position if self._recent else await self._database.value("select max(position) from log") or 0
+
+    def watch(self, wake: Callable[[], None], kinds: Collection[type[Message]]) -> None:
+        """Has `wake` called after each commit that added rows of these kinds; it must not block."""
+        self._watchers.append((wake, frozenset(kinds)))
+
+    def unwatch(self, wake: Callable[[], None]) -> None:
+        """Ends what `watch` began; takes the very same function."""
+        self._watchers = [watcher for watcher in self._watchers if watcher[0] != wake]
+
+    async def follow(self, stream: str, after: int) -> AsyncIterator[Envelope]:
+        """A stream's rows behind a version, and then each new one as it comes; ends only with its reader."""
+        grown = asyncio.Event()
+        followers = self._followers.setdefault(stream, set())
+        followers.add(grown)
+        try:
+            while True:
+                grown.clear()
+                for row in await self.stream(stream, after):
+                    after = row.version
+                    yield row
+                await grown.wait()
+        finally:
+            followers.discard(grown)
+            if not followers:
+                self._followers.pop(stream, None)
+
+    def publish(self, rows: list[Envelope]) -> None:
+        """Tells that these rows are durable now, in the order of their positions."""
+        self._recent.extend(rows)
+        if len(self._recent) > KEPT:
+            del self._recent[: KEPT // 2]
+        if self._followers:
+            for follower in (f for row in rows for f in self._followers.get(row.stream, ())):
+                follower.set()
+        kinds = {type(row.message) for row in rows}
+        for wake, wanted in self._watchers:
+            if not wanted.isdisjoint(kinds):
+                wake()
+
+    def _envelope(self, row: Row) -> Envelope:
+        stream, version = row["stream"], row["version"]
+        message = self._registry.decode(row["name"], row["data"])
+        return Envelope(row["position"], f"{self.context}/{stream}/{version}", self.context, stream, version, message, _meta_of(row["meta"]), moment(row["at"]))
+
+
+async def positions(logs: Sequence[Log]) -> dict[str, int]:
+    """Where each log stands: the cut at which a copy of several contexts fits together."""
+    return {log.context: await log.head() for log in logs}
+

@@ -1,0 +1,70 @@
+"""What a context hands to the composition, and what it is built with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torg.kit.bus import Consumer
+from torg.kit.calls import Call, Handle, Handlers
+from torg.kit.http.routes import Route
+from torg.kit.messages import Message
+from torg.kit.operations import Desk, Invariant
+from torg.kit.saga_runner import SagaRunner
+from torg.kit.settings import Settings
+from torg.kit.store import Store
+from torg.kit.tasks import Job
+from torg.kit.values import Clock, NewId, Randomness
+
+Check = Callable[[], Awaitable[str]]
+"""Asks an engine whether it answers; gives an empty text, or what is wrong."""
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What a context may build itself from. `folder` is its own place for files; `purge` forgets kept answers by tag."""
+
+    settings: Settings
+    clock: Clock
+    new_id: NewId
+    randomness: Randomness
+    call: Call
+    store: Store
+    folder: Path
+    public_url: str
+    purge: Callable[..., None]
+    desks: Mapping[str, Desk]
+
+
+async def _nothing() -> None: ...
+
+
+@dataclass(frozen=True)
+class Module:
+    """A context, ready to be composed: its tables of handlers, subscriptions, routes and jobs. `start` runs before anything else of it, once its
+    migrations are in; `close` after everything else."""
+
+    name: str
+    handlers: Mapping[type[Message], Handle] = field(default_factory=dict)
+    routes: Sequence[Route] = ()
+    consumers: Sequence[Consumer] = ()
+    jobs: Sequence[Job] = ()
+    sagas: SagaRunner | None = None
+    invariants: Sequence[Invariant] = ()
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    start: Callable[[], Awaitable[None]] = _nothing
+    close: Callable[[], Awaitable[None]] = _nothing
+
+
+def bound(handlers: Handlers, deps: object) -> dict[type[Message], Handle]:
+    """A context's HANDLERS (or reactions) with its dependencies in place."""
+    return {kind: _bind(handler, deps) for kind, handler in handlers.items()}
+
+
+def _bind(handler: Callable[[Any, Any], Awaitable[Any]], deps: object) -> Handle:
+    def handle(message: Any) -> Awaitable[Any]:
+        return handler(message, deps)
+
+    return handle

@@ -1,0 +1,68 @@
+"""Settings: environment over file over default, all checked at once before anything starts."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+
+PREFIX = "TORG_"
+
+
+class BadSettings(Exception):
+    """Lists every setting that is wrong, and what would be right."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Each field is the environment variable TORG_<FIELD> or the same lower-case key in the TOML file that TORG_CONFIG names."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
+    data: str = "data"
+    public_url: str = ""
+    demo: bool = True
+    demo_password: str = ""
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] = "USD"
+    language: Literal["en", "ru"] = "en"
+    sync: Literal["FULL", "NORMAL", "OFF"] = "FULL"
+    calls: Literal["local", "loopback"] = "local"
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    log_format: Literal["console", "json"] = "console"
+    otlp: str = ""
+    response_cache: bool = True
+    carrier_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0
+    card_payment_minutes: Annotated[float, msgspec.Meta(gt=0)] = 15
+    smtp: str = ""
+    secret: str = ""
+
+
+def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Reads the settings; raises BadSettings that names all bad ones at once."""
+    given: dict[str, Any] = _file(environment.get(f"{PREFIX}CONFIG", ""))
+    given |= {name[len(PREFIX) :].lower(): value for name, value in environment.items() if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG"}
+    given |= overrides or {}
+    hints, faults = get_type_hints(Settings, include_extras=True), []
+    checked: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in hints:
+            faults.append(f"{PREFIX}{name.upper()}: there is no such setting; known are {', '.join(sorted(PREFIX + n.upper() for n in hints))}")
+            continue
+        try:
+            checked[name] = msgspec.convert(value, hints[name], strict=False)
+        except msgspec.ValidationError as error:
+            faults.append(f"{PREFIX}{name.upper()}={value!r}: {error}")
+    if faults:
+        raise BadSettings("These settings are wrong:\n  " + "\n  ".join(faults))
+    return Settings(**checked)
+
+
+def _file(path: str) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadSettings(f"{PREFIX}CONFIG={path!r} cannot be read: {error}") from error

@@ -1,0 +1,159 @@
+"""A context's store: its records and its log, changed together in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar, Token
+from functools import partial
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from torg.kit.calls import in_transaction
+from torg.kit.errors import ConcurrentChange
+from torg.kit.log import Log
+from torg.kit.messages import Envelope, Message
+from torg.kit.sql import Database, Row, SqlTransaction
+from torg.kit.telemetry import current_meta
+from torg.kit.values import Clock, stamp
+
+T = TypeVar("T")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a client was told: the exact bytes, for the next time the same key comes."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: str
+
+
+class AwaitedAnswer(Protocol):
+    """The edge's side of an Idempotency-Key: who asks with which key and body, and how a reply is put into bytes."""
+
+    caller: str
+    key: str
+    fingerprint: str
+    filed: bool
+
+    def render(self, reply: object) -> Answer: ...
+
+
+awaited_answer: ContextVar[AwaitedAnswer | None] = ContextVar("awaited_answer", default=None)
+_ambient: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
+
+
+class Transaction:
+    """What a handler holds between begin and commit: SQL on its own records, and rows for its own log."""
+
+    def __init__(self, store: Store, sql: SqlTransaction) -> None:
+        self._store, self.sql = store, sql
+        self.appended: list[Envelope] = []
+
+    def all(self, statement: str, **parameters: Any) -> Awaitable[Sequence[Row]]:
+        return self.sql.all(statement, **parameters)
+
+    def one(self, statement: str, **parameters: Any) -> Awaitable[Row | None]:
+        return self.sql.one(statement, **parameters)
+
+    def value(self, statement: str, **parameters: Any) -> Awaitable[Any]:
+        return self.sql.value(statement, **parameters)
+
+    def execute(self, statement: str, **parameters: Any) -> Awaitable[int]:
+        return self.sql.execute(statement, **parameters)
+
+    def execute_many(self, statement: str, rows: Iterable[Mapping[str, Any]]) -> Awaitable[None]:
+        return self.sql.execute_many(statement, rows)
+
+    async def append(self, stream: str, messages: Sequence[Message], expected: int | None = None) -> None:
+        """Adds events (or commands for another context) to the log; they reach the bus when the commit is durable."""
+        at = stamp(self._store.clock())
+        self.appended += await self._store.log.append(self.sql, stream, messages, current_meta.get(), at, expected)
+
+    async def stream(self, stream: str) -> list[Envelope]:
+        """The stream's rows so far, this transaction's own included."""
+        return await self._store.log.stream(stream, reads=self.sql)
+
+    async def answer(self, reply: T) -> T:
+        """Files what the client is about to be told in this same commit, if the request carries an Idempotency-Key. Call it last."""
+        awaited = awaited_answer.get()
+        if awaited is not None:
+            await file_answer(self.sql, awaited, reply, stamp(self._store.clock()))
+        return reply
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undoes just what happens inside it, log rows included, when that raises."""
+        mark = len(self.appended)
+        try:
+            async with self.sql.savepoint():
+                yield
+        except BaseException:
+            del self.appended[mark:]
+            raise
+
+
+class Store:
+    """One context's records and log."""
+
+    def __init__(self, context: str, database: Database, log: Log, clock: Clock) -> None:
+        self.context, self.database, self.log, self.clock = context, database, log, clock
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Begins one; or, inside one (a consumer's batch), joins it, so that a handler reads the same wherever it runs."""
+        open_one = _ambient.get()
+        return _Joined(open_one) if open_one is not None and open_one._store is self else _Own(self)
+
+    async def answered(self, caller: str, key: str) -> tuple[str, Answer] | None:
+        """The fingerprint and answer filed under a caller's key, if any."""
+        row = await self.database.one("select fingerprint, status, headers, body from answer where caller = :caller and key = :key", caller=caller, key=key)
+        if row is None:
+            return None
+        return row["fingerprint"], Answer(row["status"], msgspec.json.decode(row["headers"], type=tuple[tuple[str, str], ...]), row["body"])
+
+
+class _Own:
+    __slots__ = ("_outer", "_sql", "_store", "_tokens", "_tx")
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._sql = store, store.database.begin()
+
+    async def __aenter__(self) -> Transaction:
+        self._tx = Transaction(self._store, await self._sql.__aenter__())
+        self._tokens: tuple[Token[Transaction | None], Token[bool]] = (_ambient.set(self._tx), in_transaction.set(True))
+        return self._tx
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        _ambient.reset(self._tokens[0])
+        in_transaction.reset(self._tokens[1])
+        if kind is None and self._tx.appended:
+            self._tx.sql.after_commit(partial(self._store.log.publish, self._tx.appended))
+        await self._sql.__aexit__(kind, error, trace)
+
+
+class _Joined:
+    __slots__ = ("_tx",)
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    async def __aenter__(self) -> Transaction:
+        return self._tx
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+async def file_answer(sql: SqlTransaction, awaited: AwaitedAnswer, reply: object, at: str) -> None:
+    """Stores the answer under its key. Raises ConcurrentChange when another request with the same key was first."""
+    answer = awaited.render(reply)
+    filed = await sql.execute(
+        """insert into answer (caller, key, fingerprint, status, headers, body, at)
+           values (:caller, :key, :fingerprint, :status, :headers, :body, :at) on conflict do nothing""",
+        caller=awaited.caller, key=awaited.key, fingerprint=awaited.fingerprint,
+        status=answer.status, headers=msgspec.json.encode(answer.headers).decode(), body=answer.body, at=at,
+    )  # fmt: skip
+    if not filed:
+        raise ConcurrentChange("idempotency.in_progress", "a request with this Idempotency-Key is being answered; ask again in a moment")
+    awaited.filed = True

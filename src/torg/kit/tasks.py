@@ -1,0 +1,60 @@
+"""Supervised tasks: what a process runs besides answering requests. One that dies is started again, later each time, and shows in /ready."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from torg.kit.telemetry import TASK_RESTARTS, log
+
+SLOWEST_RESTART = 30.0  # seconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something a context does every `every` seconds, counted from the end of the last time."""
+
+    name: str
+    every: float
+    run: Callable[[], Awaitable[None]]
+
+
+class Supervisor:
+    """Keeps tasks running until it is closed."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failing: dict[str, str] = {}
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Runs it for as long as the process lives."""
+        self._tasks.append(asyncio.create_task(self._keep(name, run), name=name))
+
+    def start_job(self, job: Job) -> None:
+        async def again_and_again() -> None:
+            while True:
+                await job.run()
+                self.failing.pop(job.name, None)
+                await asyncio.sleep(job.every)
+
+        self.start(job.name, again_and_again)
+
+    async def close(self) -> None:
+        """Ends all tasks, each at its next await; a transaction that was committing is finished by its database."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        wait = 0.1
+        while True:
+            try:
+                await run()
+                return
+            except Exception as error:  # noqa: BLE001 the one place where a task's death is turned into its restart, told in log, metric and /ready
+                self.failing[name] = f"{type(error).__name__}: {error}"
+                TASK_RESTARTS.labels(name).inc()
+                log.error("task died, starting it again", task=name, seconds=wait, exc_info=error)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, SLOWEST_RESTART)

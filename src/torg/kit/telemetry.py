@@ -1,0 +1,115 @@
+"""What the shop says about itself: structured logs, Prometheus metrics, OpenTelemetry spans. Switched off, a span costs one attribute read."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import Any, TextIO
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import Counter, Gauge, Histogram
+
+from torg.kit.messages import Meta
+
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+MESSAGES = Counter("torg_messages_total", "Messages that consumers have handled", ("consumer", "message", "outcome"))
+BATCH = Histogram("torg_consumer_batch_seconds", "Time a consumer took for a batch, its commit included", ("consumer",), buckets=BUCKETS)
+LAG = Gauge("torg_consumer_lag", "Log rows a consumer has yet to see", ("consumer", "source"))
+SAGA_STEPS = Counter("torg_saga_steps_total", "Saga steps by how they ended", ("saga", "step", "outcome"))
+COMMITS = Histogram("torg_sql_commit_seconds", "Time of a group commit, the disk's sync included", ("context",), buckets=BUCKETS)
+COMMITTED = Counter("torg_sql_transactions_total", "Transactions made durable", ("context",))
+WAITING = Gauge("torg_sql_transactions_waiting", "Transactions that wait for their turn or their commit", ("context",))
+TASK_RESTARTS = Counter("torg_task_restarts_total", "Supervised tasks that died and were started again", ("task",))
+BROKEN_INVARIANTS = Gauge("torg_invariant_broken", "1 while an invariant does not hold", ("invariant",))
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("torg")
+current_meta: ContextVar[Meta] = ContextVar("current_meta", default=Meta())
+"""What the running task works on behalf of; log rows it appends carry it on."""
+
+_propagator = TraceContextTextMapPropagator()
+_OFF: AbstractContextManager[Any] = nullcontext()
+
+
+class _Switch:
+    tracer: trace.Tracer | None = None
+
+
+def configure_logs(level: str, as_json: bool, to: TextIO = sys.stderr) -> None:
+    """Sends structlog's records to `to`: JSON lines for machines, columns for people."""
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=to.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _trace_ids,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(to),
+        cache_logger_on_first_use=False,
+    )
+
+
+def configure_tracing(endpoint: str, service: str) -> None:
+    """Exports spans by OTLP over HTTP to `endpoint` (http://collector:4318); call once per process, and only when wanted."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
+    use_tracer(provider.get_tracer("torg"))
+
+
+def use_tracer(tracer: trace.Tracer | None) -> None:
+    """Turns spans on, or with None off."""
+    _Switch.tracer = tracer
+
+
+def span(kind: str, name: str, meta: Meta | None = None, **attributes: str | int) -> AbstractContextManager[Any]:
+    """A span around what `kind` (call, consume, saga, sql, http) does to `name`; continues `meta`'s trace when given."""
+    tracer = _Switch.tracer
+    if tracer is None:
+        return _OFF
+    parent = _propagator.extract({"traceparent": meta.trace}) if meta and meta.trace else None
+    return tracer.start_as_current_span(f"{kind} {name}", context=parent, attributes={"torg.kind": kind, **attributes})
+
+
+def traceparent() -> str:
+    """The running span as a W3C traceparent, or empty when spans are off."""
+    if _Switch.tracer is None:
+        return ""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+@contextmanager
+def acting(meta: Meta) -> Iterator[None]:
+    """Within it, appended log rows and log lines carry `meta`."""
+    token = current_meta.set(meta)
+    try:
+        yield
+    finally:
+        current_meta.reset(token)
+
+
+def _trace_ids(_: Any, __: str, event: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta, added = current_meta.get(), dict(event)
+    if meta.request:
+        added.setdefault("request_id", meta.request)
+    if meta.actor:
+        added.setdefault("user_id", meta.actor)
+    span_context = trace.get_current_span().get_span_context()
+    if span_context.is_valid:
+        added["trace_id"] = f"{span_context.trace_id:032x}"
+    return added

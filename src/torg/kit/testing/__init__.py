@@ -1,0 +1,72 @@
+"""What tests build on: a store on a throw-away file, calls that are answered from a table, a clock that is set by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from torg.kit.calls import LocalCalls
+from torg.kit.log import Log
+from torg.kit.messages import Message, Registry
+from torg.kit.sql.migrate import KIT, migrate
+from torg.kit.sql.sqlite import SqliteDatabase
+from torg.kit.store import Store
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class TestClock:
+    """Stands still until it is moved."""
+
+    __test__ = False
+
+    def __init__(self, now: datetime = START) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        """Moves on by timedelta's words: advance(minutes=5)."""
+        self.now += timedelta(**by)
+
+
+def test_ids(prefix: str = "") -> Callable[[], str]:
+    """Numbers in the shape of UUIDs: 00000000-0000-7000-8000-000000000001 and so on."""
+    count = 0
+
+    def make() -> str:
+        nonlocal count
+        count += 1
+        return f"{prefix or '00000000'}-0000-7000-8000-{count:012d}"
+
+    return make
+
+
+test_ids.__test__ = False  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def open_store(folder: Path, context: str, clock: Callable[[], datetime], registry: Registry, migrations: Path | None = None) -> AsyncIterator[Store]:
+    """A context's store in a folder, migrated, without the wait for the disk."""
+    database = SqliteDatabase(folder / f"{context}.db", sync="OFF")
+    await migrate(database, [KIT, migrations] if migrations else [KIT], clock)
+    try:
+        yield Store(context, database, Log(context, database, registry), clock)
+    finally:
+        await database.close()
+
+
+def answering(answers: Mapping[type[Message], Callable[[Any], Any]]) -> LocalCalls:
+    """Calls that other contexts answer from a table of functions."""
+    return LocalCalls({kind: _answer(answer) for kind, answer in answers.items()})
+
+
+def _answer(answer: Callable[[Any], Any]) -> Callable[[Any], Awaitable[Any]]:
+    async def handle(message: Any) -> Any:
+        return answer(message)
+
+    return handle
