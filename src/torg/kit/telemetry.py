@@ -42,7 +42,8 @@ class _Switch:
 
 def configure_logs(level: str, as_json: bool, to: TextIO = sys.stderr) -> None:
     """Sends structlog's records to `to`: JSON lines for machines, columns for people."""
-    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=to.isatty())
+    plain = structlog.dev.plain_traceback
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=to.isatty(), exception_formatter=plain)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
