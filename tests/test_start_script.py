@@ -222,7 +222,7 @@ def test_missing_venv_module_names_the_package(checkout: Checkout) -> None:
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "differs from the one in the list"),
         ("NewConnectionError: Temporary failure in name resolution", "can't be reached: check the network"),
         ("SSLError: certificate verify failed", "certificate isn't trusted here"),
-        ("ERROR: No matching distribution found for one==1", "no ready-made build"),
+        ("ERROR: No matching distribution found for one==1", "gave no ready-made build"),
         ("a loud bang", "ended with status 7"),
     ],
 )
@@ -270,6 +270,17 @@ def test_killed_installers_turn_is_inherited_at_once(checkout: Checkout) -> None
     assert checkout.run()[0] == 0
     assert time.monotonic() - began < 5
     assert not (checkout.folder / ".venv.lock").exists()
+
+
+def test_turn_without_an_owner_is_waited_for_and_named(checkout: Checkout) -> None:
+    (checkout.folder / ".venv.lock").mkdir()
+    started = checkout.start()
+    time.sleep(0.5)
+    assert started.poll() is None
+    (checkout.folder / ".venv.lock").rmdir()
+    _, err = started.communicate(timeout=20)
+    assert started.returncode == 0
+    assert f"(process unknown) is installing the libraries; waiting for it. If there is none, remove {checkout.folder}/.venv.lock" in err
 
 
 def test_starts_at_the_same_moment_install_once(checkout: Checkout) -> None:
