@@ -19,7 +19,7 @@ DRIVERS_OF_PYTHON = frozenset({"http", "multiprocessing", "smtplib", "socket", "
 HARD_STOP = 60
 
 EXCEPTIONS: Mapping[str, frozenset[str]] = {
-    "time_and_chance_come_from_deps": frozenset({"kit/values.py"}),  # where the clock, ids and randomness are made
+    "time_and_chance_come_from_deps": frozenset({"kit/values.py", "compose.py"}),  # where they are made and handed out
     "no_module_level_mutable_state": frozenset({"kit/telemetry.py"}),  # OpenTelemetry's tracer is one per process by its nature
 }
 
