@@ -1,0 +1,96 @@
+"""The words of the demonstration shop: what the till's abbreviations mean, in English and Russian.
+
+Four plain text tables in `data/words` hold them; this module only reads those tables."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import NamedTuple
+
+NOT_GOODS = "-"
+
+
+class Department(NamedTuple):
+    slug: str
+    name: str
+    name_ru: str
+    typical_grams: int
+
+
+class Category(NamedTuple):
+    """`fluid` tells that an ounce of these goods is a fluid ounce."""
+
+    department: Department
+    name: str
+    name_ru: str
+    picture: str
+    typical_grams: int
+    fluid: bool
+
+    @property
+    def id(self) -> str:
+        return f"{self.department.slug}.{slug(self.name)}"
+
+
+class Kind(NamedTuple):
+    """What a product is, as a shopper calls it: `frozen pizza, premium`; `picture` is empty when the category's will do."""
+
+    name: str
+    name_ru: str
+    picture: str
+
+
+class Variety(NamedTuple):
+    name: str
+    name_ru: str
+
+
+class Vocabulary(NamedTuple):
+    """`categories` and `kinds` are keyed by the source's words; None marks what a shop does not sell."""
+
+    departments: dict[str, Department]
+    categories: dict[str, Category | None]
+    kinds: dict[str, Kind | None]
+    varieties: dict[str, tuple[Variety, ...]]
+
+    def varieties_of(self, kind: Kind, category: Category) -> tuple[Variety, ...]:
+        """The flavours, cuts or colours this kind comes in, without those its name already says."""
+        found = self.varieties.get("=" + kind.name) or self.varieties.get(category.name) or self.varieties["*"]
+        said = set(kind.name.lower().replace(",", " ").split())
+        said_ru = set(kind.name_ru.lower().replace(",", " ").split())
+        return tuple(v for v in found if not said & set(v.name.lower().split()) and not said_ru & set(v.name_ru.lower().split()))
+
+
+def read_vocabulary() -> Vocabulary:
+    departments = {row[0]: Department(row[0], row[1], row[2], int(row[3])) for row in _rows("departments.tsv", "\t")}
+    kinds: dict[str, Kind | None] = {}
+    for table in ("types_fresh.txt", "types_grocery.txt", "types_home.txt"):
+        kinds.update((row[0], _kind(row)) for row in _rows(table))
+    categories = {row[0]: _category(row, departments) for row in _rows("categories.txt")}
+    return Vocabulary(departments, categories, kinds, dict(_varieties()))
+
+
+def slug(name: str) -> str:
+    """`Beer, wine and spirits` -> `beer-wine-and-spirits`."""
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower().replace("'", "")).split())
+
+
+def _rows(table: str, separator: str = "|") -> Iterator[list[str]]:
+    text = files("torg.demo").joinpath("data", "words", table).read_text(encoding="utf-8")
+    return (line.split(separator) for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def _kind(row: list[str]) -> Kind | None:
+    return None if row[1] == NOT_GOODS else Kind(row[1], row[2], row[3] if len(row) > 3 else "")
+
+
+def _category(row: list[str], departments: dict[str, Department]) -> Category | None:
+    if row[1] == NOT_GOODS:
+        return None
+    return Category(departments[row[1]], row[2], row[3], row[4], int(row[5]), row[-1] == "f")
+
+
+def _varieties() -> Iterator[tuple[str, tuple[Variety, ...]]]:
+    for _, users, listed in _rows("varieties.txt"):
+        varieties = tuple(Variety(*pair.strip().split("=")) for pair in listed.split(";"))
+        for user in users.split(";"):
+            yield user, varieties
