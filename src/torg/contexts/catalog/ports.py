@@ -14,6 +14,7 @@ Sort = Literal["relevance", "price", "-price", "-rating", "-created_at", "-popul
 SuggestionKind = Literal["product", "category", "query"]
 
 LARGEST_PAGE = 100
+HIGHEST_RATING = 5
 
 
 class BadCursor(ValueError):
@@ -46,6 +47,11 @@ class ProductCard(Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        _check_figures(self.price, self.quantity, self.rating_average, self.rating_count, self.popularity)
+        if self.created_at.tzinfo is None:
+            raise ValueError("created_at has no time zone; give it in UTC")
+
     @property
     def in_stock(self) -> bool:
         return self.quantity > 0
@@ -75,6 +81,9 @@ class ProductChange(Struct, frozen=True, kw_only=True):
     rating_count: int | UnsetType = UNSET
     popularity: int | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        _check_figures(self.price, self.quantity, self.rating_average, self.rating_count, self.popularity)
+
 
 class SearchRequest(Struct, frozen=True, kw_only=True):
     """A search. `category` includes everything below it, price bounds are inclusive, `language` chooses the names of facet values."""
@@ -94,6 +103,8 @@ class SearchRequest(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LARGEST_PAGE:
             raise ValueError(f"limit is {self.limit}; it must be from 1 to {LARGEST_PAGE}")
+        if self.rating_min is not None and not 0 <= self.rating_min <= HIGHEST_RATING:
+            raise ValueError(f"rating_min is {self.rating_min}; it must be from 0 to {HIGHEST_RATING}")
 
 
 class FacetValue(Struct, frozen=True):
@@ -136,6 +147,17 @@ class PastQuery(Struct, frozen=True):
 
     text: str
     times: int
+
+
+def _check_figures(
+    price: int | UnsetType, quantity: int | UnsetType, rating: float | UnsetType, ratings: int | UnsetType, popularity: int | UnsetType
+) -> None:
+    """Refuses here what an index could only choke on later, together with everything that waits beside it."""
+    for name, figure in (("price", price), ("quantity", quantity), ("rating_count", ratings), ("popularity", popularity)):
+        if figure is not UNSET and not 0 <= figure < 1 << 63:
+            raise ValueError(f"{name} is {figure}; it must be zero or more")
+    if rating is not UNSET and not 0 <= rating <= HIGHEST_RATING:
+        raise ValueError(f"rating_average is {rating}; it must be from 0 to {HIGHEST_RATING}")
 
 
 class ProductIndex(Protocol):

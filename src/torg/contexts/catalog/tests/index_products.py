@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from torg.contexts.catalog.ports import CategoryName, ProductDocument, SearchRequest
+from torg.contexts.catalog.ports import CategoryName, ProductDocument, ProductIndex, SearchRequest
 
 NEW_YEAR = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -103,3 +103,16 @@ def in_order(products: Sequence[ProductDocument], sort: str) -> list[str]:
         "relevance": lambda one: (one.popularity, arrival[one.id]),
     }
     return [one.id for one in sorted(products, key=keys[sort], reverse=sort != "price")]  # type: ignore[arg-type]
+
+
+PRODUCTS = assorted(300)
+
+
+async def put(index: ProductIndex, *documents: ProductDocument) -> None:
+    await index.put(documents)
+    await index.flush()
+
+
+async def ids(index: ProductIndex, text: str = "", **rest: object) -> list[str]:
+    page = await index.search(SearchRequest(text=text, **rest))  # type: ignore[arg-type]
+    return [card.id for card in page.items]

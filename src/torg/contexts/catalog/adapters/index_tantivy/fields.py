@@ -25,6 +25,8 @@ RATING_UNITS = 1_000_000  # an average of 4.5 is 4,500,000
 COUNT_BITS = 17
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
+PATH_SEPARATOR = "\x1f"
+
 SORT_FIELDS = {
     "price": "by_price",
     "-price": "by_price",
@@ -46,7 +48,8 @@ def schema() -> Schema:
     builder.add_text_field("kind", tokenizer_name="whitespace", index_option="basic")  # stems of the categories' names
     builder.add_text_field("everything", tokenizer_name="whitespace", index_option="basic")  # all stems
     builder.add_text_field("word", tokenizer_name="whitespace", index_option="basic")  # whole words of names, brand and categories
-    builder.add_text_field("category", tokenizer_name="raw", index_option="basic", fast=True)  # every id of the path
+    builder.add_text_field("category", tokenizer_name="raw", index_option="basic")  # every id of the path, to filter by
+    builder.add_text_field("path", tokenizer_name="raw", index_option="basic", fast=True)  # the whole path as one value, to count by
     builder.add_text_field("brand", tokenizer_name="raw", index_option="basic", fast=True)
     builder.add_boolean_field("in_stock", indexed=True)
     for column in ("number", "price", "rating", *dict.fromkeys(SORT_FIELDS.values())):
@@ -62,6 +65,8 @@ def indexed(product: ProductDocument, number: int, stemmer: Stemmer) -> Document
     _add_texts(document, product, stemmer)
     for category in product.category_path:
         document.add_text("category", category.id)
+    if product.category_path:
+        document.add_text("path", PATH_SEPARATOR.join(category.id for category in product.category_path))
     if product.brand:
         document.add_text("brand", product.brand)
     document.add_boolean("in_stock", product.in_stock)

@@ -22,11 +22,11 @@ import msgspec
 
 from torg.contexts.catalog.adapters.index_tantivy.changes import Update, Updates, merge, updated
 from torg.contexts.catalog.adapters.index_tantivy.cursors import Place, cursor_for, fingerprint, place_of
-from torg.contexts.catalog.adapters.index_tantivy.facets import named
+from torg.contexts.catalog.adapters.index_tantivy.facets import Counted, named
 from torg.contexts.catalog.adapters.index_tantivy.fields import VERSION
 from torg.contexts.catalog.adapters.index_tantivy.generation import Generation
 from torg.contexts.catalog.adapters.index_tantivy.planning import Plan
-from torg.contexts.catalog.adapters.index_tantivy.snapshot import Counted, Snapshot
+from torg.contexts.catalog.adapters.index_tantivy.snapshot import Snapshot
 from torg.contexts.catalog.adapters.index_tantivy.suggestions import PastQueries, suggestions
 from torg.contexts.catalog.adapters.index_tantivy.synonyms import Synonyms
 from torg.contexts.catalog.adapters.index_tantivy.words import Stemmer, words_of
@@ -108,7 +108,7 @@ class TantivyProductIndex:
         return SearchPage(
             items=tuple(card for hit in shown if (card := self._latest(hit.card)) is not None),
             total=total,
-            facets=named(counts, request.category, snapshot.categories, request.language),
+            facets=named(counts, snapshot.categories, request.language),
             next_cursor=cursor_for(last) if last else None,
             corrected_query=plan.corrected if plan else None,
         )
@@ -174,7 +174,7 @@ class TantivyProductIndex:
                 await self._in_thread(generation.add_all, chunk)
             old = await self._swap(generation, position)
         except BaseException:
-            await self._in_thread(generation.discard)
+            await self._in_thread(self._abandon, generation)
             raise
         finally:
             self._journal = None
@@ -198,6 +198,10 @@ class TantivyProductIndex:
         generation.stand_alone()
         _write_state(self._folder, state)
         return Snapshot.of(generation, self._synonyms, self._stemmer)
+
+    def _abandon(self, generation: Generation) -> None:
+        _write_state(self._folder, self._state)
+        generation.discard()
 
     async def _accept(self, updates: Mapping[str, Update], position: int | None) -> None:
         merge(self._pending, updates)
@@ -262,9 +266,12 @@ class TantivyProductIndex:
         return snapshot if snapshot.synonyms is self._synonyms else snapshot.with_synonyms(self._synonyms)
 
     async def _counted(self, snapshot: Snapshot, plan: Plan | None, request: SearchRequest) -> Counted:
-        if snapshot.is_counted(plan, request) or snapshot.matches(plan) < BROAD:
-            return snapshot.counted(plan, request)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, snapshot.counted, plan, request)
+        known = snapshot.counted(plan, request)
+        if known is None:
+            broad = snapshot.matches(plan) > BROAD
+            known = await self._in_reader(snapshot.count, plan, request) if broad else snapshot.count(plan, request)
+            snapshot.remember(plan, request, known)
+        return known
 
     def _latest(self, card: ProductCard) -> ProductCard | None:
         """With the figures that wait to be written, so that a page shows the present price and stock."""
@@ -273,6 +280,9 @@ class TantivyProductIndex:
             if latest is not None and card.id in updates:
                 latest = updated(latest, updates[card.id])
         return latest
+
+    async def _in_reader(self, work: Callable[..., Result], *arguments: object) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work, *arguments)
 
     async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
         """Waits to the end even when cancelled: a generation has one writer at a time."""

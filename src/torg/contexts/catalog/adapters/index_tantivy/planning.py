@@ -10,7 +10,8 @@ from torg.contexts.catalog.adapters.index_tantivy.synonyms import Phrase, Synony
 from torg.contexts.catalog.adapters.index_tantivy.vocabulary import Guess, Vocabulary
 from torg.contexts.catalog.adapters.index_tantivy.words import STOP_WORDS, Stemmer, in_other_layout, words_of
 
-MOST_WORDS = 12
+MOST_WORDS = 10
+MOST_CHARACTERS = 300
 COMPLETIONS = 30
 GUESSES = 4
 MOST_READINGS = 32
@@ -39,7 +40,7 @@ class Planner:
 
     def plan(self, text: str) -> Plan | None:
         """None when there is no text; text without words finds nothing."""
-        words = words_of(text)[:MOST_WORDS]
+        words = words_of(text[:MOST_CHARACTERS])[:MOST_WORDS]
         if not words:
             return Plan(slots=()) if text.strip() else None
         plain = self._plain(words)
@@ -71,7 +72,7 @@ class Planner:
 
     def _switched(self, text: str) -> Plan | None:
         """Typed with the keyboard in the other language."""
-        words = words_of(in_other_layout(text))[:MOST_WORDS]
+        words = words_of(in_other_layout(text[:MOST_CHARACTERS]))[:MOST_WORDS]
         if not words or not all(word in self.vocabulary or self.knows(word) for word in words if word not in STOP_WORDS):
             return None
         plan = self._plain(words)

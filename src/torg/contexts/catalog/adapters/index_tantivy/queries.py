@@ -17,6 +17,7 @@ from torg.contexts.catalog.adapters.index_tantivy.planning import Plan
 from torg.contexts.catalog.adapters.index_tantivy.synonyms import Phrase
 from torg.contexts.catalog.ports import SearchRequest
 
+LARGEST = (1 << 63) - 1
 PHRASE_SLOP = 1  # "chips with salt" is still the phrase "chips salt"
 
 
@@ -26,16 +27,16 @@ class Queries:
 
     schema: Schema
 
-    def matching(self, plan: Plan | None) -> Query:
-        """Everything the plan finds."""
+    def matching(self, plan: Plan | None) -> list[Query]:
+        """What a product must match to be found: nothing without a plan."""
         if plan is None:
-            return Query.all_query()
-        return self._words(plan, "everything") if plan.slots else Query.empty_query()
+            return []
+        return [self._words(plan, "everything") if plan.slots else Query.empty_query()]
 
-    def tiers(self, plan: Plan | None, rarest: int | None) -> list[Query]:
+    def tiers(self, plan: Plan, rarest: int | None) -> list[Query]:
         """The plan's results by relevance, each tier containing those before it; `rarest` is the slot that says most about the product."""
-        everything = self.matching(plan)
-        if plan is None or not plan.slots:
+        [everything] = self.matching(plan)
+        if not plan.slots:
             return [everything]
         in_name = self._words(plan, "name")
         if plan.at_least is not None:
@@ -73,7 +74,7 @@ class Queries:
         return all_of([*stems, Query.term_set_query(self.schema, "word", completions)])
 
     def _between(self, field: str, lowest: int | None, highest: int | None) -> Query:
-        low, high = max(0, lowest or 0), (1 << 63) - 1 if highest is None else highest
+        low, high = max(0, lowest or 0), LARGEST if highest is None else min(highest, LARGEST)
         if high < low:
             return Query.empty_query()
         return Query.range_query(self.schema, field, FieldType.Unsigned, lower_bound=low, upper_bound=high)
@@ -93,6 +94,8 @@ class Queries:
 
 
 def all_of(queries: list[Query], but_not: Query | None = None) -> Query:
+    if not queries:
+        return Query.all_query()
     if len(queries) == 1 and but_not is None:
         return queries[0]
     refused = [] if but_not is None else [(Occur.MustNot, but_not)]

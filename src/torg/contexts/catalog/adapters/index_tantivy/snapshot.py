@@ -11,7 +11,7 @@ from tantivy import Order, Query, Searcher
 
 from torg.contexts.catalog.adapters.index_tantivy.categories import Categories
 from torg.contexts.catalog.adapters.index_tantivy.cursors import Place
-from torg.contexts.catalog.adapters.index_tantivy.facets import Counts, counted
+from torg.contexts.catalog.adapters.index_tantivy.facets import Counted, counted
 from torg.contexts.catalog.adapters.index_tantivy.fields import SORT_FIELDS, card_of
 from torg.contexts.catalog.adapters.index_tantivy.generation import Generation
 from torg.contexts.catalog.adapters.index_tantivy.planning import Plan, Planner
@@ -34,15 +34,8 @@ class Hit(NamedTuple):
     card: ProductCard
 
 
-class Counted(NamedTuple):
-    """How many products a search finds, in all and by facet."""
-
-    total: int
-    facets: Counts
-
-
 class Snapshot:
-    """Answers from one state; nothing in it changes but its caches, so any thread may read it."""
+    """Answers from one state. Its caches belong to the event loop; the rest of it never changes."""
 
     def __init__(
         self, searcher: Searcher, queries: Queries, categories: Categories, vocabulary: Vocabulary, synonyms: Synonyms, stemmer: Stemmer
@@ -72,24 +65,31 @@ class Snapshot:
     def page(self, plan: Plan | None, request: SearchRequest, place: Place | None) -> list[Hit]:
         """The page's products and, if there is more, one beyond it."""
         filters = list(self.queries.filters(request).values())
-        tiers = self.queries.tiers(plan, self._rarest(plan)) if request.sort == "relevance" else [self.queries.matching(plan)]
+        matching = [[tier] for tier in self.queries.tiers(plan, self._rarest(plan))] if plan and request.sort == "relevance" else []
+        tiers = matching or [self.queries.matching(plan)]
         hits: list[Hit] = []
         for tier in range(place.tier if place else 0, len(tiers)):
             wanted = request.limit + 1 - len(hits)
             if wanted == 0:
                 break
             last = place.key if place and place.tier == tier else None
-            before = tiers[tier - 1] if tier else None
-            hits += [Hit(tier, key, card) for key, card in self._ordered([tiers[tier], *filters], before, request.sort, last, wanted)]
+            before = tiers[tier - 1][0] if tier else None
+            hits += [Hit(tier, key, card) for key, card in self._ordered([*tiers[tier], *filters], before, request.sort, last, wanted)]
         return hits
 
-    def counted(self, plan: Plan | None, request: SearchRequest) -> Counted:
-        filtered = _only_filters(request)
-        known = self._counted.get((plan, filtered))
-        return known or self._count(plan, filtered)
+    def count(self, plan: Plan | None, request: SearchRequest) -> Counted:
+        """Counts anew; a reader's thread may do it."""
+        kept = self.categories.around(request.category) if request.category else frozenset()
+        return counted(self.searcher, self.queries.matching(plan), self.queries.filters(request), kept)
 
-    def is_counted(self, plan: Plan | None, request: SearchRequest) -> bool:
-        return (plan, _only_filters(request)) in self._counted
+    def counted(self, plan: Plan | None, request: SearchRequest) -> Counted | None:
+        """What was counted before for the same words and filters."""
+        return self._counted.get((plan, _only_filters(request)))
+
+    def remember(self, plan: Plan | None, request: SearchRequest, answer: Counted) -> None:
+        if len(self._counted) >= COUNTS_KEPT:
+            del self._counted[next(iter(self._counted))]
+        self._counted[plan, _only_filters(request)] = answer
 
     def most_popular(self, query: Query, limit: int) -> list[ProductCard]:
         return [card for _, card in self._ordered([query], None, "-popularity", None, limit)]
@@ -104,28 +104,16 @@ class Snapshot:
         hits = self.searcher.search(query, limit, count=False, order_by_field=field, order=order).hits
         return [(int(key), card_of(bytes(self.searcher.doc(address).get_first("source") or b""))) for key, address in hits]
 
-    def _count(self, plan: Plan | None, filtered: SearchRequest) -> Counted:
-        matching, filters = self.queries.matching(plan), self.queries.filters(filtered)
-        total = self._total(all_of([matching, *filters.values()]))
-        answer = Counted(total, counted(self.searcher, matching, filters))
-        if len(self._counted) >= COUNTS_KEPT:
-            self._counted.pop(next(iter(self._counted)), None)
-        self._counted[plan, filtered] = answer
-        return answer
-
     def _found(self, plan: Plan | None) -> int:
-        return self._total(self.queries.matching(plan))
-
-    def _total(self, query: Query) -> int:
-        return self.searcher.search(Query.const_score_query(query, 1.0), 1).count  # type: ignore[attr-defined, no-any-return]  # not in the stub
+        query = Query.const_score_query(all_of(self.queries.matching(plan)), 1.0)
+        return self.searcher.search(query, 1).count  # type: ignore[attr-defined, no-any-return]  # not in the stub
 
     def _is_known(self, stem: str) -> bool:
         return self.searcher.doc_freq("everything", stem) > 0
 
-    def _rarest(self, plan: Plan | None) -> int | None:
+    def _rarest(self, plan: Plan) -> int | None:
         """The slot that the fewest names have, if any have it."""
-        slots = plan.slots if plan else ()
-        counts = [(max(self.searcher.doc_freq("name", phrase[0]) for phrase in slot), at) for at, slot in enumerate(slots)]
+        counts = [(max(self.searcher.doc_freq("name", phrase[0]) for phrase in slot), at) for at, slot in enumerate(plan.slots)]
         return min(((count, at) for count, at in counts if count), default=(0, None))[1]
 
 

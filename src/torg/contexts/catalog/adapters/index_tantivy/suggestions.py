@@ -51,6 +51,7 @@ class PastQueries:
 
 def suggestions(snapshot: Snapshot, past: PastQueries, text: str, limit: int) -> tuple[Suggestion, ...]:
     """For the text as typed; if nothing begins so, with the keyboard switched; then with its mistakes corrected."""
+    text = text[:LONGEST_QUERY]
     words = words_of(text)
     for reading in (words, words_of(in_other_layout(text)), snapshot.planner.corrected_words(words)):
         if reading and (found := _for_words(snapshot, past, reading, limit)):

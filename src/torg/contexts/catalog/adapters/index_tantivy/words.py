@@ -18,9 +18,7 @@ _LATIN_KEYS = "`qwertyuiop[]asdfghjkl;'zxcvbnm,."
 _RUSSIAN_KEYS = "ёйцукенгшщзхъфывапролджэячсмитьбю"
 _OTHER_LAYOUT = str.maketrans(_LATIN_KEYS + _RUSSIAN_KEYS, _RUSSIAN_KEYS + _LATIN_KEYS)
 
-STOP_WORDS = frozenset(
-    "a an and at by for from in of on or the to with без в для до за и из или к на не о от по под при с со у".split()  # noqa: SIM905 reads better
-)
+STOP_WORDS = frozenset("a an and at by for from in of on or the to with без в для до за и из или к на не о от по под при с со у".split())
 
 
 def words_of(text: str) -> list[str]:

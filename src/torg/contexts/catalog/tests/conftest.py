@@ -1,0 +1,57 @@
+"""The index under test, for every adapter of the port ProductIndex."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
+from torg.contexts.catalog.ports import ProductIndex, SearchPage, SearchRequest
+from torg.contexts.catalog.tests.index_products import PRODUCTS
+
+Open = Callable[[Path], Awaitable[ProductIndex]]
+ADAPTERS: dict[str, Open] = {"tantivy": TantivyProductIndex.open}
+
+
+@pytest.fixture(params=ADAPTERS, scope="module")
+def open_index(request: pytest.FixtureRequest) -> Open:
+    return ADAPTERS[request.param]
+
+
+@pytest.fixture
+async def index(open_index: Open, tmp_path: Path) -> AsyncIterator[ProductIndex]:
+    index = await open_index(tmp_path)
+    yield index
+    await index.close()
+
+
+@dataclass
+class Shop:
+    """An index that holds PRODUCTS, and the loop that it lives on: Hypothesis calls a test many times from outside a loop."""
+
+    runner: asyncio.Runner
+    index: ProductIndex
+
+    def search(self, request: SearchRequest) -> SearchPage:
+        return self.runner.run(self.index.search(request))
+
+
+@pytest.fixture(scope="module")
+def shop(open_index: Open, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with asyncio.Runner() as runner:
+        index = runner.run(filled(open_index, tmp_path_factory.mktemp("shop")))
+        yield Shop(runner, index)
+        runner.run(index.close())
+
+
+async def filled(open_index: Open, folder: Path) -> ProductIndex:
+    index = await open_index(folder)
+    await index.put(PRODUCTS[:200])
+    await index.flush()
+    await index.put(PRODUCTS[200:])
+    await index.flush()
+    return index

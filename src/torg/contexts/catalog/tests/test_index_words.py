@@ -1,0 +1,157 @@
+"""The suite of the port ProductIndex: words, relevance, suggestions."""
+
+from __future__ import annotations
+
+import pytest
+
+from torg.contexts.catalog.ports import (
+    PastQuery,
+    ProductIndex,
+    SearchRequest,
+)
+from torg.contexts.catalog.tests.index_products import ids, product, put
+
+# words
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        ("Running shoes", "shoe"),
+        ("Fresh berry jam", "berries"),
+        ("Кроссовки беговые", "кроссовок"),
+        ("Кроссовки беговые", "беговых кроссовках"),
+        ("Чашка чайная", "чашек"),
+        ("Огурцы солёные", "огурец соленый"),
+        ("Яйцо куриное", "яиц"),
+        ("Замороженная пицца", "замороженные пиццы"),
+        ("Мёд липовый", "мед"),
+        ("Crème brûlée", "creme brulee"),
+        ("Kellogg's flakes", "kellogg flakes"),
+        ("Вода 500г", "вода 500 г"),
+        ("Корм для кошек", "корм кошка"),
+    ],
+)
+async def test_other_form_of_a_word_finds(index: ProductIndex, name: str, query: str) -> None:
+    await put(index, product("other", "Something else", "", "elsewhere"), product("meant", name, "", "nowhere"))
+    page = await index.search(SearchRequest(text=query))
+    assert [card.id for card in page.items] == ["meant"]
+    assert page.corrected_query is None
+
+
+async def test_either_language_finds_a_product_with_both_names(index: ProductIndex) -> None:
+    await put(index, product("1", "Frozen pizza", "Замороженная пицца"))
+    assert await ids(index, "pizza") == await ids(index, "пицца") == await ids(index, "пицца frozen") == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("frozne piza", "frozen pizza"),
+        ("Frozen Piza", "frozen pizza"),
+        ("piza for family", "pizza for family"),
+        ("замороженая пица", "замороженая пицца"),
+        ("gbwwf", "пицца"),
+        ("зшяяф", "pizza"),
+        ("ghjlfдт", None),
+    ],
+)
+async def test_typing_mistake_is_forgiven_and_told(index: ProductIndex, typed: str, meant: str | None) -> None:
+    await put(
+        index,
+        product("1", "Frozen pizza", "Замороженная пицца", description="for the whole family"),
+        product("2", "Pita bread", "Пита", "boots", popularity=9),
+        product("3", "Frozen yoghurt", "Замороженный йогурт", "boots", popularity=9),
+    )
+    page = await index.search(SearchRequest(text=typed))
+    assert page.corrected_query == meant
+    assert [card.id for card in page.items] == (["1"] if meant else [])
+
+
+async def test_word_that_is_still_being_typed_is_completed(index: ProductIndex) -> None:
+    await put(index, product("1", "Frozen pizza"), product("2", "Boots", "", "boots"))
+    page = await index.search(SearchRequest(text="frozen piz"))
+    assert ([card.id for card in page.items], page.corrected_query) == (["1"], None)
+
+
+async def test_word_that_nobody_knows_does_not_spoil_the_others(index: ProductIndex) -> None:
+    await put(index, product("1", "Frozen pizza"), product("2", "Boots", "", "boots"))
+    assert await ids(index, "pizza qwrtzxcv") == ["1"]
+    assert await ids(index, "qwrtzxcv") == []
+    assert await ids(index, "?!") == []
+
+
+async def test_synonyms_work_at_once_and_both_ways(index: ProductIndex) -> None:
+    await put(index, product("1", "Fizzy drink", "", "nowhere"), product("2", "Ice cream", "", "elsewhere"))
+    assert await ids(index, "лимонад") == []
+    await index.set_synonyms([["fizzy drink", "soda pop", "лимонад"], ["мороженое", "ice cream"]])
+    assert await ids(index, "лимонада") == await ids(index, "soda pop") == await ids(index, "fizzy drinks") == ["1"]
+    assert await ids(index, "мороженое") == ["2"]
+    await index.set_synonyms([])
+    assert await ids(index, "лимонад") == []
+
+
+# relevance
+
+
+async def test_name_comes_before_category_and_category_before_description(index: ProductIndex) -> None:
+    await put(
+        index,
+        product("description", "Cutter", "", "nowhere", description="cuts frozen pizza", popularity=900),
+        product("not at all", "Frozen peas", "", "nowhere"),
+        product("half", "Frozen chips", "", "frozen-pizza", popularity=500),
+        product("mixed", "Pizza", "", "frozen-pizza", popularity=1),
+        product("words", "Pizza, the best, frozen", "", "nowhere"),
+        product("phrase", "Frozen pizza", "", "nowhere"),
+        product("phrase in its category", "Large frozen pizza"),
+    )
+    assert await ids(index, "frozen pizza") == ["phrase in its category", "phrase", "words", "mixed", "half", "description"]
+
+
+async def test_popularity_breaks_ties_of_relevance(index: ProductIndex) -> None:
+    await put(index, *(product(str(popularity), "Pizza", popularity=popularity) for popularity in (3, 90, 7)))
+    assert await ids(index, "pizza") == ["90", "7", "3"]
+
+
+# suggestions
+
+
+async def test_suggestions_are_queries_categories_and_products(index: ProductIndex) -> None:
+    await put(index, product("1", "Frozen pizza Margherita", "Пицца Маргарита"))
+    index.note_query("frozen pizza", 1)
+    found = await index.suggest("froz")
+    assert [(one.kind, one.text, one.id) for one in found] == [
+        ("query", "frozen pizza", None),
+        ("category", "Frozen pizza", "frozen-pizza"),
+        ("product", "Frozen pizza Margherita", "1"),
+    ]
+
+
+@pytest.mark.parametrize("typed", ["пиц", "gbw", "замороженная пи", "Пицца мар", "пиццца"])
+async def test_suggestions_come_in_the_language_typed(index: ProductIndex, typed: str) -> None:
+    await put(index, product("1", "Frozen pizza Margherita", "Замороженная пицца Маргарита"))
+    assert "Замороженная пицца Маргарита" in [one.text for one in await index.suggest(typed)]
+
+
+async def test_suggestions_are_at_most_as_many_as_asked(index: ProductIndex) -> None:
+    await put(index, *(product(f"{n}", f"Pizza {n}") for n in range(30)))
+    assert len(await index.suggest("pizza")) == 10
+    assert len(await index.suggest("pizza", limit=2)) == 2
+    assert await index.suggest("") == ()
+
+
+async def test_query_is_not_suggested_when_it_found_nothing_or_is_not_about_goods(index: ProductIndex) -> None:
+    await put(index, product("1", "Frozen pizza"))
+    index.note_query("pizza frozen", 0)
+    index.note_query("pizza for jane.doe@example.com", 1)
+    assert index.past_queries() == ()
+
+
+async def test_past_queries_are_bounded_and_keep_the_frequent(index: ProductIndex) -> None:
+    index.remember_queries(PastQuery(f"pizza {n}", 1) for n in range(3000))
+    index.remember_queries([PastQuery("pizza hot", 50)])
+    index.remember_queries(PastQuery(f"cola {n}", 1) for n in range(3000))
+    kept = index.past_queries()
+    assert len(kept) <= 5000
+    assert "pizza hot" in {query.text for query in kept}
+    assert (await index.suggest("pizza"))[0].text == "pizza hot"
