@@ -67,7 +67,13 @@ class UnsupportedMediaType(DomainError):
 
 
 class TooManyRequests(DomainError):
+    """Asked too often. `retry_after` is in whole seconds."""
+
     status, title = 429, "Too many requests"
+
+    def __init__(self, code: str, detail: str, retry_after: int = 1) -> None:
+        super().__init__(code, detail)
+        self.retry_after = retry_after
 
 
 class ConcurrentChange(DomainError):

@@ -137,7 +137,7 @@ def failed(saga: Saga[S], now_at: Instance, reason: str, now: datetime, uncertai
 def undone(saga: Saga[S], now_at: Instance, now: datetime) -> Move:
     """The current step's undo took effect."""
     final: StepStatus = "failed" if now_at.step(now_at.current).error else "compensated"
-    return _go_back(saga, _mark(now_at, now_at.current, now, status=final, finished_at=now), now)
+    return _go_back(saga, _mark(_with(now_at, now, status="compensating"), now_at.current, now, status=final, finished_at=now), now)
 
 
 def overdue(saga: Saga[S], now_at: Instance, now: datetime) -> Move:

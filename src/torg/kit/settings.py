@@ -21,7 +21,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
-    data: str = "data"
+    data: str = str(Path(__file__).parents[3] / "var")
     public_url: str = ""
     demo: bool = True
     demo_password: str = ""
@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     response_cache: bool = True
     carrier_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0
     card_payment_minutes: Annotated[float, msgspec.Meta(gt=0)] = 15
+    password_memory_kib: Annotated[int, msgspec.Meta(ge=8)] = 19456
     smtp: str = ""
     secret: str = ""
 

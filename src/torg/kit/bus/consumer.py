@@ -132,14 +132,14 @@ class BusConsumer:
         if (row.context, row.stream) in self._parked:
             await self._failures.keep(tx, self.name, row, "waits behind an earlier row of its stream", 0)
         else:
-            await self._attempt(tx, row, 0)
+            await self._attempt(tx, row)
 
-    async def _attempt(self, tx: Transaction, row: Envelope, tried: int) -> None:
+    async def _attempt(self, tx: Transaction, row: Envelope, tried: int = 0, parked: bool = False) -> None:
         try:
             async with tx.savepoint():
                 done = await self._once(tx, row)
             outcome = "done" if done else "duplicate"
-            if tried or (row.context, row.stream) in self._parked:
+            if parked:
                 await self._failures.forget(tx, self.name, row.id)
         except Unavailable:
             raise
@@ -164,7 +164,7 @@ class BusConsumer:
     async def _retry(self) -> None:
         for row, tried in await self._failures.due(self.name):
             async with self._store.transaction() as tx:
-                await self._attempt(tx, row, tried)
+                await self._attempt(tx, row, tried, parked=True)
         self._parked = await self._failures.parked_streams(self.name)
 
     async def _file_position(self, tx: Transaction, source: str, position: int) -> None:

@@ -167,7 +167,7 @@ class App:
         if isinstance(refusal, Unauthenticated):
             headers.append((b"www-authenticate", b"Bearer"))
         if isinstance(refusal, TooManyRequests):
-            headers.append((b"retry-after", b"1"))
+            headers.append((b"retry-after", str(refusal.retry_after).encode()))
         return _document(Problem(refusal.title, refusal.status, refusal.detail, refusal.code, instance=request.id, errors=refusal.errors), headers)
 
     def _observe(self, served: _Served | None, status: int, began: float) -> RouteStats:

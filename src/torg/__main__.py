@@ -1,0 +1,5 @@
+"""`python -m torg`: the command line."""
+
+from torg.cli import main
+
+main()

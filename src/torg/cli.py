@@ -1,0 +1,91 @@
+"""The command line: `torg up`, `torg test` and the rest. Each command imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from torg import __version__
+from torg.kit import settings as settings_
+
+if TYPE_CHECKING:
+    from torg.compose import Running
+
+app = App(name="torg", version=__version__, help="Torg: a marketplace that starts on a laptop and grows into a fleet.")
+ROOT = Path(__file__).parents[2]
+
+
+@app.command
+def up(
+    *,
+    port: int | None = None,
+    host: str | None = None,
+    data: Path | None = None,
+    empty: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Open the shop: everything in this process, on the data folder. The first start fills it with the demonstration catalogue.
+
+    Parameters
+    ----------
+    port
+        Where to listen (TORG_PORT, 8000).
+    host
+        The address to listen at (TORG_HOST, 127.0.0.1).
+    data
+        The folder that keeps everything (TORG_DATA, var/ in the checkout).
+    empty
+        Start without demonstration data and accounts.
+    """
+    from torg import serve
+    from torg.demo import seed
+    from torg.kit.sql.migrate import MigrationRefused
+
+    chosen = {"port": port, "host": host, "data": data and str(data), "demo": False if empty else None}
+    settings = _settings({name: value for name, value in chosen.items() if value is not None})
+
+    async def prepare(running: Running) -> None:
+        if settings.demo:
+            await seed.seed(running.call, settings)
+
+    def tell(_: Running, address: str) -> None:
+        print(f"Torg is ready at {address}", flush=True)
+        for line in seed.welcome(settings, address):
+            print(line, flush=True)
+
+    _or_explain(lambda: serve.run(settings, prepare, tell), serve.CannotStart, MigrationRefused, OSError)
+
+
+@app.command
+def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Run the project's tests; arguments go to pytest."""
+    import pytest
+
+    os.chdir(ROOT)
+    sys.exit(pytest.main(list(arguments)))
+
+
+def _settings(overrides: dict[str, object]) -> settings_.Settings:
+    try:
+        return settings_.load(os.environ, overrides)
+    except settings_.BadSettings as error:
+        print(f"torg: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _or_explain(work: Callable[[], None], *expected: type[Exception]) -> None:
+    from torg import serve
+
+    try:
+        work()
+    except expected as error:
+        serve.fail(serve.explain(error))
+
+
+def main() -> None:
+    """The entry of `./torg`."""
+    app()

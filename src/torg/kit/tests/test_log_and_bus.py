@@ -1,0 +1,211 @@
+"""The log and the bus over it: contiguous versions, in order, each row in effect once, a poisonous one alone in the dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from torg.kit.bus import BusConsumer, Consumer, Failures
+from torg.kit.calls import LocalCalls
+from torg.kit.errors import ConcurrentChange
+from torg.kit.store import Store
+from torg.kit.testing import TestClock, open_store
+from torg.kit.tests.messages import REGISTRY, Count, WasPut
+from torg.kit.values import utc_now
+
+Handler = Callable[[WasPut], Awaitable[None]]
+
+
+@pytest.fixture
+async def shelf(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(tmp_path, "shelf", utc_now, REGISTRY) as store:
+        yield store
+
+
+@pytest.fixture
+async def reader(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(tmp_path, "reader", utc_now, REGISTRY) as store:
+        async with store.transaction() as tx:
+            await tx.execute("create table seen (shelf text, things integer)")
+        yield store
+
+
+async def put(store: Store, shelf: str, things: int) -> None:
+    async with store.transaction() as tx:
+        await tx.append(shelf, [WasPut(shelf, things)])
+
+
+def note(reader: Store) -> Handler:
+    async def handle(event: WasPut) -> None:
+        async with reader.transaction() as tx:
+            await tx.execute("insert into seen values (:shelf, :things)", shelf=event.shelf, things=event.things)
+
+    return handle
+
+
+@asynccontextmanager
+async def consuming(reader: Store, shelf: Store, handler: Handler, loopback: bool = False) -> AsyncIterator[BusConsumer]:
+    consumer = BusConsumer(Consumer("reader", {WasPut: handler}), reader, {"shelf": shelf.log, "reader": reader.log}, REGISTRY, loopback)
+    task = asyncio.create_task(consumer.run())
+    try:
+        yield consumer
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def seen(reader: Store, count: int) -> list[tuple[str, int]]:
+    """Waits until that much was seen, and a little for what should not come."""
+    for _ in range(400):
+        if await reader.database.value("select count(*) from seen") >= count:
+            break
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.02)
+    return [(row["shelf"], row["things"]) for row in await reader.database.all("select * from seen order by rowid")]
+
+
+async def test_versions_are_contiguous_within_a_stream(shelf: Store):
+    await asyncio.gather(*(put(shelf, f"s{n % 3}", n) for n in range(30)))
+    for stream in ("s0", "s1", "s2"):
+        assert [row.version for row in await shelf.log.stream(stream)] == list(range(1, 11))
+
+
+async def test_an_append_behind_another_version_is_refused(shelf: Store):
+    await put(shelf, "s", 1)
+    with pytest.raises(ConcurrentChange, match="version 1, not 0"):
+        async with shelf.transaction() as tx:
+            await tx.append("s", [WasPut("s", 2)], expected=0)
+    assert len(await shelf.log.stream("s")) == 1
+
+
+async def test_a_transaction_sees_its_own_rows_before_others_do(shelf: Store):
+    async with shelf.transaction() as tx:
+        await tx.append("s", [WasPut("s", 1)])
+        assert len(await tx.stream("s")) == 1
+        assert await shelf.log.stream("s") == []
+
+
+async def test_the_tail_is_the_same_from_memory_and_from_the_table(shelf: Store):
+    await asyncio.gather(*(put(shelf, f"s{n}", n) for n in range(50)))
+    from_memory = list(await shelf.log.tail(10, 20))
+    shelf.log._recent.clear()
+    assert list(await shelf.log.tail(10, 20)) == from_memory
+    assert [row.position for row in from_memory] == list(range(11, 31))
+
+
+async def test_a_consumer_handles_each_row_once_and_in_order(shelf: Store, reader: Store):
+    async with consuming(reader, shelf, note(reader)):
+        await asyncio.gather(*(put(shelf, "s", n) for n in range(100)))
+        assert await seen(reader, 100) == [("s", n) for n in range(100)]
+
+
+async def test_delivered_twice_is_in_effect_once(shelf: Store, reader: Store):
+    async with consuming(reader, shelf, note(reader), loopback=True):
+        await put(shelf, "s", 1)
+        assert await seen(reader, 1) == [("s", 1)]
+
+
+async def test_a_restarted_consumer_goes_on_where_it_was(shelf: Store, reader: Store):
+    async with consuming(reader, shelf, note(reader)):
+        await put(shelf, "s", 1)
+        await seen(reader, 1)
+    await put(shelf, "s", 2)
+    async with consuming(reader, shelf, note(reader)):
+        assert await seen(reader, 2) == [("s", 1), ("s", 2)]
+
+
+async def test_lost_positions_do_no_harm(shelf: Store, reader: Store):
+    async with consuming(reader, shelf, note(reader)):
+        await put(shelf, "s", 1)
+        await seen(reader, 1)
+    async with reader.transaction() as tx:
+        await tx.execute("delete from consumer_position")
+    async with consuming(reader, shelf, note(reader)):
+        await put(shelf, "s", 2)
+        assert await seen(reader, 2) == [("s", 1), ("s", 2)]
+
+
+async def test_a_row_that_fails_for_a_while_holds_up_its_own_stream_only(shelf: Store, reader: Store):
+    failures, keep = 3, note(reader)
+
+    async def handle(event: WasPut) -> None:
+        nonlocal failures
+        if event == WasPut("bad", 1) and failures:
+            failures -= 1
+            raise ValueError("not yet")
+        await keep(event)
+
+    async with consuming(reader, shelf, handle) as consumer:
+        for shelf_name, things in (("bad", 1), ("good", 1), ("bad", 2), ("good", 2)):
+            await put(shelf, shelf_name, things)
+        order = await seen(reader, 4)
+        assert [row for row in order if row[0] == "good"] == [("good", 1), ("good", 2)]
+        assert [row for row in order if row[0] == "bad"] == [("bad", 1), ("bad", 2)]
+        assert order.index(("good", 2)) < order.index(("bad", 1))
+        assert await consumer.lag() == {"shelf": 0}
+    assert await Failures(reader, REGISTRY).all() == []
+
+
+async def test_a_poisonous_row_ends_in_the_dead_letters_and_can_be_redriven(tmp_path: Path, shelf: Store):
+    clock, healed = TestClock(), False
+    async with open_store(tmp_path, "patient", clock, REGISTRY) as patient:
+        async with patient.transaction() as tx:
+            await tx.execute("create table seen (shelf text, things integer)")
+        keep = note(patient)
+
+        async def handle(event: WasPut) -> None:
+            if event.things == 13 and not healed:
+                raise ValueError("unlucky")
+            await keep(event)
+
+        failures = Failures(patient, REGISTRY)
+        async with consuming(patient, shelf, handle) as consumer:
+            await put(shelf, "s", 13)
+            await put(shelf, "s", 14)
+            for _ in range(200):
+                clock.advance(seconds=60)
+                if dead := await failures.all(dead=True):
+                    break
+                await asyncio.sleep(0.05)
+            assert [(letter.name, letter.attempts, letter.error) for letter in dead] == [("shelf.was_put", 8, "ValueError: unlucky")]
+            clock.advance(seconds=60)
+            assert await seen(patient, 1) == [("s", 14)]
+            healed = True
+            await failures.redrive("reader", dead[0].id)
+            consumer.look_again()
+            assert await seen(patient, 2) == [("s", 14), ("s", 13)]
+            assert await failures.all() == []
+
+
+async def test_a_reader_follows_a_stream_as_it_grows(shelf: Store):
+    await put(shelf, "s", 1)
+    found: list[int] = []
+
+    async def follow() -> None:
+        async for row in shelf.log.follow("s", 0):
+            found.append(row.version)
+            if row.version == 3:
+                return
+
+    task = asyncio.create_task(follow())
+    await asyncio.sleep(0.01)
+    await put(shelf, "other", 1)
+    await put(shelf, "s", 2)
+    await put(shelf, "s", 3)
+    await asyncio.wait_for(task, 2)
+    assert found == [1, 2, 3]
+
+
+async def test_calling_another_context_inside_a_transaction_is_refused(shelf: Store):
+    async def count(_: Count) -> int:
+        return 1
+
+    call = LocalCalls({Count: count})
+    assert await call(Count("s")) == 1
+    with pytest.raises(RuntimeError, match="inside a transaction"):
+        async with shelf.transaction():
+            await call(Count("s"))
