@@ -65,3 +65,11 @@ class CloseCart(Command[None], frozen=True, kw_only=True):
     user_id: str
     order_id: str
     lines: tuple[OrderedLine, ...]
+
+
+@message("cart.merge")
+class MergeCarts(Command[None], frozen=True, kw_only=True):
+    """A guest has signed in: what their cart holds joins the user's own. Harmless when repeated, or when there is no such guest cart."""
+
+    guest_cart_id: str
+    user_id: str
