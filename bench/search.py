@@ -1,4 +1,4 @@
-"""Times searches over the demonstration catalogue (or synthetic products): python bench/search.py [--count 20000] [--count 92000] [--load].
+"""Times searches over the demonstration catalogue: python bench/search.py [--count 20000] [--count 92000] [--load].
 
 Prints p50 and p95 of searches with all facets, each query asked once (so nothing is remembered) and then again, and what the index costs.
 """
@@ -13,79 +13,52 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
 from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
 from torg.contexts.catalog.ports import CategoryName, ProductChange, ProductDocument, SearchRequest, Sort
+from torg.demo.catalogue import DemoProduct, products
 
-NOUNS = "pizza пицца|milk молоко|bread хлеб|cheese сыр|coffee кофе|tea чай|chips чипсы|soup суп|juice сок|butter масло|yoghurt йогурт"
-ADJECTIVES = (
-    "frozen замороженная|fresh свежий|organic органический|whole цельный|sweet сладкий|salted солёный|family семейный|classic классический"
-)
-SYLLABLES = ("ba", "ko", "ri", "lu", "ne", "ta", "mo", "vi", "se", "do", "fa", "gu")
-RUSSIAN_SYLLABLES = ("ба", "ко", "ри", "лу", "не", "та", "мо", "ви", "се", "до", "фа", "гу")
+MOST_SOLD = 20_815  # the products of the demonstration that have a price of their own
 SORTS: tuple[Sort, ...] = ("relevance", "price", "-price", "-rating", "-created_at", "-popularity")
 
 
-def synthetic(count: int) -> Iterator[ProductDocument]:
-    """Products in 30 departments with 10 categories of 8 types each, words and popularity spread as in life: few frequent, many rare."""
-    random = Random(1)  # noqa: S311 data, not secrets
-    nouns = [pair.split() for pair in NOUNS.split("|")] + _made_up(500)
-    adjectives = [pair.split() for pair in ADJECTIVES.split("|")] + _made_up(300)
-    for number in range(count):
-        type_ = _often_small(random, 2400)
-        (noun, noun_ru), (adjective, adjective_ru) = nouns[type_ % len(nouns)], adjectives[_often_small(random, len(adjectives))]
-        rarely, rarely_ru = nouns[_often_small(random, len(nouns))]
-        yield ProductDocument(
-            id=str(number),
-            name=f"{adjective} {noun} with {rarely} {number % 10} oz".capitalize(),
-            name_ru=f"{adjective_ru} {noun_ru} {rarely_ru} {number % 10} г".capitalize(),
-            category_path=_path(type_, nouns),
-            brand=f"Brand {_often_small(random, 2000)}",
-            price=int(random.lognormvariate(6, 1)),
-            quantity=random.choice((0, 3, 20, 100)),
-            rating_average=random.choice((0.0, 3.5, 4.25, 4.8)),
-            rating_count=random.randrange(200),
-            popularity=_often_small(random, 10**6),
-            created_at=datetime(2023, 1, 1, tzinfo=UTC) + timedelta(minutes=random.randrange(600_000)),
-            description=f"{noun} {adjective} for the whole family. " + " ".join(nouns[random.randrange(len(nouns))][0] for _ in range(25)),
-        )
+def demonstration(count: int) -> Iterator[ProductDocument]:
+    """The shop's own catalogue: what was sold in its year, or more than that."""
+    if count > MOST_SOLD:
+        yield from itertools.islice(map(_shown, products(all_products=True)), count)
+    else:
+        yield from itertools.islice(map(_shown, products()), count)
 
 
-def _made_up(count: int) -> list[list[str]]:
-    spoken = itertools.islice(itertools.product(range(len(SYLLABLES)), repeat=3), 100, 100 + count)
-    return [["".join(SYLLABLES[at] for at in word) + "n", "".join(RUSSIAN_SYLLABLES[at] for at in word) + "н"] for word in spoken]
+def _shown(product: DemoProduct) -> ProductDocument:
+    random = Random(product.id)  # noqa: S311 data, not secrets
+    path = zip(product.category_path, product.category_names, product.category_names_ru, strict=True)
+    return ProductDocument(
+        id=product.id,
+        name=product.name,
+        name_ru=product.name_ru,
+        category_path=tuple(CategoryName(*names) for names in path),
+        brand=product.brand,
+        price=product.price_cents,
+        old_price=product.old_price_cents,
+        quantity=random.choice((0, 3, 20, 100)),
+        rating_average=random.choice((0.0, 3.5, 4.25, 4.8)),
+        rating_count=random.randrange(200),
+        picture=product.picture,
+        popularity=product.popularity,
+        created_at=product.created_at,
+        description=product.description,
+        description_ru=product.description_ru,
+    )
 
 
-def _often_small(random: Random, below: int) -> int:
-    return min(int(random.paretovariate(0.4)) - 1, below * 50) % below
-
-
-def _path(type_: int, nouns: Sequence[Sequence[str]]) -> tuple[CategoryName, ...]:
-    ids = (f"d{type_ % 30}", f"c{type_ % 300}", f"t{type_}")
-    return tuple(CategoryName(id_, *(f"{word} {id_}" for word in nouns[int(id_[1:]) % len(nouns)])) for id_ in ids)
-
-
-def _from_demo(product: object) -> ProductDocument:
-    raise NotImplementedError(product)
-
-
-def demonstration(count: int) -> Iterable[ProductDocument] | None:
-    """The shop's own catalogue, once it can be imported."""
-    try:
-        from torg.demo.catalogue import products  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        return None
-    return itertools.islice(map(_from_demo, products()), count)
-
-
-def mixes(products: Sequence[ProductDocument], random: Random) -> dict[str, list[SearchRequest]]:
+def mixes(known: Sequence[ProductDocument], random: Random) -> dict[str, list[SearchRequest]]:
     """A hundred different searches of each sort."""
 
     def one() -> ProductDocument:
-        return products[random.randrange(len(products))]
+        return known[random.randrange(len(known))]
 
     def words(most: int, russian: bool = False) -> str:
         name = (one().name_ru if russian else "") or one().name
@@ -144,22 +117,20 @@ def figures(spent: Sequence[float]) -> str:
 
 
 async def bench(count: int, load: bool) -> None:
-    source = demonstration(count)
     gc.collect()
     before = _resident()
     with tempfile.TemporaryDirectory() as folder:
         index = await TantivyProductIndex.open(Path(folder))
         start = time.perf_counter()
-        await index.rebuild(source if source is not None else synthetic(count), position=1)
+        await index.rebuild(demonstration(count), position=1)
         built = time.perf_counter() - start
         gc.collect()
         after, size = _resident(), _size(Path(folder))
-        products = list(itertools.islice(demonstration(count) or synthetic(count), 0, None, max(1, count // 5000)))
-        kind = "synthetic" if source is None else "demonstration"
-        print(f"\n{count} {kind} products: built in {built:.1f} s, {size / 1e6:.1f} MB on disk, memory {before:.0f} → {after:.0f} MB")
-        await _report(index, products, Random(5))  # noqa: S311 data, not secrets
+        asked_for = list(itertools.islice(demonstration(count), 0, None, max(1, count // 5000)))
+        print(f"\n{count} products: built in {built:.1f} s, {size / 1e6:.1f} MB on disk, memory {before:.0f} → {after:.0f} MB")
+        await _report(index, asked_for, Random(5))  # noqa: S311 data, not secrets
         if load:
-            await _under_load(index, products)
+            await _under_load(index, asked_for)
         await index.close()
 
 

@@ -7,7 +7,7 @@ neither repeats nor skips, however many products share a price.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -24,8 +24,6 @@ LARGEST_VALUE = (1 << (63 - NUMBER_BITS)) - 1
 RATING_UNITS = 1_000_000  # an average of 4.5 is 4,500,000
 COUNT_BITS = 17
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-
-PATH_SEPARATOR = "\x1f"
 
 SORT_FIELDS = {
     "price": "by_price",
@@ -49,28 +47,25 @@ def schema() -> Schema:
     builder.add_text_field("everything", tokenizer_name="whitespace", index_option="basic")  # all stems
     builder.add_text_field("word", tokenizer_name="whitespace", index_option="basic")  # whole words of names, brand and categories
     builder.add_text_field("category", tokenizer_name="raw", index_option="basic")  # every id of the path, to filter by
-    builder.add_text_field("path", tokenizer_name="raw", index_option="basic", fast=True)  # the whole path as one value, to count by
-    builder.add_text_field("brand", tokenizer_name="raw", index_option="basic", fast=True)
+    builder.add_text_field("brand", tokenizer_name="raw", index_option="basic")
     builder.add_boolean_field("in_stock", indexed=True)
-    for column in ("number", "price", "rating", *dict.fromkeys(SORT_FIELDS.values())):
+    for column in ("number", "brand_number", "path_number", "price", "rating", *dict.fromkeys(SORT_FIELDS.values())):
         builder.add_unsigned_field(column, fast=True)
     builder.add_bytes_field("source", stored=True)
     return builder.build()
 
 
-def indexed(product: ProductDocument, number: int, stemmer: Stemmer) -> Document:
-    """The product as the index keeps it, with all of it stored."""
+def indexed(product: ProductDocument, numbers: Mapping[str, int], stemmer: Stemmer) -> Document:
+    """The product as the index keeps it, with all of it stored; `numbers` are its columns."""
     document = Document()
     document.add_text("id", product.id)
     _add_texts(document, product, stemmer)
     for category in product.category_path:
         document.add_text("category", category.id)
-    if product.category_path:
-        document.add_text("path", PATH_SEPARATOR.join(category.id for category in product.category_path))
     if product.brand:
         document.add_text("brand", product.brand)
     document.add_boolean("in_stock", product.in_stock)
-    for column, value in columns(product, number).items():
+    for column, value in numbers.items():
         document.add_unsigned(column, value)
     document.add_bytes("source", _encoder.encode(product))
     return document

@@ -8,19 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
-import msgspec
 from tantivy import Index, IndexWriter, Query, Searcher
 
-from torg.contexts.catalog.adapters.index_tantivy.categories import CategoryNode, nodes_of
 from torg.contexts.catalog.adapters.index_tantivy.changes import Update, Updates, changed
 from torg.contexts.catalog.adapters.index_tantivy.fields import LARGEST_NUMBER, columns, indexed, product_of, schema
+from torg.contexts.catalog.adapters.index_tantivy.names import Names
 from torg.contexts.catalog.adapters.index_tantivy.words import Stemmer
 from torg.contexts.catalog.ports import ProductChange, ProductDocument
 
 WRITER_MEMORY = 15_000_000  # bytes, tantivy's least: batches are small, and a rebuild gains little from more
 BREATHE_EVERY = 8  # products: then the event loop gets its turn at the interpreter
-
-CATEGORIES_FILE = "categories.json"
 
 
 class Generation:
@@ -35,8 +32,7 @@ class Generation:
         self._index = Index(self.schema, path=str(folder))
         self._writer: IndexWriter | None = None
         self.searcher: Searcher = self._index.searcher()
-        self.categories = _read_categories(folder)
-        self._categories_changed = False
+        self.names = Names(folder)
         self._numbers: Iterator[int] = predecessor._numbers if predecessor else count(self._largest_number() + 1)
 
     def successor(self, folder: Path) -> Generation:
@@ -84,11 +80,7 @@ class Generation:
             )
         writer = self._open_writer()
         writer.delete_documents_by_term("id", product.id)
-        writer.add_document(indexed(product, number, self._stemmer))
-        for node in nodes_of(product.category_path):
-            if self.categories.get(node.named.id) != node:
-                self.categories[node.named.id] = node
-                self._categories_changed = True
+        writer.add_document(indexed(product, columns(product, number) | self.names.numbers(product), self._stemmer))
 
     def add_all(self, products: Sequence[ProductDocument]) -> None:
         for at, product in enumerate(products):
@@ -97,7 +89,7 @@ class Generation:
             self.add(product)
 
     def commit(self) -> None:
-        self._write_categories()
+        self.names.save()
         self._open_writer().commit()
         self._index.reload()
         self.searcher = self._index.searcher()
@@ -140,18 +132,7 @@ class Generation:
             self._writer = self._index.writer(heap_size=WRITER_MEMORY, num_threads=1)
         return self._writer
 
-    def _write_categories(self) -> None:
-        """Written before the products that lie in them, so that none is ever nameless."""
-        if self._categories_changed:
-            (self.folder / CATEGORIES_FILE).write_bytes(msgspec.json.encode(self.categories))
-            self._categories_changed = False
-
 
 def _figures(product: ProductDocument) -> tuple[bool, dict[str, int]]:
     """What filters, facets and orders go by."""
     return product.in_stock, columns(product, 0)
-
-
-def _read_categories(folder: Path) -> dict[str, CategoryNode]:
-    file = folder / CATEGORIES_FILE
-    return msgspec.json.decode(file.read_bytes(), type=dict[str, CategoryNode]) if file.exists() else {}

@@ -11,7 +11,6 @@ the two the index is ahead of its position, and updates it already has are repea
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +23,10 @@ from torg.contexts.catalog.adapters.index_tantivy.changes import Update, Updates
 from torg.contexts.catalog.adapters.index_tantivy.cursors import Place, cursor_for, fingerprint, place_of
 from torg.contexts.catalog.adapters.index_tantivy.facets import Counted, named
 from torg.contexts.catalog.adapters.index_tantivy.fields import VERSION
+from torg.contexts.catalog.adapters.index_tantivy.files import write_whole
 from torg.contexts.catalog.adapters.index_tantivy.generation import Generation
 from torg.contexts.catalog.adapters.index_tantivy.planning import Plan
-from torg.contexts.catalog.adapters.index_tantivy.snapshot import Snapshot
+from torg.contexts.catalog.adapters.index_tantivy.snapshot import Snapshot, Words
 from torg.contexts.catalog.adapters.index_tantivy.suggestions import PastQueries, suggestions
 from torg.contexts.catalog.adapters.index_tantivy.synonyms import Synonyms
 from torg.contexts.catalog.adapters.index_tantivy.words import Stemmer, words_of
@@ -67,7 +67,7 @@ class TantivyProductIndex:
         self._generation = generation
         self._stemmer = stemmer
         self._synonyms = Synonyms((), stemmer)
-        self._snapshot = Snapshot.of(generation, self._synonyms, stemmer)
+        self._snapshot = Snapshot(generation, Words.of(generation), self._synonyms, stemmer)
         self._past = PastQueries()
         self._accepted = state.position
         self._pending: Updates = {}
@@ -197,7 +197,7 @@ class TantivyProductIndex:
         generation.apply(updates, everything=True)
         generation.stand_alone()
         _write_state(self._folder, state)
-        return Snapshot.of(generation, self._synonyms, self._stemmer)
+        return Snapshot(generation, Words.of(generation), self._synonyms, self._stemmer)
 
     def _abandon(self, generation: Generation) -> None:
         _write_state(self._folder, self._state)
@@ -260,7 +260,8 @@ class TantivyProductIndex:
         if self._generation.searcher is before.searcher:
             return quiet, before, state
         same_texts = all(isinstance(update, ProductChange) for update in updates.values())
-        return quiet, Snapshot.of(self._generation, self._synonyms, self._stemmer, before if same_texts else None), state
+        words = before.words if same_texts else Words.of(self._generation)
+        return quiet, Snapshot(self._generation, words, self._synonyms, self._stemmer), state
 
     def _with_present_synonyms(self, snapshot: Snapshot) -> Snapshot:
         return snapshot if snapshot.synonyms is self._synonyms else snapshot.with_synonyms(self._synonyms)
@@ -326,13 +327,7 @@ def _read_state(folder: Path) -> State:
 
 
 def _write_state(folder: Path, state: State) -> None:
-    """All or nothing, and on disk when it returns."""
-    fresh = folder / f"{STATE_FILE}.new"
-    with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(state))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(folder / STATE_FILE)
+    write_whole(folder / STATE_FILE, msgspec.json.encode(state))
 
 
 def _remove_other_generations(folder: Path, state: State) -> None:

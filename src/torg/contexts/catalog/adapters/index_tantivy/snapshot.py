@@ -34,33 +34,36 @@ class Hit(NamedTuple):
     card: ProductCard
 
 
+class Words(NamedTuple):
+    """What changes with the texts only, and is costly to gather."""
+
+    categories: Categories
+    vocabulary: Vocabulary
+
+    @classmethod
+    def of(cls, generation: Generation) -> Words:
+        return cls(Categories(generation.names.categories), Vocabulary(generation.searcher.terms_with_prefix("word", "")))
+
+
 class Snapshot:
     """Answers from one state. Its caches belong to the event loop; the rest of it never changes."""
 
     def __init__(
-        self, searcher: Searcher, queries: Queries, categories: Categories, vocabulary: Vocabulary, synonyms: Synonyms, stemmer: Stemmer
+        self, generation: Generation, words: Words, synonyms: Synonyms, stemmer: Stemmer, searcher: Searcher | None = None
     ) -> None:
-        self.searcher = searcher
-        self.queries = queries
-        self.categories = categories
-        self.vocabulary = vocabulary
+        self.searcher = searcher or generation.searcher
+        self.queries = Queries(generation.schema)
+        self.categories, self.vocabulary = self.words = words
         self.synonyms = synonyms
         self.stemmer = stemmer
-        self.planner = Planner(stemmer, vocabulary, synonyms, is_known=self._is_known, count=self._found)
+        self.planner = Planner(stemmer, words.vocabulary, synonyms, is_known=self._is_known, count=self._found)
         self.plan = lru_cache(PLANS_KEPT)(self.planner.plan)
         self.matches = lru_cache(PLANS_KEPT)(self._found)
+        self._generation = generation
         self._counted: dict[tuple[Plan | None, SearchRequest], Counted] = {}
 
-    @classmethod
-    def of(cls, generation: Generation, synonyms: Synonyms, stemmer: Stemmer, before: Snapshot | None = None) -> Snapshot:
-        """With the words and categories of the one before, when no text has changed since."""
-        searcher = generation.searcher
-        categories = before.categories if before else Categories(generation.categories)
-        vocabulary = before.vocabulary if before else Vocabulary(searcher.terms_with_prefix("word", ""))
-        return cls(searcher, Queries(generation.schema), categories, vocabulary, synonyms, stemmer)
-
     def with_synonyms(self, synonyms: Synonyms) -> Snapshot:
-        return Snapshot(self.searcher, self.queries, self.categories, self.vocabulary, synonyms, self.stemmer)
+        return Snapshot(self._generation, self.words, synonyms, self.stemmer, self.searcher)
 
     def page(self, plan: Plan | None, request: SearchRequest, place: Place | None) -> list[Hit]:
         """The page's products and, if there is more, one beyond it."""
@@ -80,7 +83,7 @@ class Snapshot:
     def count(self, plan: Plan | None, request: SearchRequest) -> Counted:
         """Counts anew; a reader's thread may do it."""
         kept = self.categories.around(request.category) if request.category else frozenset()
-        return counted(self.searcher, self.queries.matching(plan), self.queries.filters(request), kept)
+        return counted(self.searcher, self.queries.matching(plan), self.queries.filters(request), self._generation.names, kept)
 
     def counted(self, plan: Plan | None, request: SearchRequest) -> Counted | None:
         """What was counted before for the same words and filters."""
