@@ -136,27 +136,31 @@ class App:
                 _refuse_forgery(request)
 
     def _plan(self, route: Route, handle: Callable[[type[Message]], Handle], keys: Keys | None) -> Ask:
+        once = self._once(route, keys)
         if route.endpoint is not None:
-            return self._keyed(route, route.endpoint, keys, _as_response)
+            endpoint = route.endpoint
+            return lambda request: once(request, lambda: endpoint(request), _as_response)
         assert route.message is not None, f"{route.path} has neither a message nor an endpoint"
         binding, handler, render = Binding(route, self._clock), handle(route.message), _renderer(route)
 
         async def ask(request: Request) -> Response:
-            return render(await handler(await binding.bind(request)))
+            message = await binding.bind(request)  # a request that cannot be read is never filed under its key
 
-        return self._keyed(route, ask, keys, render)
+            async def work() -> Response:
+                return render(await handler(message))
 
-    def _keyed(self, route: Route, ask: Ask, keys: Keys | None, render: Callable[[Any], Response]) -> Ask:
-        if route.idempotency == "no" or keys is None:
-            return ask
+            return await once(request, work, render)
 
-        async def once(request: Request) -> Response:
-            key = request.header("idempotency-key")
-            if key:
-                return await keys.once(request, key, lambda: ask(request), render, lambda refusal: self._problem(request, refusal))
+        return ask
+
+    def _once(self, route: Route, keys: Keys | None) -> Callable[[Request, Callable[[], Awaitable[Response]], Callable[[Any], Response]], Awaitable[Response]]:
+        async def once(request: Request, work: Callable[[], Awaitable[Response]], render: Callable[[Any], Response]) -> Response:
+            key = request.header("idempotency-key") if route.idempotency != "no" else ""
+            if key and keys:
+                return await keys.once(request, key, work, render, lambda refusal: self._problem(request, refusal))
             if route.idempotency == "required":
                 raise Malformed("idempotency.key_required", "send an Idempotency-Key header: a new one for each thing you want done")
-            return await ask(request)
+            return await work()
 
         return once
 

@@ -80,10 +80,8 @@ class Binding:
             raise UnsupportedMediaType("body.media_type", "send the body as application/json")
         try:
             return self._decoder.decode(body)
-        except msgspec.ValidationError as error:
-            raise self._all_faults(_json(body), error, strict=True) from error
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise Malformed("body.malformed", f"the body is not JSON: {error}") from error
+            raise self._all_faults(_json(body), error, strict=True) from error
 
     def _all_faults(self, given: Any, first: Exception, strict: bool) -> DomainError:
         """msgspec stops at the first fault; a form that was filled in badly wants all of them."""
@@ -115,7 +113,10 @@ def _required(kind: Any, name: str) -> bool:
 
 
 def _json(body: bytes) -> Any:
-    return msgspec.json.decode(body)
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Malformed("body.malformed", f"the body is not JSON: {error}") from error
 
 
 def _signed_in(request: Request) -> Identity:

@@ -1,0 +1,43 @@
+"""Asks an App without a server: the same path as a real request, minus the socket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from torg.kit.http import App
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+async def ask(app: App, method: str, target: str, body: object = None, *, raw: bytes | None = None, **headers: str) -> Answer:
+    """Sends one request. `body` goes as JSON, `raw` as it is; header names with _ for -."""
+    path, _, query = target.partition("?")
+    data = raw if raw is not None else b"" if body is None else msgspec.json.encode(body)
+    sent = {"host": "torg.test", **({"content-type": "application/json"} if data else {}), **{name.replace("_", "-"): value for name, value in headers.items()}}
+    scope = {
+        "type": "http", "method": method, "path": path, "query_string": query.encode(), "scheme": "http", "client": ("127.0.0.1", 1),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
+    }  # fmt: skip
+    messages: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": data, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        messages.append(message)
+
+    await app(scope, receive, send)
+    got = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+    return Answer(messages[0]["status"], got, b"".join(message["body"] for message in messages[1:]))
