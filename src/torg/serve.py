@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 import uvloop
+from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
 from torg import compose
@@ -60,15 +61,15 @@ async def running(settings: Settings) -> AsyncIterator[compose.Running]:
 
 async def _serve(settings: Settings, app: compose.Running, stopping: asyncio.Event, tell: Tell) -> None:
     server = Server(
-        app.http, address=settings.host, port=settings.port, interface="asginl", log_enabled=False, websockets=False, backlog=1024,
-        http="1",
+        app.http, address=settings.host, port=settings.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False, backlog=1024,
+        http=HTTPModes.http1,
     )  # fmt: skip
     serving = asyncio.ensure_future(server.serve())
     await _until_answering(settings, serving)
     tell(app, f"http://{settings.host}:{settings.port}")
     await asyncio.wait({serving, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     await app.http.close()  # open streams would keep the server from draining
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]
     await asyncio.wait_for(serving, DRAIN)
 
 

@@ -21,7 +21,7 @@ class Answer:
         return msgspec.json.decode(self.body)
 
 
-async def ask(app: App, method: str, target: str, body: object = None, *, raw: bytes | None = None, **headers: str) -> Answer:
+async def ask(app: App, method: str, target: str, body: object = None, *, raw: bytes | None = None, **headers: Any) -> Answer:
     """Sends one request. `body` goes as JSON, `raw` as it is; header names with _ for -."""
     path, _, query = target.partition("?")
     data = raw if raw is not None else b"" if body is None else msgspec.json.encode(body)

@@ -12,11 +12,12 @@ import msgspec
 import pytest
 
 from torg.kit.auth import SIGNED_IN, Identity, Role
+from torg.kit.calls import Handle
 from torg.kit.errors import DomainError, Unavailable
 from torg.kit.http import App, delete, get, post
 from torg.kit.http.cache import ResponseCache
 from torg.kit.http.openapi import openapi
-from torg.kit.messages import Command, Query, Rule, message
+from torg.kit.messages import Command, Message, Query, Rule, message
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, open_store, test_ids
 from torg.kit.testing.http import ask
@@ -71,7 +72,8 @@ class House:
             get("/shelves/{shelf}", Look, etag=True, cached=60, tags=lambda path: (f"shelf:{path['shelf']}",)),
             delete("/shelves/{shelf}", Clear, who=frozenset({Role.WAREHOUSE})),
         ]
-        self.app.add(routes, {Add: self.add, Look: self.look, Clear: self.clear}.__getitem__, store)
+        handlers: dict[type[Message], Handle] = {Add: self.add, Look: self.look, Clear: self.clear}
+        self.app.add(routes, handlers.__getitem__, store)
 
     async def authenticate(self, token: str) -> Identity | None:
         roles = {"clerk": Role.WAREHOUSE, "buyer": Role.CUSTOMER, "other": Role.CUSTOMER, "boss": Role.ADMIN}
@@ -104,7 +106,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield House(store)
 
 
-BUYER = {"authorization": "Bearer buyer"}
+BUYER: dict[str, Any] = {"authorization": "Bearer buyer"}
 GOOD = {"name": "cup", "quantity": 2}
 
 
@@ -221,7 +223,7 @@ async def test_without_a_required_key_nothing_happens(house: House):
 
 
 async def test_another_sites_page_cannot_use_the_cookie(house: House):
-    cookie = {"cookie": "session=boss"}
+    cookie: dict[str, Any] = {"cookie": "session=boss"}
     assert (await ask(house.app, "DELETE", "/api/v1/shelves/a", **cookie, sec_fetch_site="cross-site")).status == 403
     assert (await ask(house.app, "DELETE", "/api/v1/shelves/a", **cookie, origin="https://evil.example")).status == 403
     assert (await ask(house.app, "DELETE", "/api/v1/shelves/a", **cookie, sec_fetch_site="same-origin")).status == 204

@@ -26,7 +26,7 @@ from torg.contexts.order.contracts import (
     ResumeOrder,
 )
 from torg.contexts.order.sagas import CANCEL, CHECKOUT, RETURN, CancelState, CheckoutState, ReturnState
-from torg.contexts.payment.contracts import PaymentFailed, PaymentProcessed, PaymentRefunded, ProcessPayment, RefundPayment
+from torg.contexts.payment.contracts import Method, PaymentFailed, PaymentProcessed, PaymentRefunded, ProcessPayment, RefundPayment
 from torg.contexts.shipping.contracts import (
     CancellationRefused,
     CancelShipping,
@@ -53,7 +53,7 @@ SCHEDULED = ShippingScheduled(order_id="o1", delivery_id="d1", tracking_number="
 REFUNDED = PaymentRefunded(order_id="o1", refund_id="r", payment_id="pay1", amount=TOTAL)
 
 
-def checkout(method: str = "balance") -> Script:
+def checkout(method: Method = "balance") -> Script:
     state = CheckoutState(
         order_id="o1", user_id="u1", lines=LINES, weight_grams=100, method=method, total=TOTAL, pay_until=START, pay_seconds=900,
         delivery=DeliveryPlan(method="courier", address=Address(city="Moscow", street="Tverskaya 1", postcode="125009")),
