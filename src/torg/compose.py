@@ -148,4 +148,3 @@ def _forgetter(store: Store) -> Callable[[], Awaitable[None]]:
             await tx.execute("delete from answer where at < :before", before=stamp(now - timedelta(days=1)))
 
     return forget
-

@@ -113,4 +113,3 @@ class Log:
 async def positions(logs: Sequence[Log]) -> dict[str, int]:
     """Where each log stands: the cut at which a copy of several contexts fits together."""
     return {log.context: await log.head() for log in logs}
-

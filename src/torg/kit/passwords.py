@@ -14,7 +14,15 @@ DIGITS_ENOUGH: Final = 14  # shorter ones without a letter are dates and telepho
 
 _LETTERS: Final = str.maketrans("013457@$!", "oieastasi")
 _RIM: Final = re.compile(r"^[\W\d_]+|[\W\d_]+$")
-_ROWS: Final = ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopqwertyuiop", "asdfghjklasdfghjkl", "zxcvbnmzxcvbnm", "йцукенгшщзхъ", "фывапролджэ")
+_ROWS: Final = (
+    "01234567890123456789",
+    "abcdefghijklmnopqrstuvwxyz",
+    "qwertyuiopqwertyuiop",
+    "asdfghjklasdfghjkl",
+    "zxcvbnmzxcvbnm",
+    "йцукенгшщзхъ",
+    "фывапролджэ",
+)
 
 COMMON: Final = frozenset(
     """

@@ -59,7 +59,9 @@ class SagaRunner:
         """An operator's wish: ask the current step again, now."""
         found = await self._unfinished(tx, id)
         saga = self._sagas[found.type]
-        again = engine.overdue(saga, msgspec.structs.replace(found, steps=tuple(_fresh(s) if s.name == found.current else s for s in found.steps)), self._store.clock())
+        again = engine.overdue(
+            saga, msgspec.structs.replace(found, steps=tuple(_fresh(s) if s.name == found.current else s for s in found.steps)), self._store.clock()
+        )
         await self._settle(tx, saga, again)
         return again[0]
 

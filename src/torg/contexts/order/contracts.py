@@ -14,9 +14,7 @@ from torg.kit.auth import Identity
 from torg.kit.messages import Command, Event, Query, Rule, message
 from torg.kit.values import Limit, Money, ProductId, Quantity, Text, moment
 
-Status = Literal[
-    "pending", "reserved", "paid", "confirmed", "shipped", "delivered", "rejected", "cancelling", "cancelled", "return_requested", "returned"
-]
+Status = Literal["pending", "reserved", "paid", "confirmed", "shipped", "delivered", "rejected", "cancelling", "cancelled", "return_requested", "returned"]
 
 
 class OrderLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,8 +60,8 @@ class Order:
     placed: OrderPlaced
     placed_at: datetime
     updated_at: datetime
+    payment: PaymentState
     status: Status = "pending"
-    payment: PaymentState = PaymentState(method="balance", status="pending")
     was_sale: bool = False
     shipped: bool = False
     delivered_at: datetime | None = None
@@ -119,7 +119,9 @@ class Order:
     def request_cancellation(self, reason: str) -> list[Event]:
         """Raises DomainError `order.not_cancellable`."""
         if not self.cancellable:
-            raise DomainError("order.not_cancellable", f"this order is {self.status.replace('_', ' ')}: it can be cancelled only until it is handed to the carrier")
+            raise DomainError(
+                "order.not_cancellable", f"this order is {self.status.replace('_', ' ')}: it can be cancelled only until it is handed to the carrier"
+            )
         return [CancellationRequested(order_id=self.id, user_id=self.user_id, reason=reason)]
 
     def finish_cancellation(self, reason: str) -> list[Event]:
@@ -226,7 +228,7 @@ def fold(history: Iterable[Envelope]) -> Order:
 def apply(order: Order | None, event: object, at: datetime) -> Order:
     """The order after one more event."""
     if isinstance(event, OrderPlaced):
-        return Order(event, at, at, payment=PaymentState(method=event.payment_method, status="pending"))
+        return Order(event, at, at, PaymentState(method=event.payment_method, status="pending"))
     assert order is not None, "an order begins with OrderPlaced"
     changed = replace(order, updated_at=at)
     match event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -97,10 +98,8 @@ class BusConsumer:
         if not self._parked:
             await self._wake.wait()
             return
-        try:
+        with suppress(TimeoutError):  # time to look at the parked rows
             await asyncio.wait_for(self._wake.wait(), RETRY_EVERY)
-        except TimeoutError:
-            pass  # time to look at the parked rows
 
     async def _round(self) -> bool:
         if self._parked or self._stale:
@@ -176,4 +175,3 @@ class BusConsumer:
 
     def _copy(self, row: Envelope) -> Envelope:
         return msgspec.structs.replace(row, message=self._registry.decode(row.message.NAME, encode(row.message)))
-

@@ -261,4 +261,3 @@ def _refuse_forgery(request: Request) -> None:
     if site in ("same-origin", "none") or (not site and (not origin or origin.partition("://")[2] == request.header("host"))):
         return
     raise Forbidden("request.forged", "this request was sent by another site's page")
-

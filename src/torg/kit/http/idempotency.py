@@ -36,7 +36,9 @@ class Keys:
         self._store = store
         self._running: set[tuple[str, str]] = set()
 
-    async def once(self, request: Request, key: str, work: Callable[[], Awaitable[Response]], render: Render, problem: Callable[[DomainError], Response]) -> Response:
+    async def once(
+        self, request: Request, key: str, work: Callable[[], Awaitable[Response]], render: Render, problem: Callable[[DomainError], Response]
+    ) -> Response:
         """Does the work unless this key was answered before. Raises DomainError 409 or 422."""
         if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable() and " " not in key):
             raise Malformed("idempotency.key", "an Idempotency-Key has 1 to 255 visible ASCII characters")
@@ -73,4 +75,3 @@ def _replay(fingerprint: str, filed_for: str, answer: Answer) -> Response:
         raise Invalid("idempotency.other_body", "this Idempotency-Key was used with another request; make a new key")
     headers = [(name.encode(), value.encode()) for name, value in answer.headers]
     return Response(answer.status, answer.body.encode(), [*headers, (b"idempotent-replayed", b"true")])
-

@@ -51,7 +51,14 @@ def asyncapi(kinds: Iterable[type[Message]], version: str) -> dict[str, Any]:
     schemas, components = msgspec.json.schema_components(events, ref_template=REF)
     contexts = sorted({context_of(kind) for kind in events})
     messages = {
-        kind.NAME: {"name": kind.NAME, "title": kind.__name__, "summary": _sentence(kind), "contentType": "application/json", "payload": schema, "x-version": kind.VERSION}
+        kind.NAME: {
+            "name": kind.NAME,
+            "title": kind.__name__,
+            "summary": _sentence(kind),
+            "contentType": "application/json",
+            "payload": schema,
+            "x-version": kind.VERSION,
+        }
         for kind, schema in zip(events, schemas, strict=True)
     }
     channels = {
@@ -156,4 +163,3 @@ def _sentence(kind: type[Any] | None) -> str:
     text = (kind.__doc__ or "").strip() if kind else ""
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).capitalize() if kind else ""
     return text.split("\n")[0] if text and not text.startswith(f"{kind.__name__}(" if kind else "") else words
-

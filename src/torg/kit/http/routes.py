@@ -82,8 +82,7 @@ class Router:
         for segment in path.strip("/").split("/"):
             if segment.startswith("{"):
                 names.append(segment[1:-1])
-                segment = "{}"
-            node = node.setdefault(segment, {})
+            node = node.setdefault("{}" if segment.startswith("{") else segment, {})
         methods = node.setdefault(_HERE, {})
         if method in methods:
             raise ValueError(f"two routes answer {method} {path}")

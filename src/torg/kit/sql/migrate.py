@@ -42,7 +42,9 @@ async def migrate(database: Database, folders: Iterable[Path], clock: Clock, dia
 
 def _refuse_strangers(scripts: dict[str, str], applied: dict[str, str]) -> None:
     if unknown := sorted(set(applied) - set(scripts)):
-        raise MigrationRefused(f"this data was written by a newer version of Torg (it has {', '.join(unknown)}): start that version, or name another folder with --data")
+        raise MigrationRefused(
+            f"this data was written by a newer version of Torg (it has {', '.join(unknown)}): start that version, or name another folder with --data"
+        )
     if changed := [name for name, checksum in applied.items() if checksum != _checksum(scripts[name])]:
         raise MigrationRefused(f"{', '.join(changed)} was changed after it had been applied here: put it back and write a new migration instead")
 

@@ -116,7 +116,6 @@ class SqliteDatabase(SqliteReads):
             call()
         group.set_result(None)
 
-
     def _abandon_group(self, error: sqlite3.Error) -> None:
         group, self._group, self._members, self._then = self._group, None, 0, []
         if self._writer.in_transaction:

@@ -21,7 +21,9 @@ def scripts(folder: Path, **named: str) -> Path:
 
 
 async def test_each_script_runs_once_and_in_order(tmp_path: Path):
-    folder = scripts(tmp_path, **{"0002_more": "alter table t add column y;\n", "0001_t": "-- a table; with a comment\ncreate table t (x $identity primary key);\n"})
+    folder = scripts(
+        tmp_path, **{"0002_more": "alter table t add column y;\n", "0001_t": "-- a table; with a comment\ncreate table t (x $identity primary key);\n"}
+    )
     database = SqliteDatabase(tmp_path / "a.db", sync="OFF")
     assert await migrate(database, [folder], TestClock()) == ["shelf/0001_t.sql", "shelf/0002_more.sql"]
     assert await migrate(database, [folder], TestClock()) == []

@@ -155,7 +155,9 @@ def test_a_return_after_thirty_days_is_refused():
     assert refused.value.code == "order.not_returnable"
 
 
-@given(st.lists(st.sampled_from(["reserve", "pay", "confirm", "give_up", "cancel", "finish", "resume", "ship", "deliver", "return", "back", "drop"]), max_size=25))
+@given(
+    st.lists(st.sampled_from(["reserve", "pay", "confirm", "give_up", "cancel", "finish", "resume", "ship", "deliver", "return", "back", "drop"]), max_size=25)
+)
 def test_no_sequence_of_decisions_leaves_the_allowed_transitions(moves: list[str]):
     order = placed(("a", 2, 500))
     for move in moves:
