@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import datetime
+from typing import ClassVar, Literal
 
-from torg.kit.messages import Command, Event, Query, message
-from torg.kit.values import Money
+import msgspec
+
+from torg.kit.auth import Identity
+from torg.kit.messages import Command, Event, Query, Rule, message
+from torg.kit.values import Limit, Money
 
 Method = Literal["balance", "card", "cash"]
+PaymentStatus = Literal["pending", "authorized", "captured", "failed", "refunded", "partially_refunded"]
+LARGEST_TOP_UP = 10_000_000  # minor units
 
 
 @message("payment.process_payment")
@@ -83,3 +89,128 @@ class GetBalance(Query[Money], frozen=True):
     """What a user's wallet holds."""
 
     user_id: str
+
+
+# ---------------------------------------------------------------- asked by buyers
+
+
+class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order's payment as its buyer sees it. `refunded` is what went back so far, `reason` why it failed."""
+
+    id: str
+    order_id: str
+    amount: Money
+    status: PaymentStatus
+    method: Method
+    created_date: datetime
+    refunded: Money
+    reason: str | None = None
+
+
+class PaymentPage(msgspec.Struct, frozen=True):
+    items: tuple[PaymentView, ...]
+    next_cursor: str | None
+
+
+@message("payment.list_payments")
+class ListPayments(Query[PaymentPage], frozen=True, kw_only=True):
+    """The viewer's payments, newest first, or just an order's; support sees everybody's."""
+
+    viewer: Identity
+    order_id: str = ""
+    cursor: str = ""
+    limit: Limit = 24
+
+
+@message("payment.get_payment")
+class GetPayment(Query[PaymentView], frozen=True):
+    """Raises NotFound `payment.not_found`, also for somebody else's payment unless support asks."""
+
+    payment_id: str
+    viewer: Identity
+
+
+EntryKind = Literal["top_up", "credit", "payment", "refund"]
+
+
+class WalletEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A movement on a wallet: positive when money came in. `order_id` is what it was for, if for an order."""
+
+    id: str
+    amount: Money
+    kind: EntryKind
+    order_id: str | None
+    at: datetime
+
+
+class Wallet(msgspec.Struct, frozen=True, kw_only=True):
+    """What a wallet holds, and its latest movements, newest first."""
+
+    balance: Money
+    currency: str
+    entries: tuple[WalletEntry, ...]
+    next_cursor: str | None
+
+
+@message("payment.get_wallet")
+class GetWallet(Query[Wallet], frozen=True, kw_only=True):
+    """The owner's wallet."""
+
+    owner: Identity
+    cursor: str = ""
+    limit: Limit = 24
+
+
+def _a_top_up(amount: object, _: datetime) -> str | None:
+    fits = isinstance(amount, Money) and 0 < amount.amount <= LARGEST_TOP_UP
+    return None if fits else f"a top-up is 1 to {LARGEST_TOP_UP} minor units"
+
+
+class TopUp(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that came into a wallet, and what the wallet holds with it."""
+
+    id: str
+    amount: Money
+    balance: Money
+    created_date: datetime
+
+
+@message("payment.top_up_wallet")
+class TopUpWallet(Command[TopUp], frozen=True, kw_only=True):
+    """Puts money into the owner's wallet. There is no bank behind the sandbox: it is credited at once. Raises Invalid for an amount out of
+    bounds or in another currency than the shop's."""
+
+    RULES: ClassVar[dict[str, Rule]] = {"amount": _a_top_up}
+
+    owner: Identity
+    amount: Money
+
+
+@message("payment.credit_wallet")
+class CreditWallet(Command[None], frozen=True, kw_only=True):
+    """Gives a user money on the shop's own account (goodwill, demonstration data); one `reference` takes effect once."""
+
+    user_id: str
+    amount: Money
+    reference: str
+
+
+# ---------------------------------------------------------------- the ledger
+
+
+class Posting(msgspec.Struct, frozen=True):
+    """One leg of a ledger transaction, in minor units: positive where the account is credited, negative where it is debited."""
+
+    account: str
+    amount: int
+
+
+@message("payment.ledger_posted")
+class LedgerPosted(Event, frozen=True, kw_only=True):
+    """A ledger transaction: its postings sum to zero. `kind` and `reference` together name it; it is posted once."""
+
+    kind: EntryKind
+    reference: str
+    currency: str
+    postings: tuple[Posting, ...]
+    order_id: str = ""

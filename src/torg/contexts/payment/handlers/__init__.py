@@ -1,0 +1,24 @@
+"""What payments do. The tables at the bottom are the index."""
+
+from __future__ import annotations
+
+from torg.contexts.payment import contracts as c
+from torg.contexts.payment.handlers.payments import get_payment, list_payments, on_delivered, process_payment, refund_payment
+from torg.contexts.payment.handlers.wallet import credit_wallet, get_balance, get_wallet, top_up_wallet
+from torg.contexts.shipping.contracts import DeliveryDelivered
+from torg.kit.calls import Handlers
+
+HANDLERS: Handlers = {
+    c.GetBalance: get_balance,
+    c.GetWallet: get_wallet,
+    c.TopUpWallet: top_up_wallet,
+    c.CreditWallet: credit_wallet,
+    c.ListPayments: list_payments,
+    c.GetPayment: get_payment,
+}
+
+REACTIONS: Handlers = {
+    c.ProcessPayment: process_payment,
+    c.RefundPayment: refund_payment,
+    DeliveryDelivered: on_delivered,
+}
