@@ -88,13 +88,9 @@ def mixes(known: Sequence[ProductDocument], random: Random) -> dict[str, list[Se
         "two words, Russian": hundred(lambda: ask(text=words(2, russian=True))),
         "two words, two filters, sorted": hundred(lambda: ask(text=words(2), **filters())),  # type: ignore[arg-type]
         "mistyped word": hundred(lambda: ask(text=mistyped())),
-        "category": hundred(
-            lambda: ask(category=random.choice(one().category_path or (CategoryName("none", ""),)).id, sort=random.choice(SORTS))
-        ),
+        "category": hundred(lambda: ask(category=random.choice(one().category_path or (CategoryName("none", ""),)).id, sort=random.choice(SORTS))),
         "two filters, sorted": hundred(lambda: ask(**filters())),  # type: ignore[arg-type]
-        "four filters": hundred(
-            lambda: ask(price_min=random.randrange(300), rating_min=3.0, category=_department(one()), brand=one().brand)
-        ),
+        "four filters": hundred(lambda: ask(price_min=random.randrange(300), rating_min=3.0, category=_department(one()), brand=one().brand)),
         "everything from a price": hundred(lambda: ask(price_min=random.randrange(100), sort=random.choice(SORTS))),
     }
 

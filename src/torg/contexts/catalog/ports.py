@@ -1,13 +1,18 @@
-"""What the catalogue needs from engines. Here: the search index over products; prices are integer minor units, times aware UTC."""
+"""What the catalogue needs from engines: the search index over products, then the store. Prices in the index are integer minor units, times aware UTC."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
+from torg.contexts.catalog.contracts import Category, Offer
+from torg.contexts.catalog.model import CategoryTree, Figures, Product, Stocked
+from torg.kit.deps import Deps
+from torg.kit.store import Transaction
 from torg.kit.values import Language
 
 Sort = Literal["relevance", "price", "-price", "-rating", "-created_at", "-popularity"]
@@ -149,9 +154,7 @@ class PastQuery(Struct, frozen=True):
     times: int
 
 
-def _check_figures(
-    price: int | UnsetType, quantity: int | UnsetType, rating: float | UnsetType, ratings: int | UnsetType, popularity: int | UnsetType
-) -> None:
+def _check_figures(price: int | UnsetType, quantity: int | UnsetType, rating: float | UnsetType, ratings: int | UnsetType, popularity: int | UnsetType) -> None:
     """Refuses here what an index could only choke on later, together with everything that waits beside it."""
     for name, figure in (("price", price), ("quantity", quantity), ("rating_count", ratings), ("popularity", popularity)):
         if figure is not UNSET and not 0 <= figure < 1 << 63:
@@ -219,3 +222,105 @@ class ProductIndex(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+# ---------------------------------------------------------------- the store
+
+
+class Changes(Struct, frozen=True):
+    """What happened in the store behind a revision, up to `revision`: whole products, and products of which only the figures are new. `behind` is how
+    many revisions are left beyond."""
+
+    products: Sequence[Stocked]
+    figures: Sequence[tuple[str, Figures]]
+    revision: int
+    behind: int
+
+
+class ProductStore(Protocol):
+    """Product documents, and beside them the figures that other contexts tell. Each change of either takes the next revision: the index follows those."""
+
+    async def find(self, product_id: str) -> Stocked | None: ...
+
+    async def find_all(self, product_ids: Sequence[str]) -> Sequence[Stocked]:
+        """In this order; products that do not exist are left out."""
+        ...
+
+    async def offers(self, product_ids: Sequence[str]) -> tuple[Offer, ...]:
+        """As find_all; remembers offers, but none is older than the last commit of this process."""
+        ...
+
+    async def load(self, tx: Transaction, product_ids: Sequence[str]) -> dict[str, Product]:
+        """Those that exist, to be changed."""
+        ...
+
+    async def save(self, tx: Transaction, products: Sequence[Product]) -> None:
+        """Adds them or puts them in the place of those with the same ids."""
+        ...
+
+    async def set_quantities(self, tx: Transaction, quantities: Mapping[str, int]) -> None:
+        """Units that can be sold now, also of products that are not (yet) in the catalogue."""
+        ...
+
+    async def set_rating(self, tx: Transaction, product_id: str, hundredths: int, count: int) -> None: ...
+
+    async def revision(self) -> int:
+        """The newest; 0 in an empty store."""
+        ...
+
+    async def changes(self, after: int, limit: int) -> Changes:
+        """At most `limit` products and as many figures, oldest first."""
+        ...
+
+    def on_sale(self) -> AsyncIterator[Stocked]:
+        """All products on sale; sees no single moment of the store, but every product that was on sale all along."""
+        ...
+
+    async def count_by_category(self) -> Mapping[str, int]:
+        """Products on sale by their lowest category."""
+        ...
+
+
+class CategoryStore(Protocol):
+    async def tree(self) -> CategoryTree:
+        """Kept in memory."""
+        ...
+
+    async def define(self, tx: Transaction, tree: CategoryTree, categories: Sequence[Category]) -> None:
+        """Files new or changed categories of a tree that has them already."""
+        ...
+
+
+class SearchMemory(Protocol):
+    """What the search has been told and has learnt, for the next start."""
+
+    async def synonyms(self) -> Sequence[tuple[str, ...]]: ...
+    async def set_synonyms(self, tx: Transaction, groups: Sequence[tuple[str, ...]]) -> None: ...
+    async def past_queries(self) -> Sequence[PastQuery]: ...
+    async def keep_past_queries(self, tx: Transaction, queries: Sequence[PastQuery]) -> None:
+        """Replaces what was kept."""
+        ...
+
+
+class IndexFeed(Protocol):
+    """Brings the store's changes into the index."""
+
+    def wake(self) -> None:
+        """Something has changed."""
+        ...
+
+    async def rebuild(self) -> int:
+        """Builds the index anew; how many products it holds."""
+        ...
+
+
+@dataclass(frozen=True)
+class CatalogDeps(Deps):
+    """`purge` forgets answers kept at the edge, by tag."""
+
+    products: ProductStore
+    categories: CategoryStore
+    memory: SearchMemory
+    index: ProductIndex
+    feed: IndexFeed
+    purge: Callable[..., None]

@@ -47,6 +47,12 @@ def test_nearer_word_is_guessed_before_a_more_frequent_one() -> None:
     assert [guess.word for guess in vocabulary.guesses("frozne", 3)] == ["frozen", "brozne"]
 
 
+def test_wrongly_doubled_letters_count_least() -> None:
+    vocabulary = Vocabulary([("batteries", 1), ("berries", 500), ("pita", 500), ("pizza", 1)])
+    assert vocabulary.guesses("baterries", 1)[0].word == "batteries"
+    assert vocabulary.guesses("piza", 1)[0].word == "pizza"
+
+
 @given(st.text("абвгджзйфыя qwertyuiop", max_size=20))
 def test_switching_the_keyboard_twice_changes_nothing(text: str) -> None:
     assert in_other_layout(in_other_layout(text)) == text

@@ -133,6 +133,11 @@ async def test_suggestions_come_in_the_language_typed(index: ProductIndex, typed
     assert "Замороженная пицца Маргарита" in [one.text for one in await index.suggest(typed)]
 
 
+async def test_products_are_suggested_by_their_names_not_their_categories(index: ProductIndex) -> None:
+    await put(index, product("1", "Calzone", popularity=900), product("2", "Pizza Margherita"))
+    assert [one.id for one in await index.suggest("pizz") if one.kind == "product"] == ["2"]
+
+
 async def test_suggestions_are_at_most_as_many_as_asked(index: ProductIndex) -> None:
     await put(index, *(product(f"{n}", f"Pizza {n}") for n in range(30)))
     assert len(await index.suggest("pizza")) == 10

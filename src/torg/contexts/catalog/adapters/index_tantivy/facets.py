@@ -35,9 +35,7 @@ _AGGREGATIONS: Mapping[str, Mapping[str, Any]] = {
             "ranges": [{"from": low, "to": high} for low, high in pairwise(PRICE_STEPS)],
         }
     },
-    "rating": {
-        "range": {"field": "rating", "ranges": [{"from": star * RATING_UNITS, "to": (star + 1) * RATING_UNITS} for star in range(1, 5)]}
-    },
+    "rating": {"range": {"field": "rating", "ranges": [{"from": star * RATING_UNITS, "to": (star + 1) * RATING_UNITS} for star in range(1, 5)]}},
 }
 
 Counts = dict[str, list[tuple[str, int]]]

@@ -16,7 +16,7 @@ from tantivy import Document, Schema, SchemaBuilder
 from torg.contexts.catalog.adapters.index_tantivy.words import Stemmer, words_of
 from torg.contexts.catalog.ports import ProductCard, ProductDocument
 
-VERSION = 1  # raise it when fields or analysis change: an index of another version is built anew
+VERSION = 2  # raise it when fields or analysis change: an index of another version is built anew
 
 NUMBER_BITS = 23
 LARGEST_NUMBER = (1 << NUMBER_BITS) - 1
@@ -45,7 +45,8 @@ def schema() -> Schema:
     builder.add_text_field("name", tokenizer_name="whitespace", index_option="position")  # stems of the names
     builder.add_text_field("kind", tokenizer_name="whitespace", index_option="basic")  # stems of the categories' names
     builder.add_text_field("everything", tokenizer_name="whitespace", index_option="basic")  # all stems
-    builder.add_text_field("word", tokenizer_name="whitespace", index_option="basic")  # whole words of names, brand and categories
+    builder.add_text_field("word", tokenizer_name="whitespace", index_option="basic")  # whole words of names and brand
+    builder.add_text_field("kind_word", tokenizer_name="whitespace", index_option="basic")  # whole words of the categories' names
     builder.add_text_field("category", tokenizer_name="raw", index_option="basic")  # every id of the path, to filter by
     builder.add_text_field("brand", tokenizer_name="raw", index_option="basic")
     builder.add_boolean_field("in_stock", indexed=True)
@@ -112,7 +113,8 @@ def _add_texts(document: Document, product: ProductDocument, stemmer: Stemmer) -
         document.add_text("name", " ".join(stems))
     document.add_text("kind", _distinct(kind_stems))
     document.add_text("everything", _distinct([*name_stems[0], *name_stems[1], *kind_stems, *stemmer.stems(brand + texts)]))
-    document.add_text("word", _distinct([*names[0], *names[1], *kind, *brand]))
+    document.add_text("word", _distinct([*names[0], *names[1], *brand]))
+    document.add_text("kind_word", _distinct(kind))
 
 
 def _distinct(words: Iterable[str]) -> str:

@@ -75,9 +75,7 @@ class Generation:
     def add(self, product: ProductDocument) -> None:
         number = self._number(product.id)
         if number > LARGEST_NUMBER:
-            raise OverflowError(
-                f"this index numbers at most {LARGEST_NUMBER} products over its life; begin a new folder, or use Elasticsearch"
-            )
+            raise OverflowError(f"this index numbers at most {LARGEST_NUMBER} products over its life; begin a new folder, or use Elasticsearch")
         writer = self._open_writer()
         writer.delete_documents_by_term("id", product.id)
         writer.add_document(indexed(product, columns(product, number) | self.names.numbers(product), self._stemmer))

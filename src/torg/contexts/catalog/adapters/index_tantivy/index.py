@@ -1,7 +1,7 @@
 """The product index on tantivy, for one process and one folder.
 
 Text, filters, facets and orders are all tantivy's: its columns count every facet of 92,000 products in about four milliseconds, and of an
-ordinary search's results in a fraction of one, so nothing is kept beside it in memory. Reading happens on the event loop, as that is faster
+ordinary search's results in a fraction of one, so no copy of them is kept beside it: 20,000 products take 26 MB, mapped files included. Reading happens on the event loop, as that is faster
 than a thread's hand-over, except for facets over very many results. Writing happens in worker threads: a commit takes 80 ms on disk.
 
 The log position stands in a file of its own, written after the commit (the binding has no commit payload): after a crash between
@@ -24,7 +24,7 @@ from torg.contexts.catalog.adapters.index_tantivy.cursors import Place, cursor_f
 from torg.contexts.catalog.adapters.index_tantivy.facets import Counted, named
 from torg.contexts.catalog.adapters.index_tantivy.fields import VERSION
 from torg.contexts.catalog.adapters.index_tantivy.files import write_whole
-from torg.contexts.catalog.adapters.index_tantivy.generation import Generation
+from torg.contexts.catalog.adapters.index_tantivy.generation import BREATHE_EVERY, Generation
 from torg.contexts.catalog.adapters.index_tantivy.planning import Plan
 from torg.contexts.catalog.adapters.index_tantivy.snapshot import Snapshot, Words
 from torg.contexts.catalog.adapters.index_tantivy.suggestions import PastQueries, suggestions
@@ -310,7 +310,9 @@ async def _one_by_one(documents: Iterable[ProductDocument] | AsyncIterable[Produ
         async for document in documents:
             yield document
     else:
-        for document in documents:
+        for at, document in enumerate(documents):
+            if at % BREATHE_EVERY == 0:
+                await asyncio.sleep(0)
             yield document
 
 

@@ -69,8 +69,8 @@ class Queries:
         return Query.range_query(self.schema, field, FieldType.Unsigned, lower_bound=key, include_lower=False)
 
     def beginning(self, words: Iterable[str], completions: list[str]) -> Query:
-        """Products whose names, brand or categories have all the stems, and one of the whole words."""
-        stems = [self._slot(((stem,),), "everything") for stem in words]
+        """Products whose names have all the stems, and names or brand one of the whole words."""
+        stems = [self._slot(((stem,),), "name") for stem in words]
         return all_of([*stems, Query.term_set_query(self.schema, "word", completions)])
 
     def _between(self, field: str, lowest: int | None, highest: int | None) -> Query:

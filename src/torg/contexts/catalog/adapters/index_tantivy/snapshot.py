@@ -42,15 +42,15 @@ class Words(NamedTuple):
 
     @classmethod
     def of(cls, generation: Generation) -> Words:
-        return cls(Categories(generation.names.categories), Vocabulary(generation.searcher.terms_with_prefix("word", "")))
+        fields = ("kind_word", "word")  # a word in both counts as often as it is in names
+        words = [pair for field in fields for pair in generation.searcher.terms_with_prefix(field, "")]
+        return cls(Categories(generation.names.categories), Vocabulary(words))
 
 
 class Snapshot:
     """Answers from one state. Its caches belong to the event loop; the rest of it never changes."""
 
-    def __init__(
-        self, generation: Generation, words: Words, synonyms: Synonyms, stemmer: Stemmer, searcher: Searcher | None = None
-    ) -> None:
+    def __init__(self, generation: Generation, words: Words, synonyms: Synonyms, stemmer: Stemmer, searcher: Searcher | None = None) -> None:
         self.searcher = searcher or generation.searcher
         self.queries = Queries(generation.schema)
         self.categories, self.vocabulary = self.words = words
@@ -97,9 +97,7 @@ class Snapshot:
     def most_popular(self, query: Query, limit: int) -> list[ProductCard]:
         return [card for _, card in self._ordered([query], None, "-popularity", None, limit)]
 
-    def _ordered(
-        self, queries: Sequence[Query], but_not: Query | None, sort: str, last: int | None, limit: int
-    ) -> list[tuple[int, ProductCard]]:
+    def _ordered(self, queries: Sequence[Query], but_not: Query | None, sort: str, last: int | None, limit: int) -> list[tuple[int, ProductCard]]:
         field, descending = SORT_FIELDS[sort], sort != "price"
         beyond = [] if last is None else [self.queries.beyond(field, last, descending)]
         query = all_of([*queries, *beyond], but_not)

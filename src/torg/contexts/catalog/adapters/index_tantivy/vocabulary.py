@@ -6,10 +6,12 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import nlargest
+from itertools import groupby
 
 SHORTEST_CORRECTED = 3
 TWO_MISTAKES_FROM = 6  # letters
-WRONG_FIRST_LETTER = 0.5  # people mistype the first letter less often
+WRONG_FIRST_LETTER = 0.5  # people mistype the first letter less often …
+DOUBLED_LETTERS = 0.5  # … and get doubled letters wrong more often
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,13 @@ def _allowed_mistakes(word: str) -> int:
 
 
 def _cost(word: str, near: str, distance: int) -> float:
+    if _without_doubles(word) == _without_doubles(near):
+        return DOUBLED_LETTERS
     return distance + (WRONG_FIRST_LETTER if word[0] != near[0] else 0.0)
+
+
+def _without_doubles(word: str) -> str:
+    return "".join(letter for letter, _ in groupby(word))
 
 
 def _letters(word: str) -> int:
