@@ -1,0 +1,34 @@
+"""The cart context, put together."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torg.contexts.cart.adapters.carts_sql import SqlCarts
+from torg.contexts.cart.adapters.promos_sql import SqlPromoCodes
+from torg.contexts.cart.handlers import HANDLERS, REACTIONS, give_back_unplaced, purge_abandoned
+from torg.contexts.cart.ports import CartDeps
+from torg.contexts.cart.routes import routes
+from torg.kit.bus import Consumer
+from torg.kit.module import Kit, Module, bound
+from torg.kit.operations import Invariant
+from torg.kit.tasks import Job
+
+
+def build(kit: Kit) -> Module:
+    deps = CartDeps(
+        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
+        carts=SqlCarts(kit.store), promos=SqlPromoCodes(kit.store.database),
+    )  # fmt: skip
+
+    async def promos_counted() -> list[str]:
+        return list(await deps.promos.miscounted())
+
+    return Module(
+        name="cart",
+        handlers=bound(HANDLERS, deps),
+        routes=routes(secure=kit.public_url.startswith("https:")),
+        consumers=(Consumer("cart", bound(REACTIONS, deps)),),
+        jobs=(Job("cart.abandoned", 3600, partial(purge_abandoned, deps)), Job("cart.unplaced", 60, partial(give_back_unplaced, deps))),
+        invariants=(Invariant("promo_codes", "A promo code is used as often as its orders say, and no more than it may be.", promos_counted),),
+    )
