@@ -1,8 +1,9 @@
 """The product index on tantivy, for one process and one folder.
 
 Text, filters, facets and orders are all tantivy's: its columns count every facet of 92,000 products in about four milliseconds, and of an
-ordinary search's results in a fraction of one, so no copy of them is kept beside it: 20,000 products take 26 MB, mapped files included. Reading happens on the event loop, as that is faster
-than a thread's hand-over, except for facets over very many results. Writing happens in worker threads: a commit takes 80 ms on disk.
+ordinary search's results in a fraction of one, so no copy of them is kept beside it (20,000 products take 26 MB, mapped files included).
+Reading happens on the event loop, as that is faster than a thread's hand-over, except for facets over very many results. Writing happens in
+worker threads: a commit takes 80 ms on disk.
 
 The log position stands in a file of its own, written after the commit (the binding has no commit payload): after a crash between
 the two the index is ahead of its position, and updates it already has are repeated, which is harmless as they carry absolute values.
