@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from functools import partial
 from operator import attrgetter
 
 import msgspec
@@ -90,6 +91,17 @@ class Log:
             followers.discard(grown)
             if not followers:
                 self._followers.pop(stream, None)
+
+    async def redact(self, tx: SqlTransaction, stream: str, change: Callable[[Message], Message]) -> None:
+        """Rewrites a stream's messages in place: the one exception to append-only, for the erasure of personal data."""
+        for row in await self.stream(stream, reads=tx):
+            changed = change(row.message)
+            if changed != row.message:
+                await tx.execute("update log set data = :data where position = :position", data=encode(changed).decode(), position=row.position)
+        tx.after_commit(partial(self._redact_recent, stream, change))
+
+    def _redact_recent(self, stream: str, change: Callable[[Message], Message]) -> None:
+        self._recent = [msgspec.structs.replace(row, message=change(row.message)) if row.stream == stream else row for row in self._recent]
 
     def publish(self, rows: list[Envelope]) -> None:
         """Tells that these rows are durable now, in the order of their positions."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar, Token
 from functools import partial
@@ -75,6 +75,10 @@ class Transaction:
     async def stream(self, stream: str) -> list[Envelope]:
         """The stream's rows so far, this transaction's own included."""
         return await self._store.log.stream(stream, reads=self.sql)
+
+    async def redact(self, stream: str, change: Callable[[Message], Message]) -> None:
+        """Rewrites what a stream has said, for the erasure of personal data; who has read it already must be told by an event."""
+        await self._store.log.redact(self.sql, stream, change)
 
     async def answer(self, reply: T) -> T:
         """Files what the client is about to be told in this same commit, if the request carries an Idempotency-Key. Call it last."""

@@ -1,0 +1,143 @@
+"""Users and their addresses over SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import msgspec
+
+from torg.contexts.user.contracts import AddressView, UserChanged, UserRegistered
+from torg.contexts.user.model import UNUSABLE, Account, email_key, email_taken
+from torg.kit.auth import Role
+from torg.kit.errors import FieldError, Invalid, NotFound
+from torg.kit.messages import Message
+from torg.kit.sql import Database, Row
+from torg.kit.store import Transaction
+from torg.kit.values import Clock, Language, moment, stamp
+
+_roles = msgspec.json.Decoder(frozenset[Role]).decode
+ERASED = "erased"
+
+
+class SqlUserStore:
+    """Implements UserStore."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def add(self, tx: Transaction, account: Account) -> None:
+        filed = await tx.execute(
+            """insert into users (id, email, email_key, password_hash, full_name, city, birth_date, language, roles, created_at, updated_at)
+               values (:id, :email, :email_key, :password_hash, :full_name, :city, :birth_date, :language, :roles, :created_at, :created_at)
+               on conflict do nothing""",
+            **_columns(account), created_at=stamp(account.created_at),
+        )  # fmt: skip
+        if not filed:
+            raise email_taken()
+
+    async def save(self, tx: Transaction, account: Account) -> None:
+        if await tx.value("select id from users where email_key = :key and id <> :id", key=email_key(account.email), id=account.id):
+            raise email_taken()
+        await tx.execute(
+            """update users set email = :email, email_key = :email_key, password_hash = :password_hash, full_name = :full_name, city = :city,
+                   birth_date = :birth_date, language = :language, roles = :roles, updated_at = :now where id = :id""",
+            **_columns(account), now=stamp(self._clock()),
+        )  # fmt: skip
+
+    async def find(self, user_id: str) -> Account | None:
+        row = await self._database.one("select * from users where id = :id and erased_at is null", id=user_id)
+        return _account(row) if row else None
+
+    async def find_by_email(self, email: str) -> Account | None:
+        row = await self._database.one("select * from users where email_key = :key", key=email_key(email))
+        return _account(row) if row else None
+
+    async def load(self, tx: Transaction, user_id: str) -> Account:
+        row = await tx.one("select * from users where id = :id and erased_at is null", id=user_id)
+        if row is None:
+            raise NotFound("user.not_found", f"there is no user {user_id}")
+        return _account(row)
+
+    async def erase(self, tx: Transaction, user_id: str) -> None:
+        now = stamp(self._clock())
+        await tx.execute("delete from address where user_id = :id", id=user_id)
+        await tx.execute("delete from answer where caller = :id", id=user_id)
+        await tx.execute(
+            """update users set email = :erased, email_key = null, password_hash = :unusable, full_name = :erased, city = '', birth_date = null,
+                   roles = '[]', erased_at = :now, updated_at = :now where id = :id""",
+            id=user_id, erased=ERASED, unusable=UNUSABLE, now=now,
+        )  # fmt: skip
+        await tx.redact(user_id, _without_person)
+
+    async def page(self, prefix: str, cursor: str, limit: int) -> tuple[Sequence[Account], str | None]:
+        at, slash, id = cursor.partition("/")
+        if cursor and not slash:
+            raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
+        key = email_key(prefix)
+        conditions = [("email_key >= :low and email_key < :high", key), ("(created_at, id) < (:at, :cursor_id)", cursor)]
+        where = " and ".join(["erased_at is null", *(condition for condition, given in conditions if given)])
+        rows = await self._database.all(
+            f"select * from users where {where} order by created_at desc, id desc limit :limit",
+            low=key, high=f"{key}\U0010ffff", at=at, cursor_id=id, limit=limit + 1,
+        )  # fmt: skip
+        accounts = [_account(row) for row in rows[:limit]]
+        return accounts, f"{rows[limit - 1]['created_at']}/{accounts[-1].id}" if len(rows) > limit else None
+
+    async def has_admin_besides(self, tx: Transaction, user_id: str) -> bool:
+        found = await tx.value("select 1 from users where id <> :id and roles like '%\"admin\"%' and erased_at is null", id=user_id)
+        return found is not None
+
+
+class SqlAddressStore:
+    """Implements AddressStore."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def of(self, user_id: str, tx: Transaction | None = None) -> Sequence[AddressView]:
+        rows = await (tx or self._database).all(
+            "select * from address where user_id = :user_id order by is_default desc, created_at, id", user_id=user_id
+        )
+        return [
+            AddressView(
+                id=row["id"], city=row["city"], street=row["street"], postcode=row["postcode"], country=row["country"], is_default=bool(row["is_default"])
+            )
+            for row in rows
+        ]
+
+    async def put(self, tx: Transaction, user_id: str, address: AddressView) -> None:
+        if address.is_default:
+            await tx.execute("update address set is_default = 0 where user_id = :user_id and is_default = 1", user_id=user_id)
+        await tx.execute(
+            """insert into address (id, user_id, city, street, postcode, country, is_default, created_at)
+               values (:id, :user_id, :city, :street, :postcode, :country, :is_default, :now)
+               on conflict (id) do update set city = excluded.city, street = excluded.street, postcode = excluded.postcode,
+                   country = excluded.country, is_default = excluded.is_default""",
+            **{**msgspec.structs.asdict(address), "is_default": int(address.is_default)}, user_id=user_id, now=stamp(self._clock()),
+        )  # fmt: skip
+
+    async def remove(self, tx: Transaction, user_id: str, address_id: str) -> None:
+        await tx.execute("delete from address where user_id = :user_id and id = :id", user_id=user_id, id=address_id)
+
+
+def _account(row: Row) -> Account:
+    return Account(
+        id=row["id"], email=row["email"], password_hash=row["password_hash"], full_name=row["full_name"], city=row["city"],
+        birth_date=date.fromisoformat(row["birth_date"]) if row["birth_date"] else None, language=Language(row["language"]),
+        roles=_roles(row["roles"]), created_at=moment(row["created_at"]),
+    )  # fmt: skip
+
+
+def _columns(account: Account) -> dict[str, str | None]:
+    return {
+        "id": account.id, "email": account.email, "email_key": email_key(account.email), "password_hash": account.password_hash,
+        "full_name": account.full_name, "city": account.city, "birth_date": account.birth_date.isoformat() if account.birth_date else None,
+        "language": account.language.value, "roles": msgspec.json.encode(sorted(account.roles)).decode(),
+    }  # fmt: skip
+
+
+def _without_person(event: Message) -> Message:
+    if isinstance(event, (UserRegistered, UserChanged)):
+        return msgspec.structs.replace(event, email=ERASED, full_name=ERASED, city="")
+    return event
