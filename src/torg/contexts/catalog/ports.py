@@ -228,13 +228,11 @@ class ProductIndex(Protocol):
 
 
 class Changes(Struct, frozen=True):
-    """What happened in the store behind a revision, up to `revision`: whole products, and products of which only the figures are new. `behind` is how
-    many revisions are left beyond."""
+    """What happened in the store behind a revision, up to `revision`: products that were edited, and those of which the figures are new."""
 
     products: Sequence[Stocked]
     figures: Sequence[tuple[str, Figures]]
     revision: int
-    behind: int
 
 
 class ProductStore(Protocol):

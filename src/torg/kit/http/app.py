@@ -20,7 +20,7 @@ from torg.kit.http.request import JSON, Headers, Request, Response
 from torg.kit.http.routes import Route, Router
 from torg.kit.messages import Message, Meta, encode
 from torg.kit.store import Store
-from torg.kit.values import Clock, NewId
+from torg.kit.values import Clock, Language, NewId
 
 SESSION_COOKIE = "session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -183,12 +183,14 @@ class App:
 
     def _keep(self, key: Key, route: Route, request: Request, response: Response, stats: RouteStats) -> None:
         assert self.cache is not None
+        if (request.language() is Language.RU) is not key[2]:
+            return  # its first choice is a language that the shop doesn't speak: the key can't tell
         etag = next((value for name, value in response.headers if name == b"etag"), b"")
         headers = [header for header in response.headers if header[0] != b"x-request-id"]
         self.cache.put(key, Kept(response.body, headers, etag, time.monotonic() + route.cached, stats), route.tags(request.path_values))
 
     async def _send_kept(self, kept: Kept, headers: dict[bytes, bytes], send: Callable[[Any], Awaitable[None]], began: float) -> None:
-        unchanged = kept.etag and headers.get(b"if-none-match") == kept.etag
+        unchanged = kept.etag and kept.etag in headers.get(b"if-none-match", b"")
         await send({"type": "http.response.start", "status": 304 if unchanged else 200, "headers": kept.headers})
         await send({"type": "http.response.body", "body": b"" if unchanged else kept.body})
         assert isinstance(kept.stats, RouteStats)
@@ -248,9 +250,12 @@ def _renderer(route: Route) -> Callable[[Any], Response]:
 
 
 def _with_etag(request: Request, response: Response) -> Response:
-    etag = f'"{hashlib.blake2b(response.body, digest_size=8).hexdigest()}"'.encode()
-    response.headers += [(b"etag", etag), (b"vary", b"accept-language")]
-    if request.headers.get(b"if-none-match") == etag:
+    etag = next((value for name, value in response.headers if name == b"etag"), b"")  # some put a version into their own
+    if not etag:
+        etag = f'"{hashlib.blake2b(response.body, digest_size=8).hexdigest()}"'.encode()
+        response.headers.append((b"etag", etag))
+    response.headers.append((b"vary", b"accept-language"))
+    if etag in request.headers.get(b"if-none-match", b""):
         return Response(304, b"", [header for header in response.headers if header[0] != b"content-type"])
     return response
 

@@ -1,0 +1,127 @@
+"""Brings what changes in the store into the index, by the store's revisions: whatever stops the process, it goes on behind the index's position."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from torg.contexts.catalog import model
+from torg.contexts.catalog.ports import CategoryName, CategoryStore, Changes, ProductChange, ProductDocument, ProductIndex, ProductStore
+
+AT_ONCE = 500  # changes
+LINGER = 0.02  # seconds, so that the sales of a busy moment come together
+LOOK_EVERY = 1.0  # seconds, for what other processes have changed
+BULK = 500  # changes: more at once are a load under way
+SETTLED_AFTER = 0.5  # seconds in which fewer come
+LONGEST_WAITS = 40
+
+
+class Feed:
+    """Implements IndexFeed; `run` is to be supervised."""
+
+    def __init__(self, products: ProductStore, categories: CategoryStore, index: ProductIndex, purge: Callable[..., None]) -> None:
+        self._products, self._categories, self._index, self._purge = products, categories, index, purge
+        self._changed = asyncio.Event()
+        self._building = asyncio.Lock()
+        self._reached = 0
+        self.serves = index.position is not None
+
+    def wake(self) -> None:
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Follows the store until cancelled. An index without a position, or ahead of the store (a backup was put back), is built anew."""
+        position = self._index.position
+        if position is None or position > await self._products.revision():
+            await self.rebuild()
+        else:
+            self._reached = position
+        while True:
+            self._changed.clear()
+            await self._catch_up()
+            await self._woken()
+
+    async def rebuild(self) -> int:
+        async with self._building:
+            revision, count = await self._products.revision(), 0
+
+            async def documents() -> AsyncIterator[ProductDocument]:
+                nonlocal count
+                tree = await self._categories.tree()
+                async for stocked in self._products.on_sale():
+                    count += 1
+                    yield document(stocked, tree)
+
+            await self._index.rebuild(documents(), revision)
+            self._reached, self.serves = revision, True
+            self._purge("products")
+        return count
+
+    async def _catch_up(self) -> None:
+        if await self._behind() > BULK:
+            await self._let_settle()
+            if await self._behind() > sum((await self._products.count_by_category()).values()) // 2:
+                await self.rebuild()
+        while await self._behind():
+            async with self._building:
+                await self._take(await self._products.changes(self._reached, AT_ONCE))
+
+    async def _behind(self) -> int:
+        return await self._products.revision() - self._reached
+
+    async def _let_settle(self) -> None:
+        """A load is under way: one build of all of it is cheaper than many updates."""
+        for _ in range(LONGEST_WAITS):
+            before = await self._behind()
+            await asyncio.sleep(SETTLED_AFTER)
+            if await self._behind() < before + BULK:
+                return
+
+    async def _take(self, changes: Changes) -> None:
+        tree = await self._categories.tree()
+        whole = {stocked.product.id for stocked in changes.products}
+        gone = [stocked.product.id for stocked in changes.products if not stocked.product.on_sale]
+        figures = [_figures(id_, new) for id_, new in changes.figures if id_ not in whole]
+        await self._index.change(figures)
+        await self._index.put([document(stocked, tree) for stocked in changes.products if stocked.product.on_sale])
+        await self._index.remove(gone, changes.revision)
+        self._reached = changes.revision
+        if whole:
+            self._purge("products")
+
+    async def _woken(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_EVERY):
+                await self._changed.wait()
+        except TimeoutError:
+            return  # another process may have changed something
+        await asyncio.sleep(LINGER)
+
+
+def document(stocked: model.Stocked, tree: model.CategoryTree) -> ProductDocument:
+    """A product as the index takes it."""
+    product, figures = stocked.product, stocked.figures
+    attributes = [word for one in product.attributes for word in (one.value, one.value_ru) if word]
+    return ProductDocument(
+        id=product.id,
+        name=product.name,
+        name_ru=product.name_ru,
+        category_path=tuple(CategoryName(one.id, one.name, one.name_ru) for one in tree.path(product.category)),
+        brand=product.brand,
+        price=product.price.amount,
+        old_price=product.old_price.amount if product.old_price else None,
+        quantity=figures.quantity,
+        rating_average=figures.rating_hundredths / 100,
+        rating_count=figures.rating_count,
+        picture=product.pictures[0] if product.pictures else None,
+        popularity=product.popularity,
+        created_at=product.created_at,
+        updated_at=product.updated_at,
+        description=product.description,
+        description_ru=product.description_ru,
+        keywords=tuple(attributes),
+    )
+
+
+def _figures(id_: str, figures: model.Figures) -> ProductChange:
+    return ProductChange(id=id_, quantity=figures.quantity, rating_average=figures.rating_hundredths / 100, rating_count=figures.rating_count)
