@@ -1,4 +1,4 @@
-"""Carts and promo codes: what buyers and staff ask, and what others may ask: a quote to order from, and to close the cart that was ordered."""
+"""Carts and promo codes. Others may ask for a quote to order from, to close the cart that was ordered, and to merge a guest's cart."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class OrderedLine(msgspec.Struct, frozen=True):
 
 @message("cart.close")
 class CloseCart(Command[None], frozen=True, kw_only=True):
-    """The cart became an order: the user's next cart is a new one, with whatever was added beyond the ordered lines. Harmless when repeated."""
+    """The cart became an order: the user's next cart is a new one, with what was added beyond the ordered lines. Harmless when repeated."""
 
     cart_id: str
     user_id: str
@@ -83,8 +83,8 @@ class MergeCarts(Command[None], frozen=True, kw_only=True):
 
 
 class CartItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A line at the price that holds now. `available`: on sale, and enough of it in stock. `price_changed_from` is what it cost when it was put in,
-    where that was something else."""
+    """A line at the price that holds now. `available`: on sale, and enough of it in stock. `price_changed_from` is what it cost when it was
+    put in, where that was something else."""
 
     product_id: str
     name: str
@@ -105,7 +105,7 @@ class PromoState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CartView(msgspec.Struct, frozen=True, kw_only=True):
-    """A cart as its owner sees it. `total = subtotal - discount`. `stale`: prices or stock could not be asked just now and are as last known."""
+    """A cart as its owner sees it. `total = subtotal - discount`. `stale`: prices or stock could not be asked now and are as last known."""
 
     id: str
     items: tuple[CartItem, ...]
@@ -162,8 +162,8 @@ Code = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{3,32}$")]
 
 @message("cart.apply_promo_code")
 class ApplyPromoCode(Command[CartView], frozen=True, kw_only=True):
-    """Puts a code into the cart, in place of the one before. Raises NotFound `promo.not_found`, DomainError `promo.exhausted`, `promo.expired`,
-    `promo.not_applicable`."""
+    """Puts a code into the cart, in place of the one before. Raises NotFound `promo.not_found`, DomainError `promo.exhausted`,
+    `promo.expired` or `promo.not_applicable`."""
 
     visitor: Identity | None
     guest_cart_id: str
@@ -188,7 +188,8 @@ Uses = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
 
 class PromoCode(msgspec.Struct, frozen=True, kw_only=True):
-    """A code as staff see it. It counts from `valid_from` until just before `valid_until`, None being no bound; `used` are the uses not given back."""
+    """A code as staff see it. It counts from `valid_from` until just before `valid_until`, None being no bound; `used` are the uses that
+    were not given back."""
 
     code: str
     kind: PromoKind
@@ -206,7 +207,8 @@ class PromoCode(msgspec.Struct, frozen=True, kw_only=True):
 
 @message("cart.create_promo_code")
 class CreatePromoCode(Command[PromoCode], frozen=True, kw_only=True):
-    """`percent` (1 to 100, of the items) goes with that kind, `amount` (at most the items' total) with its own. Raises DomainError `promo.code_taken`, Invalid."""
+    """`percent` (1 to 100, of the items) goes with that kind, `amount` (taken off the items, as far as they go) with its own. Raises
+    DomainError `promo.code_taken`, Invalid."""
 
     code: Code
     kind: PromoKind

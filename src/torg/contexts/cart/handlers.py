@@ -103,7 +103,8 @@ async def redeem_promo_code(cmd: c.RedeemPromoCode, deps: CartDeps) -> None:
 
 
 async def close_cart(cmd: c.CloseCart, deps: CartDeps) -> None:
-    await deps.carts.change(Owner("user", cmd.user_id), partial(model.closed, cart_id=cmd.cart_id, ordered=cmd.lines, next_id=deps.new_id()))
+    close = partial(model.closed, cart_id=cmd.cart_id, ordered=cmd.lines, next_id=deps.new_id())
+    await deps.carts.change(Owner("user", cmd.user_id), close)
 
 
 # ---------------------------------------------------------------- staff ask
@@ -233,7 +234,8 @@ class _Benefit:
     refusal: DomainError | None = None
 
     def state(self, code: str) -> c.PromoState:
-        return c.PromoState(code=code, applied=self.applies, free_delivery=self.free_delivery, reason=self.refusal.detail if self.refusal else "")
+        reason = self.refusal.detail if self.refusal else ""
+        return c.PromoState(code=code, applied=self.applies, free_delivery=self.free_delivery, reason=reason)
 
 
 async def _benefit(code: str, owner: Owner, items_total: Money, deps: CartDeps) -> _Benefit:

@@ -144,8 +144,9 @@ def quoted(cart: Cart, market: Market) -> tuple[QuoteLine, ...]:
 def _quote_line(line: Line, offer: Offer | None, available: bool) -> QuoteLine:
     price = offer.price if offer else line.price
     return QuoteLine(
-        product_id=line.product_id, name=offer.name if offer else line.name, quantity=line.quantity, unit_price=price, line_total=price * line.quantity,
-        category_path=offer.category_path if offer else (), weight_grams=offer.weight_grams if offer else 0, available=available,
+        product_id=line.product_id, name=offer.name if offer else line.name, quantity=line.quantity, available=available,
+        unit_price=price, line_total=price * line.quantity,
+        category_path=offer.category_path if offer else (), weight_grams=offer.weight_grams if offer else 0,
     )  # fmt: skip
 
 

@@ -21,14 +21,15 @@ def build(kit: Kit) -> Module:
         carts=SqlCarts(kit.store), promos=SqlPromoCodes(kit.store.database),
     )  # fmt: skip
 
-    async def promos_counted() -> list[str]:
+    async def miscounted() -> list[str]:
         return list(await deps.promos.miscounted())
 
+    sentence = "A promo code is used as often as its orders say, and no more than it may be."
     return Module(
         name="cart",
         handlers=bound(HANDLERS, deps),
         routes=routes(secure=kit.public_url.startswith("https:")),
         consumers=(Consumer("cart", bound(REACTIONS, deps)),),
         jobs=(Job("cart.abandoned", 3600, partial(purge_abandoned, deps)), Job("cart.unplaced", 60, partial(give_back_unplaced, deps))),
-        invariants=(Invariant("promo_codes", "A promo code is used as often as its orders say, and no more than it may be.", promos_counted),),
+        invariants=(Invariant("promo_codes", sentence, miscounted),),
     )

@@ -31,12 +31,12 @@ class CartStore(Protocol):
     async def find(self, owner: Owner) -> Cart: ...
 
     async def change(self, owner: Owner, decide: Callable[[Cart], Cart]) -> Cart:
-        """Puts what `decide` makes of the cart in its place, as one step: with others changing it too, it is asked again. Giving the very same cart
-        back changes nothing."""
+        """Puts what `decide` makes of the cart in its place, as one step: where others change it too, it is asked again. Giving the very
+        same cart back changes nothing."""
         ...
 
     async def move(self, source: Owner, target: Owner, combine: Callable[[Cart, Cart], Cart]) -> None:
-        """As one step: `target` gets combine(target's, source's), and `source` has none any more. Nothing happens where `source` has none."""
+        """As one step: `target` gets combine(target's, source's), and `source` has none any more. Nothing happens where it had none."""
         ...
 
     async def forget(self, owner: Owner) -> None: ...

@@ -30,7 +30,7 @@ def routes(secure: bool) -> Sequence[Route]:
         delete("/cart", c.ClearCart, summary="Empty the cart", **on_cart),
         put("/cart/items/{product_id}", c.PutItem, summary="Put so many of a product into the cart", **on_cart),
         delete("/cart/items/{product_id}", c.RemoveItem, summary="Take a product out of the cart", **on_cart),
-        post("/cart/promo-code", c.ApplyPromoCode, idempotency="accepted", summary="Use a promo code", **on_cart),
+        post("/cart/promo-code", c.ApplyPromoCode, summary="Use a promo code", **on_cart),
         delete("/cart/promo-code", c.DropPromoCode, summary="Take the promo code out of the cart", **on_cart),
         get("/promo-codes", c.ListPromoCodes, who=ADMINS, summary="All promo codes"),
         post("/promo-codes", c.CreatePromoCode, who=ADMINS, status=201, idempotency="accepted", summary="Create a promo code"),

@@ -43,18 +43,13 @@ class SqlCarts:
                 after = decide(before)
                 if after is before or await self._write(tx, owner, after, row):
                     return after
-        raise _contended()
+        raise ConcurrentChange("cart.contended", "this cart is being changed by many at once: try again in a moment")
 
     async def move(self, source: Owner, target: Owner, combine: Callable[[Cart, Cart], Cart]) -> None:
         async with self._store.transaction() as tx:
-            for _ in range(TRIES):
-                leaving = await tx.one(_READ, owner=source.key)
-                if leaving is None:
-                    return
-                if await tx.execute("delete from cart where owner = :owner and version = :version", owner=source.key, version=leaving["version"]):
-                    await self.change(target, lambda cart: combine(cart, _cart(source, leaving)))
-                    return
-        raise _contended()
+            leaving = await tx.one("delete from cart where owner = :owner returning id, lines, promo_code", owner=source.key)
+            if leaving is not None:
+                await self.change(target, lambda cart: combine(cart, _cart(source, leaving)))
 
     async def forget(self, owner: Owner) -> None:
         async with self._store.transaction() as tx:
@@ -70,14 +65,10 @@ class SqlCarts:
 
     async def _write(self, tx: Transaction, owner: Owner, cart: Cart, row: Row | None) -> int:
         return await tx.execute(
-            _WRITE, owner=owner.key, id=cart.id, lines=encode(cart.lines).decode(), promo_code=cart.promo_code, guest=int(owner.kind == "guest"),
-            at=stamp(self._store.clock()), version=row["version"] if row else 0,
+            _WRITE, owner=owner.key, id=cart.id, lines=encode(cart.lines).decode(), promo_code=cart.promo_code,
+            guest=int(owner.kind == "guest"), at=stamp(self._store.clock()), version=row["version"] if row else 0,
         )  # fmt: skip
 
 
 def _cart(owner: Owner, row: Row | None) -> Cart:
     return Cart(row["id"], _lines(row["lines"]), row["promo_code"]) if row else Cart(owner.id)
-
-
-def _contended() -> ConcurrentChange:
-    return ConcurrentChange("cart.contended", "this cart is being changed by many at once: try again in a moment")

@@ -1,4 +1,4 @@
-"""Promo codes over SQL. A code's row counts its uses; changing that row is the turnstile through which everyone who redeems it passes one by one."""
+"""Promo codes over SQL. A code's row counts its uses; changing that row is the turnstile that lets one redeemer through at a time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from torg.kit.values import stamp
 
 _COLUMNS = "terms, active, used"
 _OF_USER = "select count(*) from promo_redemption where code = :code and user_id = :user_id and state <> 'returned'"
-_OVER = """select p.code, p.used, p.uses_total, (select count(*) from promo_redemption r where r.code = p.code and r.state <> 'returned') as counted
-    from promo_code p"""
-_PERSONS_OVER = """select p.code, r.user_id, count(*) as counted, p.uses_per_person from promo_code p join promo_redemption r on r.code = p.code
-    where p.uses_per_person is not null and r.state <> 'returned' group by p.code, r.user_id, p.uses_per_person having count(*) > p.uses_per_person"""
+_STATE = "select state from promo_redemption where order_id = :order_id and code = :code"
+_RETURN = "update promo_redemption set state = 'returned' where order_id = :order_id and code = :code and state <> 'returned'"
+_COUNTS = """select p.code, p.used, p.uses_total, count(r.order_id) as counted
+    from promo_code p left join promo_redemption r on r.code = p.code and r.state <> 'returned' group by p.code, p.used, p.uses_total"""
+_OVERUSED = """select p.code, p.uses_per_person, r.user_id, count(*) as counted
+    from promo_code p join promo_redemption r on r.code = p.code and r.state <> 'returned' where p.uses_per_person is not null
+    group by p.code, p.uses_per_person, r.user_id having count(*) > p.uses_per_person"""
 
 _terms = msgspec.json.Decoder(PromoCode).decode
 
@@ -33,14 +36,16 @@ class SqlPromoCodes:
         self._database = database
 
     async def add(self, tx: Transaction, promo: PromoCode) -> bool:
-        return 0 < await tx.execute(
+        added = await tx.execute(
             """insert into promo_code (code, terms, active, used, uses_total, uses_per_person, created_at)
                values (:code, :terms, 1, 0, :uses_total, :uses_per_person, :at) on conflict do nothing""",
-            code=promo.code, terms=encode(promo).decode(), uses_total=promo.uses_total, uses_per_person=promo.uses_per_person, at=stamp(promo.created_at),
+            code=promo.code, terms=encode(promo).decode(), uses_total=promo.uses_total, uses_per_person=promo.uses_per_person,
+            at=stamp(promo.created_at),
         )  # fmt: skip
+        return added > 0
 
     async def disable(self, tx: Transaction, code: str) -> bool:
-        return 0 < await tx.execute("update promo_code set active = 0 where code = :code and active = 1", code=code)
+        return await tx.execute("update promo_code set active = 0 where code = :code and active = 1", code=code) > 0
 
     async def find(self, code: str, tx: Transaction | None = None) -> PromoCode | None:
         row = await (tx or self._database).one(f"select {_COLUMNS} from promo_code where code = :code", code=code)
@@ -88,14 +93,17 @@ class SqlPromoCodes:
         return [Redemption(row["code"], row["order_id"], row["user_id"]) for row in rows]
 
     async def miscounted(self) -> Sequence[str]:
-        codes, persons = await self._database.all(_OVER), await self._database.all(_PERSONS_OVER)
+        codes = await self._database.all(_COUNTS)
+        limited = [r for r in codes if r["uses_total"] is not None]
         found = [f"{r['code']} counts {r['used']} uses, its orders are {r['counted']}" for r in codes if r["used"] != r["counted"]]
-        found += [f"{r['code']} was used {r['used']} times of {r['uses_total']}" for r in codes if r["uses_total"] is not None and r["used"] > r["uses_total"]]
-        return found + [f"{r['user_id']} used {r['code']} {r['counted']} times of {r['uses_per_person']}" for r in persons]
+        found += [f"{r['code']} was used {r['used']} times of {r['uses_total']}" for r in limited if r["used"] > r["uses_total"]]
+        for r in await self._database.all(_OVERUSED):
+            found.append(f"{r['user_id']} used {r['code']} {r['counted']} times of {r['uses_per_person']}")
+        return found
 
     async def _check_counted(self, tx: Transaction, use: Redemption) -> None:
         """Raises DomainError when the order had its use and came to nothing since."""
-        state = await tx.value("select state from promo_redemption where order_id = :order_id and code = :code", order_id=use.order_id, code=use.code)
+        state = await tx.value(_STATE, order_id=use.order_id, code=use.code)
         if state == "returned":
             raise DomainError("promo.not_applicable", "this order came to nothing and has given its promo code back: order anew")
 
@@ -105,9 +113,7 @@ class SqlPromoCodes:
             raise model.used_up_by_person(use.code)
 
     async def _return(self, tx: Transaction, order_id: str, code: str) -> int:
-        given = await tx.execute(
-            "update promo_redemption set state = 'returned' where order_id = :order_id and code = :code and state <> 'returned'", order_id=order_id, code=code
-        )
+        given = await tx.execute(_RETURN, order_id=order_id, code=code)
         if given:
             await tx.execute("update promo_code set used = used - 1 where code = :code", code=code)
         return given

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
-
-import msgspec
 
 from torg.contexts.cart import contracts as c
 from torg.contexts.cart.adapters.carts_sql import SqlCarts
@@ -88,16 +86,16 @@ class Counter:
     deps: CartDeps
     market: Market
     clock: TestClock
-    _handlers: dict[type[Message], Handle]
+    handlers: dict[type[Message], Handle]
 
     async def ask(self, message: Command[R] | Query[R]) -> R:
-        reply: R = await self._handlers[type(message)](message)
+        reply: R = await self.handlers[type(message)](message)
         return reply
 
     async def tell(self, event: Event) -> None:
         """As the bus does: in one transaction."""
         async with self.deps.transaction():
-            await self._handlers[type(event)](event)
+            await self.handlers[type(event)](event)
 
     async def put(self, product_id: str, quantity: int = 1, by: Identity | None = ANNA, guest: str = "") -> c.CartView:
         return await self.ask(c.PutItem(visitor=by, guest_cart_id=guest, language=Language.EN, product_id=product_id, quantity=quantity))
@@ -136,12 +134,5 @@ async def open_counter(folder: Path) -> AsyncIterator[Counter]:
         yield Counter(deps, market, clock, {**bound(HANDLERS, deps), **bound(REACTIONS, deps)})
 
 
-Decide = Callable[[Any], Any]
-
-
 def quantities(view: c.CartView) -> dict[str, int]:
     return {item.product_id: item.quantity for item in view.items}
-
-
-def replaced(view: msgspec.Struct, **changes: Any) -> Any:
-    return msgspec.structs.replace(view, **changes)
