@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from torg.contexts.inventory.contracts import Units
 from torg.contexts.user.contracts import Address
-from torg.kit.messages import Command, Event, Query, message
-from torg.kit.values import Money
+from torg.kit.auth import Identity
+from torg.kit.messages import Command, Event, Query, Rule, message
+from torg.kit.values import Limit, Money
 
 DeliveryMethod = Literal["courier", "pickup", "post"]
+DeliveryStatus = Literal["scheduled", "shipped", "in_transit", "delivered", "cancelled", "returned"]
+HEAVIEST = 1_000_000  # grams that a quote may be asked for
 
 
 class PickupPoint(msgspec.Struct, frozen=True):
@@ -31,9 +34,22 @@ class DeliveryQuote(msgspec.Struct, frozen=True, kw_only=True):
     pickup_points: tuple[PickupPoint, ...] = ()
 
 
+def _named(city: Any, _: datetime) -> str | None:
+    return None if 1 <= len(city.strip()) <= 200 else "name the city, in 1 to 200 characters"
+
+
+def _weighable(grams: Any, _: datetime) -> str | None:
+    return None if 0 <= grams <= HEAVIEST else f"a weight is from 0 to {HEAVIEST} grams"
+
+
+PARCEL: dict[str, Rule] = {"city": _named, "weight_grams": _weighable}
+
+
 @message("shipping.get_delivery_quotes")
 class GetDeliveryQuotes(Query[tuple[DeliveryQuote, ...]], frozen=True, kw_only=True):
     """All ways to deliver so many grams to a city."""
+
+    RULES = PARCEL
 
     city: str
     weight_grams: int = 1000
@@ -136,3 +152,88 @@ class ReturnRefused(Event, frozen=True, kw_only=True):
     order_id: str
     return_id: str
     reason: str
+
+
+@message("delivery.return_scheduled")
+class ReturnScheduled(Event, frozen=True, kw_only=True):
+    """A carrier is to fetch goods back from the buyer."""
+
+    order_id: str
+    return_id: str
+    delivery_id: str
+    tracking_number: str
+
+
+# ---------------------------------------------------------------- asked over HTTP
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """A parcel on its way. `source` is a city. The dates are what is planned until it happens, and then when it happened.
+
+    `kind` is return for a parcel on its way back to us; `return_id` is empty for all others."""
+
+    id: str
+    order_id: str
+    user_id: str
+    kind: Literal["delivery", "return"]
+    return_id: str
+    source: str
+    destination: Address
+    method: DeliveryMethod
+    pickup_point_id: str
+    status: DeliveryStatus
+    shipment_date: datetime
+    delivery_date: datetime
+    tracking_number: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class DeliveryPage(msgspec.Struct, frozen=True):
+    items: tuple[DeliveryView, ...]
+    next_cursor: str | None
+
+
+@message("shipping.list_deliveries")
+class ListDeliveries(Query[DeliveryPage], frozen=True, kw_only=True):
+    """Newest first; a buyer's own, everybody's for courier, support and warehouse."""
+
+    viewer: Identity
+    order_id: str = ""
+    status: DeliveryStatus | None = None
+    cursor: str = ""
+    limit: Limit = 24
+
+
+@message("shipping.get_delivery")
+class GetDelivery(Query[DeliveryView], frozen=True):
+    """Raises NotFound `delivery.not_found`, also for somebody else's."""
+
+    delivery_id: str
+    viewer: Identity
+
+
+class TrackingEntry(msgspec.Struct, frozen=True):
+    status: DeliveryStatus
+    at: datetime
+
+
+class Tracking(msgspec.Struct, frozen=True):
+    items: tuple[TrackingEntry, ...]
+
+
+@message("shipping.track_delivery")
+class TrackDelivery(Query[Tracking], frozen=True):
+    """What has happened to a parcel, oldest first. Raises NotFound `delivery.not_found`."""
+
+    delivery_id: str
+    viewer: Identity
+
+
+@message("shipping.move_delivery")
+class MoveDelivery(Command[DeliveryView], frozen=True, kw_only=True):
+    """A courier tells how far it is. Raises DomainError `delivery.transition` for a step out of turn, `delivery.not_ready` before the order is
+    confirmed, NotFound `delivery.not_found`. Telling the same again is harmless."""
+
+    delivery_id: str
+    status: Literal["shipped", "in_transit", "delivered", "returned"]

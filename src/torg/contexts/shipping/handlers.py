@@ -1,0 +1,156 @@
+"""What deliveries do. The tables at the bottom are the index."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torg.contexts.order.contracts import GetOrder, OrderConfirmed
+from torg.contexts.shipping import contracts as c
+from torg.contexts.shipping.model import delivery as model
+from torg.contexts.shipping.model import tariffs
+from torg.contexts.shipping.ports import ShippingDeps
+from torg.kit.auth import Identity, Role
+from torg.kit.calls import Handlers
+from torg.kit.errors import DomainError, NotFound
+from torg.kit.store import Transaction
+
+SEE_ALL = frozenset({Role.COURIER, Role.SUPPORT, Role.WAREHOUSE})
+MOVED_AT_ONCE = 100
+
+# ---------------------------------------------------------------- buyers and couriers ask
+
+
+async def get_delivery_quotes(query: c.GetDeliveryQuotes, deps: ShippingDeps) -> tuple[c.DeliveryQuote, ...]:
+    return tariffs.quotes(query.city, query.weight_grams, deps.currency)
+
+
+async def get_pickup_point(query: c.GetPickupPoint, deps: ShippingDeps) -> c.PickupPoint:
+    if query.pickup_point_id not in tariffs.POINTS:
+        raise NotFound("pickup_point.not_found", f"there is no pick-up point {query.pickup_point_id!r}: GET /delivery/quotes lists them")
+    return tariffs.POINTS[query.pickup_point_id]
+
+
+async def list_deliveries(query: c.ListDeliveries, deps: ShippingDeps) -> c.DeliveryPage:
+    whose = "" if query.viewer.is_one_of(SEE_ALL) else query.viewer.user_id
+    found, cursor = await deps.deliveries.page(whose, query.order_id, query.status, query.cursor, query.limit)
+    return c.DeliveryPage(tuple(delivery.view() for delivery in found), cursor)
+
+
+async def get_delivery(query: c.GetDelivery, deps: ShippingDeps) -> c.DeliveryView:
+    return (await _visible(query.delivery_id, query.viewer, deps)).view()
+
+
+async def track_delivery(query: c.TrackDelivery, deps: ShippingDeps) -> c.Tracking:
+    found = await _visible(query.delivery_id, query.viewer, deps)
+    return c.Tracking(model.tracking(found, await deps.store.log.stream(found.order_id)))
+
+
+async def move_delivery(cmd: c.MoveDelivery, deps: ShippingDeps) -> c.DeliveryView:
+    await _check_readiness(await deps.deliveries.find(cmd.delivery_id), cmd.status, deps)
+    async with deps.transaction() as tx:
+        moved = await _move(tx, await deps.deliveries.load(tx, cmd.delivery_id), cmd.status, deps)
+        return await tx.answer(moved.view())
+
+
+async def carry_on(deps: ShippingDeps) -> None:
+    """The simulated carrier: every parcel that has lain long enough goes a step on."""
+    if deps.stage is None:
+        return
+    for delivery_id in await deps.deliveries.waiting(deps.clock() - deps.stage, MOVED_AT_ONCE):
+        async with deps.transaction() as tx:
+            found = await deps.deliveries.load(tx, delivery_id)
+            if (status := found.next()) and found.updated_at <= deps.clock() - deps.stage:
+                await _move(tx, found, status, deps)
+
+
+# ---------------------------------------------------------------- sagas ask
+
+
+async def schedule_shipping(cmd: c.ScheduleShipping, deps: ShippingDeps) -> None:
+    async with deps.transaction() as tx:
+        booking = model.schedule(deps.new_id(), cmd, deps.clock())
+        if not await deps.deliveries.book(tx, booking):
+            earlier = await deps.deliveries.of(tx, cmd.order_id)
+            assert earlier is not None, "an order whose booking collides has one"
+            booking = earlier
+        await tx.append(cmd.order_id, [booking.answer()])
+
+
+async def cancel_shipping(cmd: c.CancelShipping, deps: ShippingDeps) -> None:
+    async with deps.transaction() as tx:
+        found = await deps.deliveries.of(tx, cmd.order_id)
+        if found is None:
+            await deps.deliveries.book(tx, model.called_off(deps.new_id(), cmd.order_id, deps.clock()))
+        elif found.status == "scheduled" and not await _call_off(tx, found, deps):
+            found = await deps.deliveries.of(tx, cmd.order_id)
+        await tx.append(cmd.order_id, [model.cancelling_answer(cmd.order_id, found)])
+
+
+async def schedule_return(cmd: c.ScheduleReturn, deps: ShippingDeps) -> None:
+    """Answered when the parcel is back; at once only by a refusal, or when it is back already."""
+    async with deps.transaction() as tx:
+        sent = await deps.deliveries.of(tx, cmd.order_id)
+        if sent is None or sent.status != "delivered":
+            await tx.append(cmd.order_id, [c.ReturnRefused(order_id=cmd.order_id, return_id=cmd.return_id, reason=model.NOT_DELIVERED)])
+            return
+        booking = model.schedule_return(deps.new_id(), cmd, sent, deps.clock())
+        if await deps.deliveries.book(tx, booking):
+            await tx.append(cmd.order_id, [booking.scheduled()])
+            return
+        earlier = await deps.deliveries.of(tx, cmd.order_id, cmd.return_id)
+        if earlier is not None and earlier.status == "returned":
+            await tx.append(cmd.order_id, [c.ReturnReceived(order_id=cmd.order_id, return_id=cmd.return_id)])
+
+
+async def on_order_confirmed(event: OrderConfirmed, deps: ShippingDeps) -> None:
+    async with deps.transaction() as tx:
+        await deps.deliveries.confirm(tx, event.order_id)
+
+
+# ---------------------------------------------------------------- small print
+
+
+async def _move(tx: Transaction, found: model.Delivery, status: c.DeliveryStatus, deps: ShippingDeps) -> model.Delivery:
+    moved, events = found.move(status, deps.clock())
+    if events:
+        if not await deps.deliveries.move(tx, moved, found.status):
+            raise DomainError("delivery.transition", f"somebody else has moved delivery {found.id} just now: look at it again")
+        await tx.append(found.order_id, events)
+    return moved
+
+
+async def _call_off(tx: Transaction, found: model.Delivery, deps: ShippingDeps) -> bool:
+    return await deps.deliveries.move(tx, replace(found, status="cancelled", updated_at=deps.clock()), "scheduled")
+
+
+async def _check_readiness(found: model.Delivery, status: str, deps: ShippingDeps) -> None:
+    """A parcel leaves only for a confirmed order. Asks the order itself if its confirmation has not been heard of here (yet)."""
+    if status != "shipped" or found.status != "scheduled" or found.confirmed:
+        return
+    order = await deps.call(GetOrder(found.order_id, Identity(found.user_id, frozenset({Role.CUSTOMER}))))
+    if order.status != "confirmed":
+        raise DomainError("delivery.not_ready", f"the order is {order.status.replace('_', ' ')}: hand its parcel over once it is confirmed")
+
+
+async def _visible(delivery_id: str, viewer: Identity, deps: ShippingDeps) -> model.Delivery:
+    found = await deps.deliveries.find(delivery_id)
+    if viewer.user_id != found.user_id and not viewer.is_one_of(SEE_ALL):
+        raise NotFound("delivery.not_found", f"there is no delivery {delivery_id}")
+    return found
+
+
+HANDLERS: Handlers = {
+    c.GetDeliveryQuotes: get_delivery_quotes,
+    c.GetPickupPoint: get_pickup_point,
+    c.ListDeliveries: list_deliveries,
+    c.GetDelivery: get_delivery,
+    c.TrackDelivery: track_delivery,
+    c.MoveDelivery: move_delivery,
+}
+
+REACTIONS: Handlers = {
+    c.ScheduleShipping: schedule_shipping,
+    c.CancelShipping: cancel_shipping,
+    c.ScheduleReturn: schedule_return,
+    OrderConfirmed: on_order_confirmed,
+}

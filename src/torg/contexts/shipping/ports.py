@@ -1,0 +1,57 @@
+"""What deliveries need around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from torg.contexts.shipping.contracts import DeliveryStatus
+from torg.contexts.shipping.model.delivery import Delivery, Status
+from torg.kit.deps import Deps
+from torg.kit.store import Transaction
+
+
+class Deliveries(Protocol):
+    """Parcels, and the memory of those that are not to be."""
+
+    async def book(self, tx: Transaction, delivery: Delivery) -> bool:
+        """Files a new one; False when its order (or return) has one already, a refused one included."""
+        ...
+
+    async def of(self, tx: Transaction, order_id: str, return_id: str = "") -> Delivery | None:
+        """An order's (or return's) delivery, a refused one included."""
+        ...
+
+    async def load(self, tx: Transaction, delivery_id: str) -> Delivery:
+        """Raises NotFound `delivery.not_found`."""
+        ...
+
+    async def move(self, tx: Transaction, delivery: Delivery, before: Status) -> bool:
+        """Files its new status and dates; False when it has left the status `before` meanwhile."""
+        ...
+
+    async def confirm(self, tx: Transaction, order_id: str) -> None:
+        """The order's parcel may go."""
+        ...
+
+    async def find(self, delivery_id: str) -> Delivery:
+        """Raises NotFound `delivery.not_found`."""
+        ...
+
+    async def page(self, user_id: str, order_id: str, status: DeliveryStatus | None, cursor: str, limit: int) -> tuple[Sequence[Delivery], str | None]:
+        """Newest first; an empty user_id means everybody's. Raises Invalid for a cursor of another make."""
+        ...
+
+    async def waiting(self, before: datetime, limit: int) -> Sequence[str]:
+        """Parcels that may go on and have not moved since."""
+        ...
+
+
+@dataclass(frozen=True)
+class ShippingDeps(Deps):
+    """`stage`: how long the simulated carrier takes for each step; None leaves it to couriers."""
+
+    deliveries: Deliveries
+    stage: timedelta | None
