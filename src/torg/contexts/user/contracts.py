@@ -130,7 +130,7 @@ _EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@(?=.{4,190}$)[\w-]{1,63}(\.[\w
 
 
 def _email(value: object, _: datetime) -> str | None:
-    good = isinstance(value, UnsetType) or (isinstance(value, str) and _EMAIL.fullmatch(value) and ".." not in value)
+    good = not isinstance(value, str) or (_EMAIL.fullmatch(value) and ".." not in value and value.isprintable())
     return None if good else "this must be an e-mail address, such as anna@example.com"
 
 
@@ -139,11 +139,13 @@ def _password(value: object, _: datetime) -> str | None:
 
 
 def _name(value: object, _: datetime) -> str | None:
-    return "say how to address you, in 1 to 200 characters" if isinstance(value, str) and not 1 <= len(value.strip()) <= 200 else None
+    good = not isinstance(value, str) or (1 <= len(value.strip()) <= 200 and value.isprintable())
+    return None if good else "say how to address you, in 1 to 200 characters of one line"
 
 
 def _city(value: object, _: datetime) -> str | None:
-    return "a city's name has 200 characters at most" if isinstance(value, str) and len(value) > 200 else None
+    good = not isinstance(value, str) or (len(value) <= 200 and value.isprintable())
+    return None if good else "a city's name has 200 characters of one line at most"
 
 
 def _birth_date(value: object, now: datetime) -> str | None:

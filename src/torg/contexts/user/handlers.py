@@ -49,6 +49,7 @@ async def ensure_user(cmd: c.EnsureUser, deps: UserDeps) -> c.User:
         else:
             await deps.users.save(tx, account)
             await deps.sessions.end_all(tx, account.id)
+            await tx.append(account.id, [c.RolesChanged(account.id, tuple(sorted(account.roles)))] if account.roles != found.roles else [])
     return account.view()
 
 
@@ -60,11 +61,10 @@ async def get_profile(query: c.GetProfile, deps: UserDeps) -> c.Profile:
 
 
 async def change_profile(cmd: c.ChangeProfile, deps: UserDeps) -> c.Profile:
-    before = await get_profile(c.GetProfile(cmd.holder), deps)
-    if cmd.if_match not in ("", "*", model.profile_tag(before)):
-        raise PreconditionFailed("user.changed", "your profile has changed since you read it: read it again")
     async with deps.transaction() as tx:
         account = await deps.users.load(tx, cmd.holder.user_id)
+        if cmd.if_match not in ("", "*", model.profile_tag(account.view())):
+            raise PreconditionFailed("user.changed", "your profile has changed since you read it: read it again")
         changed = account.with_changes(cmd)
         if changed != account:
             await deps.users.save(tx, changed)

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 import msgspec
 from msgspec import UNSET
 
-from torg.contexts.user.contracts import ChangeProfile, Profile, SessionView, Tokens, User, UserChanged, UserRegistered
+from torg.contexts.user.contracts import ChangeProfile, SessionView, Tokens, User, UserChanged, UserRegistered
 from torg.kit.auth import Identity, Role
 from torg.kit.errors import DomainError, FieldError, Invalid
 from torg.kit.passwords import weakness
@@ -75,7 +75,7 @@ def email_taken() -> DomainError:
     return DomainError("user.email_taken", "there is an account with this e-mail address: sign in, or use another address")
 
 
-def profile_tag(profile: Profile) -> str:
+def profile_tag(profile: User) -> str:
     """The profile's ETag: over everything that can be edited, so that a payment under way does not spoil an edit."""
     edited = msgspec.json.encode((profile.id, profile.email, profile.full_name, profile.city, profile.birth_date, profile.roles))
     return f'"{hashlib.blake2b(edited, digest_size=8).hexdigest()}"'

@@ -10,6 +10,7 @@ from torg.contexts.user.handlers import HANDLERS
 from torg.contexts.user.ports import UserDeps
 from torg.contexts.user.routes import routes
 from torg.kit.module import Kit, Module, bound
+from torg.kit.operations import Invariant
 from torg.kit.tasks import Job
 
 
@@ -25,10 +26,15 @@ def build(kit: Kit) -> Module:
         async with deps.transaction() as tx:
             await deps.sessions.drop_expired(tx, deps.clock())
 
+    async def sessions_of_the_erased() -> list[str]:
+        rows = await database.all("select s.id from session s join users u on u.id = s.user_id where u.erased_at is not null limit 100")
+        return [f"session {row['id']} outlived its user" for row in rows]
+
     return Module(
         name="user",
         handlers=bound(HANDLERS, deps),
         routes=routes(deps),
         jobs=(Job("user.expired_sessions", 3600, drop_expired_sessions),),
+        invariants=(Invariant("user.no_session_outlives_its_user", "An erased user has no session.", sessions_of_the_erased),),
         close=passwords.close,
     )

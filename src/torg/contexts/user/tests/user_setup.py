@@ -1,0 +1,78 @@
+"""A user context on a throw-away store, with cheap hashes and a clock that is set by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from torg.contexts.cart import contracts as cart
+from torg.contexts.order import contracts as order
+from torg.contexts.user import contracts as c
+from torg.contexts.user.adapters.attempts_memory import MemoryAttempts
+from torg.contexts.user.adapters.hashing_argon2 import Argon2Passwords
+from torg.contexts.user.adapters.sessions_sql import SqlSessionStore
+from torg.contexts.user.adapters.store_sql import SqlAddressStore, SqlUserStore
+from torg.contexts.user.handlers import HANDLERS
+from torg.contexts.user.ports import UserDeps
+from torg.contexts.user.routes import routes
+from torg.kit.auth import Identity
+from torg.kit.http import App
+from torg.kit.messages import Message, Registry
+from torg.kit.module import bound
+from torg.kit.testing import TestClock, answering, open_store, test_ids
+from torg.kit.values import new_id
+
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
+GOOD = "Long-1234-and-better"
+CHEAP_KIB = 8
+
+
+class Users:
+    """The context, and what it did to others: `clock` moves it, `app` answers HTTP, `merged` lists the carts it asked to merge."""
+
+    def __init__(self, deps: UserDeps, clock: TestClock) -> None:
+        self.deps, self.clock = deps, clock
+        handlers = bound(HANDLERS, deps)
+
+        async def authenticate(token: str) -> Identity | None:
+            found: Identity | None = await self.do(c.Authenticate(token))
+            return found
+
+        self.app = App(clock, new_id, authenticate)
+        self.app.add(routes(deps), lambda kind: handlers[kind], deps.store)
+
+    async def do(self, message: Message) -> Any:
+        return await HANDLERS[type(message)](message, self.deps)
+
+    async def register(self, email: str = "anna@example.com", password: str = GOOD) -> c.User:
+        user: c.User = await self.do(c.RegisterUser(email=email, password=password, full_name="Anna Petrova", city="Moscow"))
+        return user
+
+    async def sign_in(self, email: str = "anna@example.com", password: str = GOOD, address: str = "10.0.0.1", cart: str = "") -> c.Tokens:
+        tokens: c.Tokens = await self.do(c.SignIn(email=email, password=password, address=address, guest_cart_id=cart))
+        return tokens
+
+    async def holder(self, tokens: c.Tokens) -> Identity:
+        found: Identity | None = await self.do(c.Authenticate(tokens.access_token))
+        assert found is not None, "the access token is dead"
+        return found
+
+    async def log_of(self, user_id: str) -> list[str]:
+        return [row.message.NAME for row in await self.deps.store.log.stream(user_id)]
+
+
+@asynccontextmanager
+async def users_at(folder: Path, answers: Mapping[type[Message], Callable[[Any], Any]] | None = None) -> AsyncIterator[Users]:
+    clock, passwords = TestClock(), Argon2Passwords(CHEAP_KIB)
+    async with open_store(folder, "user", clock, Registry([c, cart, order]), MIGRATIONS) as store:
+        database = store.database
+        count = iter(range(1, 1_000_000))
+        deps = UserDeps(
+            call=answering(answers or {}), clock=clock, new_id=test_ids(), store=store, currency="RUB", randomness=lambda size: next(count).to_bytes(size),
+            users=SqlUserStore(database, clock), addresses=SqlAddressStore(database, clock), sessions=SqlSessionStore(database),
+            passwords=passwords, attempts=MemoryAttempts(),
+        )  # fmt: skip
+        yield Users(deps, clock)
+        await passwords.close()
