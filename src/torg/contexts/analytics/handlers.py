@@ -1,0 +1,164 @@
+"""What analytics counts and reports. The tables at the bottom are the index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import groupby
+
+import msgspec
+
+from torg.contexts.analytics import contracts as c
+from torg.contexts.analytics import model
+from torg.contexts.analytics.ports import AnalyticsDeps, ReportRow, Sale
+from torg.contexts.catalog.contracts import GetOffers
+from torg.contexts.order.contracts import OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderReturned
+from torg.kit.calls import Handlers
+from torg.kit.errors import FieldError, Invalid, Unavailable
+from torg.kit.values import Money, moment, stamp
+
+WHOLE_PAST = date(2000, 1, 1)
+
+# ---------------------------------------------------------------- counting
+
+
+async def on_placed(event: OrderPlaced, deps: AnalyticsDeps) -> None:
+    async with deps.transaction() as tx:
+        await deps.facts.step(tx, "placed", event.user_id, deps.clock())
+
+
+async def on_confirmed(event: OrderConfirmed, deps: AnalyticsDeps) -> None:
+    day = stamp(event.placed_at)[:10]
+    async with deps.transaction() as tx:
+        await deps.facts.add_sale(tx, Sale(event.order_id, event.user_id, day, event.city, event.total.amount, event.lines))
+        await deps.facts.count(tx, day, model.counts(event.lines, event.city, event.total.amount, 1))
+        await deps.facts.pair(tx, model.pairs(event.lines))
+        await deps.facts.step(tx, "confirmed", event.user_id, deps.clock())
+
+
+async def on_cancelled(event: OrderCancelled, deps: AnalyticsDeps) -> None:
+    async with deps.transaction() as tx:
+        sale = await deps.facts.sale(tx, event.order_id) if event.was_sale else None
+        if sale:
+            await deps.facts.count(tx, sale.day, model.counts(sale.lines, sale.city, sale.revenue, -1))
+            await deps.facts.drop_sale(tx, sale.order_id)
+
+
+async def on_returned(event: OrderReturned, deps: AnalyticsDeps) -> None:
+    async with deps.transaction() as tx:
+        sale = await deps.facts.sale(tx, event.order_id)
+        if sale is None:
+            return
+        if event.whole:
+            await deps.facts.count(tx, sale.day, model.counts(sale.lines, sale.city, sale.revenue, -1))
+            await deps.facts.drop_sale(tx, sale.order_id)
+        else:
+            await deps.facts.count(tx, sale.day, model.counts(event.goods, sale.city, event.refund.amount, -1, orders=0))
+            await deps.facts.keep_sale(tx, replace(sale, revenue=sale.revenue - event.refund.amount, lines=_without(sale.lines, event.goods)))
+
+
+async def record_behaviour(cmd: c.RecordBehaviour, deps: AnalyticsDeps) -> c.Recorded:
+    async with deps.transaction() as tx:
+        return await tx.answer(c.Recorded(await deps.facts.record(tx, cmd.events, deps.clock())))
+
+
+# ---------------------------------------------------------------- reports
+
+
+async def get_sales(query: c.GetSales, deps: AnalyticsDeps) -> c.SalesReport:
+    since, until = _period(query.since, query.until, deps)
+    if query.group_by in ("day", "week", "month"):
+        days = await deps.facts.report("day", since, until, "key", 100_000)
+        return c.SalesReport(tuple(_row(row, deps) for row in _by_period(days, query.group_by))[: query.limit])
+    rows = await deps.facts.report(query.group_by, since, until, "revenue", query.limit)
+    return await _named(rows, query.group_by, deps)
+
+
+async def get_top_products(query: c.GetTopProducts, deps: AnalyticsDeps) -> c.SalesReport:
+    since, until = _period(query.since, query.until, deps)
+    return await _named(await deps.facts.report("product", since, until, query.by, query.limit), "product", deps)
+
+
+async def get_funnel(query: c.GetFunnel, deps: AnalyticsDeps) -> c.Funnel:
+    found = await deps.facts.funnel(*_period(query.since, query.until, deps))
+    numbers = [found.get(step, 0) for step in c.FUNNEL]
+    return c.Funnel(tuple(map(c.FunnelStep, c.FUNNEL, numbers, model.shares(numbers))))
+
+
+async def get_cohorts(query: c.GetCohorts, deps: AnalyticsDeps) -> c.Cohorts:
+    first = (deps.clock().date().replace(day=1) - timedelta(days=31 * (query.months - 1))).isoformat()[:7]
+    found = []
+    for month, rows in groupby(await deps.facts.cohorts(first), key=lambda row: row[0]):
+        active = {model.months_between(month, later): buyers for _, later, buyers in rows}
+        found.append(c.Cohort(month, active.get(0, 0), tuple(active.get(n, 0) for n in range(max(active) + 1))))
+    return c.Cohorts(tuple(found))
+
+
+async def get_recommendations(query: c.GetRecommendations, deps: AnalyticsDeps) -> c.Recommendations:
+    return c.Recommendations(tuple(await deps.facts.together(query.product_id, query.limit)))
+
+
+# ---------------------------------------------------------------- small print
+
+
+def _period(since: str, until: str, deps: AnalyticsDeps) -> tuple[date, date]:
+    """Both as days; from the beginning, and until tomorrow, where they are left out. Raises Invalid when the first is after the second."""
+    first = moment(since).date() if since else WHOLE_PAST
+    last = moment(until).date() if until else deps.clock().date() + timedelta(days=1)
+    if first > last:
+        raise Invalid.fields(FieldError("from", "period.reversed", f"{first} is after {last}: 'from' must not be after 'to'"))
+    return first, last
+
+
+def _by_period(days: Sequence[ReportRow], group_by: str) -> list[ReportRow]:
+    def key(row: ReportRow) -> str:
+        return {"day": row.key, "week": model.week_of(row.key), "month": row.key[:7]}[group_by]
+
+    return [_sum(period, list(rows)) for period, rows in groupby(days, key=key)]
+
+
+def _sum(key: str, rows: list[ReportRow]) -> ReportRow:
+    return ReportRow(key, sum(r.orders for r in rows), sum(r.units for r in rows), sum(r.revenue for r in rows))
+
+
+def _row(row: ReportRow, deps: AnalyticsDeps, name: str = "") -> c.SalesRow:
+    return c.SalesRow(key=row.key, orders=row.orders, units=row.units, revenue=Money(row.revenue, deps.currency), name=name)
+
+
+async def _named(rows: Sequence[ReportRow], dimension: str, deps: AnalyticsDeps) -> c.SalesReport:
+    """With products' names where the catalogue answers; a report is worth having without them."""
+    names: dict[str, str] = {}
+    if dimension == "product" and rows:
+        try:
+            names = {offer.product_id: offer.name for offer in await deps.call(GetOffers(tuple(row.key for row in rows)))}
+        except Unavailable:
+            names = {}
+    return c.SalesReport(tuple(_row(row, deps, names.get(row.key, "")) for row in rows))
+
+
+def _without(lines: Sequence[OrderLine], goods: Sequence[OrderLine]) -> tuple[OrderLine, ...]:
+    back = {line.product_id: line.quantity for line in goods}
+    left = []
+    for line in lines:
+        quantity = line.quantity - back.get(line.product_id, 0)
+        if quantity > 0:
+            left.append(msgspec.structs.replace(line, quantity=quantity, line_total=line.unit_price * quantity))
+    return tuple(left)
+
+
+HANDLERS: Handlers = {
+    c.RecordBehaviour: record_behaviour,
+    c.GetSales: get_sales,
+    c.GetTopProducts: get_top_products,
+    c.GetFunnel: get_funnel,
+    c.GetCohorts: get_cohorts,
+    c.GetRecommendations: get_recommendations,
+}
+
+REACTIONS: Handlers = {
+    OrderPlaced: on_placed,
+    OrderConfirmed: on_confirmed,
+    OrderCancelled: on_cancelled,
+    OrderReturned: on_returned,
+}

@@ -1,0 +1,184 @@
+"""Fills an empty shop with the demonstration: categories, products, stock, accounts, promo codes. Speaks to the contexts by their messages alone.
+
+Each part is filed as done when it is; a start that was cut short goes on with the first part that isn't, and every part may be done twice."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+from zlib import crc32
+
+import msgspec
+
+from torg.contexts.cart.contracts import CreatePromoCode
+from torg.contexts.catalog.contracts import Attribute, Category, DefineCategories, ImportProducts, NewProduct
+from torg.contexts.inventory.contracts import CreateWarehouse, ListWarehouses, ReceiveStock, Units
+from torg.contexts.payment.contracts import CreditWallet
+from torg.contexts.user.contracts import EnsureUser
+from torg.demo.catalogue import DemoCategory, DemoProduct, categories, products
+from torg.demo.progress import Steps
+from torg.kit.auth import Role
+from torg.kit.calls import Call
+from torg.kit.errors import DomainError
+from torg.kit.settings import Settings
+from torg.kit.values import Language, Money
+
+T = TypeVar("T")
+BATCH = 1000
+WAREHOUSES = (("Moscow main", "Moscow"), ("Saint Petersburg", "Saint Petersburg"), ("Ural", "Yekaterinburg"), ("Siberia", "Novosibirsk"))
+POCKET = 100_000_00  # the demonstration buyer's wallet, in minor units: a hundred orders and more
+STAFF = {
+    "admin": (Role.ADMIN, "Alexandra Admin"),
+    "support": (Role.SUPPORT, "Sofia Support"),
+    "warehouse": (Role.WAREHOUSE, "Vadim Warehouse"),
+    "courier": (Role.COURIER, "Kirill Courier"),
+    "moderator": (Role.MODERATOR, "Marina Moderator"),
+    "analyst": (Role.ANALYST, "Anton Analyst"),
+}
+
+
+async def seed(call: Call, settings: Settings) -> None:
+    """Does what is missing, with a line or bar of progress for each part."""
+    done = _Done(Path(settings.data) / "demonstration.json")
+    parts: dict[str, Callable[[], Awaitable[None]]] = {}
+    with Steps("Filling the shop with its demonstration") as steps:
+        parts["categories"] = lambda: _categories(call)
+        parts["products"] = lambda: _products(call, settings, steps)
+        parts["stock"] = lambda: _stock(call, steps)
+        parts["promo codes"] = lambda: _promo_codes(call, settings)
+        for name, part in parts.items():
+            if not done.has(name):
+                steps.begin(name)
+                await part()
+                done.add(name)
+        password = demo_password(settings)
+        if not done.has(f"accounts {crc32(password.encode())}"):
+            steps.begin("accounts")
+            await _accounts(call, settings, password)
+            done.add(f"accounts {crc32(password.encode())}")
+
+
+def demo_password(settings: Settings) -> str:
+    """The demonstration accounts' one password: TORG_DEMO_PASSWORD, else made once and kept in the data folder for its owner to read."""
+    if settings.demo_password:
+        return settings.demo_password
+    kept = Path(settings.data) / "demo-password"
+    if not kept.exists():
+        kept.touch(mode=0o600)
+        kept.write_text(secrets.token_urlsafe(9) + "\n")
+    return kept.read_text().strip()
+
+
+def welcome(settings: Settings, address: str) -> Iterator[str]:
+    """What a person wants to know once the shop is open."""
+    yield ""
+    yield f"  Shop            {address}/"
+    yield f"  Staff pages     {address}/admin/"
+    yield f"  API             {address}/docs    (events: {address}/docs/events)"
+    if not settings.smtp:
+        yield f"  Mailbox         {address}/mailbox"
+    if settings.demo:
+        yield ""
+        yield f"  Accounts        buyer@torg.example, {', '.join(f'{name}@torg.example' for name in STAFF)}"
+        where = "TORG_DEMO_PASSWORD" if settings.demo_password else str(Path(settings.data) / "demo-password")
+        yield f"  Password        {demo_password(settings)}    (from {where})"
+    yield ""
+    yield "  Ctrl-C closes the shop."
+
+
+class _Done:
+    """Which parts are there already, in a file of the data folder."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._names: list[str] = msgspec.json.decode(file.read_bytes(), type=list[str]) if file.exists() else []
+
+    def has(self, name: str) -> bool:
+        return name in self._names
+
+    def add(self, name: str) -> None:
+        self._names.append(name)
+        fresh = self._file.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(self._names))
+        fresh.replace(self._file)
+
+
+async def _categories(call: Call) -> None:
+    await call(DefineCategories(tuple(_flat(categories(), ""))))
+
+
+def _flat(nodes: Iterable[DemoCategory], parent: str) -> Iterator[Category]:
+    for node in nodes:
+        yield Category(id=node.id, name=node.name, name_ru=node.name_ru, parent=parent, slug=node.id)
+        yield from _flat(node.children, node.id)
+
+
+async def _products(call: Call, settings: Settings, steps: Steps) -> None:
+    listed = list(products())
+    steps.of(len(listed))
+    for batch in _batches(listed):
+        await call(ImportProducts(products=tuple(_new_product(product, settings.currency) for product in batch)))
+        steps.advance(len(batch))
+
+
+def _new_product(product: DemoProduct, currency: str) -> NewProduct:
+    return NewProduct(
+        id=product.id, name=product.name, name_ru=product.name_ru, description=product.description, description_ru=product.description_ru,
+        category=product.category_id, brand=product.brand, price=Money(product.price_cents, currency),
+        old_price=Money(product.old_price_cents, currency) if product.old_price_cents else None,
+        attributes=tuple(Attribute(name=name, value=value) for name, value in product.attributes.items()),
+        drawing=product.picture, drawing_label=product.label, weight_grams=product.weight_grams, popularity=product.popularity,
+        created_at=product.created_at,
+    )  # fmt: skip
+
+
+async def _stock(call: Call, steps: Steps) -> None:
+    open_already = {house.name: house.id for house in (await call(ListWarehouses())).items}
+    houses = [open_already.get(name) or (await call(CreateWarehouse(name=name, city=city))).id for name, city in WAREHOUSES]
+    listed = [product.id for product in products()]
+    steps.of(len(listed) * len(houses))
+    for number, house in enumerate(houses):
+        for start, batch in enumerate(_batches(listed, 5000)):
+            lines = tuple(Units(id, quantity) for id in batch if (quantity := _shelf(id, number)))
+            await call(ReceiveStock(warehouse_id=house, lines=lines, reason="opening stock", receipt_id=f"demonstration/{number}/{start}"))
+            steps.advance(len(batch))
+
+
+def _shelf(product_id: str, house: int) -> int:
+    """How much of a product a warehouse starts with: plenty in the first, some in every other one or two of the rest, always the same."""
+    draw = crc32(f"{product_id}/{house}".encode())
+    if house == 0:
+        return 120 + draw % 280
+    return 20 + draw % 80 if draw % 3 == 0 else 0
+
+
+async def _promo_codes(call: Call, settings: Settings) -> None:
+    codes = (
+        CreatePromoCode(code="WELCOME10", kind="percent", percent=10, uses_per_person=1),
+        CreatePromoCode(code="MINUS5", kind="amount", amount=Money(500, settings.currency), minimum_total=Money(3000, settings.currency)),
+        CreatePromoCode(code="FREESHIP", kind="free_delivery", minimum_total=Money(2000, settings.currency)),
+    )
+    for code in codes:
+        try:
+            await call(code)
+        except DomainError as refusal:
+            if refusal.code != "promo.code_taken":
+                raise
+
+
+async def _accounts(call: Call, settings: Settings, password: str) -> None:
+    buyer = await call(
+        EnsureUser(email="buyer@torg.example", password=password, full_name="Boris Buyer", city="Moscow", roles=(Role.CUSTOMER,), language=Language(settings.language))
+    )
+    await call(CreditWallet(user_id=buyer.id, amount=Money(POCKET, settings.currency), reference="demonstration"))
+    for name, (role, full_name) in STAFF.items():
+        await call(EnsureUser(email=f"{name}@torg.example", password=password, full_name=full_name, city="Moscow", roles=(role,)))
+
+
+def _batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
