@@ -182,7 +182,7 @@ class _Describer:
         self._sales = sales
         self._guess = _PriceGuess(sold, sales)
         self._brands = brand_names()
-        self._second = words.varieties["second"]
+        self._second = {True: words.varieties["second food"], False: words.varieties["second"]}
         self._sizes: dict[tuple[str, bool], Size | None] = {}
         self._varieties: dict[str, tuple[Variety, ...]] = {}
         self._taken: Counter[tuple[str, str, str]] = Counter()
@@ -193,6 +193,8 @@ class _Describer:
         if written not in self._sizes:
             self._sizes[written] = read_size(*written)
         size = self._sizes[written]
+        if size is not None and category.holds:
+            size = size._replace(grams=None)
         brand = brand_of(source.manufacturer_id, source.brand == "Private", category.department.slug, self._brands)
         return _product(filed, brand, size, self._next_varieties(filed, brand, size), _price(filed, self._sales, self._guess))
 
@@ -205,7 +207,7 @@ class _Describer:
             found = self._varieties[filed.kind_key] = self._words.varieties_of(filed.kind, filed.category)
         again, place = divmod(turn, len(found))
         first = found[(crc32(f"{brand}{filed.kind.name}".encode()) + place) % len(found)]
-        return (first,) if not again else (first, self._second[(again - 1) % len(self._second)])
+        return (first,) if not again else (first, self._second[filed.category.department.edible][(again - 1) % 10])
 
 
 class _Price(msgspec.Struct, frozen=True, gc=False):

@@ -16,24 +16,24 @@ _LAST = (
     "field brook wood haven bridge dale ford gate grove hill house lake land mere mill mont port ridge side spring stead stone ton vale view water way well wick "
     "worth bank barn bay bourne cliff cote cove croft crest fall farm glen harbour hollow hurst ley marsh meadow park pond row shore thorpe tree wharf yard"
 ).split()
-_CALLED = "Creek Farm Garden Orchard Valley Harbour Kitchen Lane Bakery Road House Point Island Canyon Prairie Mountain Pantry Hollow Cottage Terrace Market Station".split()
+_CALLED = "Acres Avenue Bend Canyon Chapel Corner Creek Crossing Forge Harbour Hollow Island Lane Point Prairie Road Row Square Station Terrace Tower Valley".split()
 _SOUND = "Al Bel Bra Cal Cor Del Do Fen Fio Gal Hal Il Jo Kel Kor Lan Lo Mar Mer Mi Nor Or Pel Pra Ra Ri Sal San Sol Ta Tel Tor Val Ve Vin Zel".split()
 _ENDING = "ana ara avia bella berg bina dora enta etta eva ielle ima inga ino isa ita olla ona ora osa ova ucci una vero via vina vita zano".split()
 _STORE_BRANDS = {
-    "produce": "Torg Fresh",
-    "meat": "Torg Fresh",
-    "seafood": "Torg Fresh",
-    "flowers": "Torg Garden",
-    "natural": "Torg Natural",
-    "household": "Torg Home",
-    "home": "Torg Home",
-    "electronics": "Torg Home",
+    "produce": "Torg Harvest",
+    "meat": "Torg Harvest",
+    "seafood": "Torg Harvest",
+    "flowers": "Torg Bloom",
+    "natural": "Torg Leaf",
+    "household": "Torg Hearth",
+    "home": "Torg Hearth",
+    "electronics": "Torg Hearth",
     "beauty": "Torg Care",
     "health": "Torg Care",
     "baby": "Torg Little",
     "pets": "Torg Pets",
     "deli": "Torg Kitchen",
-    "bakery": "Torg Bakery",
+    "bakery": "Torg Oven",
 }
 
 

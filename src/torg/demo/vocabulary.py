@@ -7,6 +7,18 @@ from importlib.resources import files
 from typing import NamedTuple
 
 NOT_GOODS = "-"
+EDIBLE = frozenset({"produce", "dairy", "bakery", "meat", "seafood", "deli", "frozen", "pantry", "breakfast", "snacks", "drinks", "alcohol", "natural"})
+# a kind that names one word of such a row is never of a variety that names another: no beef turkey, no cherry grape juice
+_RIVALS = tuple(
+    frozenset(row.split())
+    for row in (
+        "chicken turkey beef pork ham veal lamb tuna salmon shrimp crab fish bacon sausage seafood ocean whitefish duck",
+        "apple grape orange cranberry grapefruit lemon pineapple prune tomato vegetable cherry peach mango berry kiwi raspberry strawberry tropical",
+        "red white green yellow black gold pink purple blue brown",
+        "cocoa chocolate vanilla",
+    )
+)
+_APPLE_TO_PIE = frozenset({"pie", "cake", "cookies", "filled", "bread", "fruit"})  # these may be of any fruit
 
 
 class Department(NamedTuple):
@@ -15,9 +27,13 @@ class Department(NamedTuple):
     name_ru: str
     typical_grams: int
 
+    @property
+    def edible(self) -> bool:
+        return self.slug in EDIBLE
+
 
 class Category(NamedTuple):
-    """`fluid` tells that an ounce of these goods is a fluid ounce."""
+    """`fluid` tells that an ounce of these goods is a fluid ounce, `holds` that the size is what fits in, not what the goods weigh."""
 
     department: Department
     name: str
@@ -25,6 +41,7 @@ class Category(NamedTuple):
     picture: str
     typical_grams: int
     fluid: bool
+    holds: bool
 
     @property
     def id(self) -> str:
@@ -55,9 +72,10 @@ class Vocabulary(NamedTuple):
     def varieties_of(self, kind: Kind, category: Category) -> tuple[Variety, ...]:
         """The flavours, cuts or colours this kind comes in, without those its name already says."""
         found = self.varieties.get("=" + kind.name) or self.varieties.get(category.name) or self.varieties["*"]
-        said = set(kind.name.lower().replace(",", " ").split())
-        said_ru = set(kind.name_ru.lower().replace(",", " ").split())
-        return tuple(v for v in found if not said & set(v.name.lower().split()) and not said_ru & set(v.name_ru.lower().split()))
+        said, said_ru = _words(kind.name), _words(kind.name_ru)
+        rivals = frozenset().union(*(row for row in _RIVALS if row & said and not said & _APPLE_TO_PIE))
+        fitting = tuple(v for v in found if not (said | rivals) & _words(v.name) and not said_ru & _words(v.name_ru))
+        return fitting or found
 
 
 def read_vocabulary() -> Vocabulary:
@@ -67,6 +85,12 @@ def read_vocabulary() -> Vocabulary:
         kinds.update((row[0], _kind(row)) for row in _rows(table))
     categories = {row[0]: _category(row, departments) for row in _rows("categories.txt")}
     return Vocabulary(departments, categories, kinds, dict(_varieties()))
+
+
+def _words(name: str) -> frozenset[str]:
+    """Words and their singulars, without the little ones that may well come twice."""
+    found = frozenset(name.lower().replace(",", " ").replace("-", " ").split())
+    return (found | {word.removesuffix("s") for word in found}) - {"and", "in", "with", "for", "of", "и", "с", "в", "для", "без", "со"}
 
 
 def slug(name: str) -> str:
@@ -86,7 +110,7 @@ def _kind(row: list[str]) -> Kind | None:
 def _category(row: list[str], departments: dict[str, Department]) -> Category | None:
     if row[1] == NOT_GOODS:
         return None
-    return Category(departments[row[1]], row[2], row[3], row[4], int(row[5]), row[-1] == "f")
+    return Category(departments[row[1]], row[2], row[3], row[4], int(row[5]), row[-1] == "f", row[-1] == "c")
 
 
 def _varieties() -> Iterator[tuple[str, tuple[Variety, ...]]]:
