@@ -35,6 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     response_cache: bool = True
     carrier_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0
     card_payment_minutes: Annotated[float, msgspec.Meta(gt=0)] = 15
+    acquirer_url: str = ""
+    acquirer_secret: str = ""
     password_memory_kib: Annotated[int, msgspec.Meta(ge=8)] = 19456
     smtp: str = ""
     secret: str = ""

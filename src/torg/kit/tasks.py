@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from torg.kit.telemetry import TASK_RESTARTS, log
@@ -18,6 +19,22 @@ class Job:
     name: str
     every: float
     run: Callable[[], Awaitable[None]]
+
+
+class Bell:
+    """Wakes a job before its time: whoever made work for it rings, best after the commit."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until somebody rings, `seconds` at most; rings that came before count as one."""
+        with suppress(TimeoutError):  # nobody rang: the caller looks all the same
+            await asyncio.wait_for(self._rung.wait(), seconds)
+        self._rung.clear()
 
 
 class Supervisor:
