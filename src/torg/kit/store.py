@@ -67,10 +67,12 @@ class Transaction:
     def execute_many(self, statement: str, rows: Iterable[Mapping[str, Any]]) -> Awaitable[None]:
         return self.sql.execute_many(statement, rows)
 
-    async def append(self, stream: str, messages: Sequence[Message], expected: int | None = None) -> None:
-        """Adds events (or commands for another context) to the log; they reach the bus when the commit is durable."""
+    async def append(self, stream: str, messages: Sequence[Message], expected: int | None = None) -> list[Envelope]:
+        """Adds events (or commands for another context) to the log, and gives their rows; they reach the bus when the commit is durable."""
         at = stamp(self._store.clock())
-        self.appended += await self._store.log.append(self.sql, stream, messages, current_meta.get(), at, expected)
+        rows = await self._store.log.append(self.sql, stream, messages, current_meta.get(), at, expected)
+        self.appended += rows
+        return rows
 
     async def stream(self, stream: str) -> list[Envelope]:
         """The stream's rows so far, this transaction's own included."""

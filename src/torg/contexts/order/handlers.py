@@ -32,8 +32,7 @@ async def place_order(cmd: c.PlaceOrder, deps: OrderDeps) -> c.OrderView:
     if quote.promo_code:
         await deps.call(RedeemPromoCode(code=quote.promo_code, user_id=user_id, order_id=order_id, items_total=quote.items_total))
     async with deps.transaction() as tx:
-        order = model.apply(None, placed, deps.clock())
-        await deps.orders.place(tx, order, [placed])
+        order = await deps.orders.place(tx, placed)
         await deps.sagas.start(tx, CHECKOUT, order_id, _checkout(placed, deps), done=["create"])
         view = await tx.answer(order.view())
     await deps.call(_close_cart(placed))  # at once, so that the buyer's next item goes into a new cart; the cart also follows order.placed

@@ -19,7 +19,7 @@ def build(kit: Kit) -> Module:
     sagas = SagaRunner(kit.store, SAGAS, kit.new_id)
     deps = OrderDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
-        orders=SqlOrderStore(kit.store.database, kit.clock), sagas=sagas, pay_within=timedelta(minutes=kit.settings.card_payment_minutes),
+        orders=SqlOrderStore(kit.store.database), sagas=sagas, pay_within=timedelta(minutes=kit.settings.card_payment_minutes),
     )  # fmt: skip
     handlers = bound(HANDLERS, deps)
     sagas.bind(handlers)

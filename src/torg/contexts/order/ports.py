@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from torg.contexts.order.contracts import OrderView, Status
+from torg.contexts.order.contracts import OrderPlaced, OrderView, Status
 from torg.contexts.order.model import Order
 from torg.kit.deps import Deps
 from torg.kit.messages import Event
@@ -18,7 +18,7 @@ from torg.kit.store import Transaction
 class OrderStore(Protocol):
     """Orders as folds of the log, and the read model that lists them."""
 
-    async def place(self, tx: Transaction, order: Order, events: Sequence[Event]) -> None:
+    async def place(self, tx: Transaction, placed: OrderPlaced) -> Order:
         """Files a new order. Raises DomainError `cart.already_ordered`: a cart is ordered once."""
         ...
 

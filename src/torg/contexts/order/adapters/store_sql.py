@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from torg.contexts.order.contracts import OrderView, Status
+from torg.contexts.order.contracts import OrderPlaced, OrderView, Status
 from torg.contexts.order.model import Order, apply, fold
 from torg.kit.errors import DomainError, FieldError, Invalid, NotFound
 from torg.kit.messages import Event, encode
 from torg.kit.sql import Database
 from torg.kit.store import Transaction
-from torg.kit.values import Clock, stamp
+from torg.kit.values import stamp
 
 _decode = msgspec.json.Decoder(OrderView).decode
 
@@ -20,10 +20,12 @@ _decode = msgspec.json.Decoder(OrderView).decode
 class SqlOrderStore:
     """Implements OrderStore."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    async def place(self, tx: Transaction, order: Order, events: Sequence[Event]) -> None:
+    async def place(self, tx: Transaction, placed: OrderPlaced) -> Order:
+        rows = await tx.append(placed.order_id, [placed], expected=0)
+        order = fold(rows)
         view = order.view()
         filed = await tx.execute(
             """insert into orders (id, user_id, bucket_id, status, created_at, updated_at, view)
@@ -32,7 +34,7 @@ class SqlOrderStore:
         )  # fmt: skip
         if not filed:
             raise DomainError("cart.already_ordered", "this cart has been ordered already; your orders show it")
-        await tx.append(order.id, events, expected=0)
+        return order
 
     async def load(self, tx: Transaction, order_id: str) -> Order:
         history = await tx.stream(order_id)
@@ -43,9 +45,8 @@ class SqlOrderStore:
     async def change(self, tx: Transaction, order: Order, events: Sequence[Event]) -> Order:
         if not events:
             return order
-        await tx.append(order.id, events)
-        for event in events:
-            order = apply(order, event, self._clock())
+        for row in await tx.append(order.id, events):
+            order = apply(order, row.message, row.at)
         view = order.view()
         await tx.execute(
             "update orders set status = :status, updated_at = :at, view = :view where id = :id",
@@ -70,7 +71,7 @@ class SqlOrderStore:
         ]
         where = " and ".join(condition for condition, given in conditions if given) or "1 = 1"
         rows = await self._database.all(
-            f"select view from orders where {where} order by created_at desc, id desc limit :limit",  # noqa: S608 conditions above, values bound
+            f"select view from orders where {where} order by created_at desc, id desc limit :limit",
             user_id=user_id, since=since, until=until, status=status, at=at, cursor_id=id, limit=limit + 1,
         )  # fmt: skip
         views = [_decode(row["view"]) for row in rows[:limit]]
