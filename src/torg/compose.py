@@ -10,7 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
+
 from torg import __version__, topology
+from torg.acquirer.app import Acquirer, Asgi, beside, kept_secret, open_acquirer
 from torg.contexts.user.contracts import Authenticate
 from torg.kit import values
 from torg.kit.auth import Identity
@@ -54,7 +57,13 @@ class Running:
     modules: list[Module] = field(default_factory=list)
     stores: dict[str, Store] = field(default_factory=dict)
     supervisor: Supervisor = field(default_factory=Supervisor)
+    acquirer: Acquirer | None = None
     registry: Registry = field(default_factory=lambda: Registry(()))
+
+    @property
+    def asgi(self) -> Asgi:
+        """What the port serves: the shop, and the sandbox acquirer beside it."""
+        return beside(self.http, self.acquirer.http) if self.acquirer else self.http
 
     async def close(self) -> None:
         """Streams end, tasks stop at their next await, stores finish their commits."""
@@ -64,6 +73,8 @@ class Running:
             await module.close()
         for store in self.stores.values():
             await store.database.close()
+        if self.acquirer:
+            await self.acquirer.close()
 
 
 def registry(contexts: Sequence[str] = topology.CONTEXTS) -> Registry:
@@ -74,6 +85,10 @@ def registry(contexts: Sequence[str] = topology.CONTEXTS) -> Registry:
 async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, world: World | None = None) -> Running:
     """Opens the stores, brings them up to date, builds the contexts and wires them together; nothing runs yet."""
     world = world or World()
+    settings = msgspec.structs.replace(settings, public_url=settings.public_url or f"http://{settings.host}:{settings.port}")
+    sandbox = await _open_sandbox(settings, world)
+    if sandbox:
+        settings = msgspec.structs.replace(settings, acquirer_url=sandbox.base_url, acquirer_secret=sandbox.secret)
     handlers: dict[type[Message], Handle] = {}
     call = (LoopbackCalls if settings.calls == "loopback" else LocalCalls)(handlers)
     cache = ResponseCache() if settings.response_cache else None
@@ -82,7 +97,7 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
         return await call(Authenticate(token))
 
     http = App(world.clock, world.new_id, authenticate, cache)
-    app = Running(settings, http, call, {}, registry=registry())
+    app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry())
     for context in contexts:
         module = await _build(context, app, world)
         handlers.update(module.handlers)
@@ -96,6 +111,8 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
 async def start(app: Running) -> None:
     """Runs consumers and jobs of all contexts, each under supervision."""
     logs = {name: store.log for name, store in app.stores.items()}
+    if app.acquirer:
+        app.acquirer.start(app.supervisor)
     for module in app.modules:
         await module.start()
     for module in app.modules:
@@ -108,6 +125,16 @@ async def start(app: Running) -> None:
             app.supervisor.start_job(job)
 
 
+async def _open_sandbox(settings: Settings, world: World) -> Acquirer | None:
+    """The sandbox acquirer, unless the settings name another one. It keeps its own folder, and only HTTP passes between it and the shop."""
+    if settings.acquirer_url:
+        return None
+    folder = Path(settings.data) / "acquirer"
+    secret = settings.acquirer_secret or kept_secret(folder, world.randomness)
+    webhooks = f"{settings.public_url}/api/v1/payments/webhooks/sandbox"
+    return await open_acquirer(folder, secret, settings.public_url, webhooks, world.clock, world.new_id, settings.sync)
+
+
 async def _build(context: str, app: Running, world: World) -> Module:
     folder = Path(app.settings.data) / context
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,8 +145,7 @@ async def _build(context: str, app: Running, world: World) -> Module:
     app.stores[context] = store
     app.desks[context] = Desk(context, store, Failures(store, app.registry))
     purge: Callable[..., None] = app.http.cache.purge if app.http.cache else lambda *_: None
-    url = app.settings.public_url or f"http://{app.settings.host}:{app.settings.port}"
-    kit = Kit(app.settings, world.clock, world.new_id, world.randomness, app.call, store, folder, url, purge, app.desks)
+    kit = Kit(app.settings, world.clock, world.new_id, world.randomness, app.call, store, folder, app.settings.public_url, purge, app.desks)
     built: Module = importlib.import_module(f"torg.contexts.{context}.module").build(kit)
     return built
 

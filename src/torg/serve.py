@@ -61,7 +61,7 @@ async def running(settings: Settings) -> AsyncIterator[compose.Running]:
 
 async def _serve(settings: Settings, app: compose.Running, stopping: asyncio.Event, tell: Tell) -> None:
     server = Server(
-        app.http, address=settings.host, port=settings.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False, backlog=1024,
+        app.asgi, address=settings.host, port=settings.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False, backlog=1024,
         http=HTTPModes.http1,
     )  # fmt: skip
     serving = asyncio.ensure_future(server.serve())
