@@ -80,7 +80,7 @@ class Filed(msgspec.Struct, frozen=True, gc=False):
 def products(all_products: bool = False) -> Iterator[DemoProduct]:
     """Products with an observed price, in the source's order; with `all_products` then those without, priced as the median of their like."""
     words, sales = read_vocabulary(), read_sales()
-    filed = [f for f in _filed(list(source_products()), words)]
+    filed = list(_filed(list(source_products()), words))
     sold = [f for f in filed if f.source.product_id in sales]
     describer = _Describer(words, sales, sold)
     yield from map(describer.product, sold)
@@ -134,7 +134,7 @@ def _filed(listed: list[SourceProduct], words: Vocabulary) -> Iterator[Filed]:
         kind = words.kinds.get(f"{name}>{source.kind}", words.kinds.get(source.kind, UNKNOWN_KIND))
         if category is not None and kind is not None:
             if kind is UNKNOWN_KIND:
-                kind = Kind(category.name[0].lower() + category.name[1:], category.name_ru[0].lower() + category.name_ru[1:], "")
+                kind = Kind(f"assorted {_small(category.name)}", f"{_small(category.name_ru)} в ассортименте", "")
             yield Filed(source, category, kind, f"{name}>{source.kind}")
 
 
@@ -284,6 +284,10 @@ def _weight(category: Category, size: Size | None) -> int:
     typical = category.typical_grams or category.department.typical_grams
     net = size.grams if size and size.grams else typical
     return max(20, min(25_000, round(net * 1.08)))
+
+
+def _small(name: str) -> str:
+    return name[0].lower() + name[1:]
 
 
 def _capital(name: str) -> str:

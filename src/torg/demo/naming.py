@@ -1,24 +1,27 @@
 """Brand names and product titles. The source knows brands only as numbers, so the names are invented, one for each number."""
 
-import re
 from typing import NamedTuple
 
 from torg.demo.sizes import Size
 from torg.demo.vocabulary import Category, Kind, Variety
 
 _FIRST = (
-    "Alder Amber Ash Autumn Barley Bay Beacon Birch Blue Bramble Briar Bright Brook Cedar Clay Clover Copper Coral Crane Cypress Dawn Deer Dove East Elder Elm "
-    "Ember Fair Falcon Fern Field Fox Frost Glen Gold Granite Green Harbour Hawthorn Hazel Heath Heron High Hill Holly Iron Ivy Juniper Kings Lake Larch Lark "
-    "Laurel Lime Linden Long Maple Marsh Meadow Mill Mist Moon Moss North Oak Old Olive Otter Pine Quail Raven Red River Robin Rose Rowan Sage Sand Silver Sky "
-    "Snow South Spring Star Stone Summer Swan Thistle Thorn Timber Vale Violet West White Wild Willow Wind Winter Wren"
+    "Alder Amber Ash Autumn Barley Bay Beacon Birch Blue Bramble Briar Bright Brook Cedar Clay Clover Copper Coral Crane "
+    "Cypress Dawn Deer Dove East Elder Elm Ember Fair Falcon Fern Field Fox Frost Glen Gold Granite Green Harbour Hawthorn "
+    "Hazel Heath Heron High Hill Holly Iron Ivy Juniper Kings Lake Larch Lark Laurel Lime Linden Long Maple Marsh Meadow Mill "
+    "Mist Moon Moss North Oak Old Olive Otter Pine Quail Raven Red River Robin Rose Rowan Sage Sand Silver Sky Snow South "
+    "Spring Star Stone Summer Swan Thistle Thorn Timber Vale Violet West White Wild Willow Wind Winter Wren"
 ).split()
 _LAST = (
-    "field brook wood haven bridge dale ford gate grove hill house lake land mere mill mont port ridge side spring stead stone ton vale view water way well wick "
-    "worth bank barn bay bourne cliff cote cove croft crest fall farm glen harbour hollow hurst ley marsh meadow park pond row shore thorpe tree wharf yard"
+    "field brook wood haven bridge dale ford gate grove hill house lake land mere mill mont port ridge side spring stead "
+    "stone ton vale view water way well wick worth bank barn bay bourne cliff cote cove croft crest fall farm glen harbour "
+    "hollow hurst ley marsh meadow park pond row shore thorpe tree wharf yard"
 ).split()
-_CALLED = "Acres Avenue Bend Canyon Chapel Corner Creek Crossing Forge Harbour Hollow Island Lane Point Prairie Road Row Square Station Terrace Tower Valley".split()
-_SOUND = "Al Bel Bra Cal Cor Del Do Fen Fio Gal Hal Il Jo Kel Kor Lan Lo Mar Mer Mi Nor Or Pel Pra Ra Ri Sal San Sol Ta Tel Tor Val Ve Vin Zel".split()
-_ENDING = "ana ara avia bella berg bina dora enta etta eva ielle ima inga ino isa ita olla ona ora osa ova ucci una vero via vina vita zano".split()
+_CALLED = (
+    "Acres Avenue Bend Canyon Chapel Corner Creek Crossing Forge Harbour Hollow Island Lane Point Prairie Road Row Square Station Terrace Tower Valley"
+).split()
+_SOUND = ("Al Bel Bra Cal Cor Del Do Fen Fio Gal Hal Il Jo Kel Kor Lan Lo Mar Mer Mi Nor Or Pel Pra Ra Ri Sal San Sol Ta Tel Tor Val Ve Vin Zel").split()
+_ENDING = ("ana ara avia bella berg bina dora enta etta eva ielle ima inga ino isa ita olla ona ora osa ova ucci una vero via vina vita zano").split()
 _STORE_BRANDS = {
     "produce": "Torg Harvest",
     "meat": "Torg Harvest",
@@ -79,11 +82,6 @@ def description(brand: str, kind: Kind, varieties: tuple[Variety, ...], size: Si
         f"{', '.join(english)}.{sold} Find it in {category.department.name}, {category.name.lower()}.",
         f"{', '.join(russian)}.{sold_ru} Раздел «{category.department.name_ru}», {category.name_ru[0].lower()}{category.name_ru[1:]}.",
     )
-
-
-def doubled_words(name: str) -> list[str]:
-    """Words that follow themselves, for checks."""
-    return re.findall(r"\b(\w+) \1\b", name.lower())
 
 
 def _mixed(name: str) -> int:

@@ -7,6 +7,7 @@ from zlib import crc32
 
 from torg.demo.shapes import read_shapes
 
+LOW = 190
 _PAPER = ("#fdf1e6", "#eaf3fb", "#eef7ea", "#f7eef9", "#fdf6da", "#e8f6f4", "#fbecee", "#eeeffb")
 _BRAND = ("#c8372d", "#1f6fb2", "#2e8b57", "#7b3fa0", "#d9822b", "#14808c", "#b8336a", "#3d4fa3", "#6b8e23", "#a0522d", "#2b5d8a", "#c2477f")
 _ACCENT = ("#f5b82e", "#8ccf5f", "#ef6f6c", "#6cb8e6", "#f29e4c", "#b58ae0", "#57c2ae", "#f2a1c0", "#e3d34a", "#c58f5c")
@@ -64,6 +65,8 @@ def _label(place: tuple[int, int, int, str] | None, brand: str, label: str) -> s
     if place is None:
         return _tag(label)
     x, y, width, ink = place
+    if y >= LOW:
+        y -= 9  # a name plate at the foot of the picture: two lines have to fit above its edge
     lines = [line for line in (_short(brand.removeprefix("Torg ") if brand.startswith("Torg ") else brand, 14), _short(label, 14)) if line]
     text = ""
     for row, line in enumerate(lines):
