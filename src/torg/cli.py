@@ -51,6 +51,7 @@ def up(
     async def prepare(running: Running) -> None:
         if settings.demo:
             await seed.seed(running.call, settings)
+            await running.settle()
 
     def tell(_: Running, address: str) -> None:
         print(f"Torg is ready at {address}", flush=True)

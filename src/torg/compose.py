@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,6 +23,7 @@ from torg.kit.bus import BusConsumer, Failures
 from torg.kit.calls import Handle, LocalCalls, LoopbackCalls
 from torg.kit.http import App
 from torg.kit.http.cache import ResponseCache
+from torg.kit.http.openapi import asyncapi, openapi
 from torg.kit.http.operations import operations_routes
 from torg.kit.log import Log
 from torg.kit.messages import Message, Registry
@@ -65,6 +68,15 @@ class Running:
         """What the port serves: the shop, and the sandbox acquirer beside it."""
         return beside(self.http, self.acquirer.http) if self.acquirer else self.http
 
+    async def settle(self, seconds: float = 60) -> None:
+        """Waits until every consumer has handled what it wants of the logs, as long as that takes at most."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            lags = [lag for desk in self.desks.values() for sources in (await desk.lags()).values() for lag in sources.values()]
+            if not any(lags):
+                return
+            await asyncio.sleep(0.05)
+
     async def close(self) -> None:
         """Streams end, tasks stop at their next await, stores finish their commits."""
         await self.http.close()
@@ -104,6 +116,7 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
         app.modules.append(module)
     for module in app.modules:
         http.add(module.routes, _finder(handlers, call), app.stores[module.name])
+        http.problem_page = module.problem_page or http.problem_page
     http.add(operations_routes(app.http, app.registry, app.desks, app.supervisor, _checks(app), __version__, app.settings.public_url), _finder(handlers, call))
     return app
 
