@@ -9,6 +9,7 @@ from typing import Any
 
 from torg.kit.bus import Consumer
 from torg.kit.calls import Call, Handle, Handlers
+from torg.kit.http.app import ProblemPage
 from torg.kit.http.routes import Route
 from torg.kit.messages import Message
 from torg.kit.operations import Desk, Invariant
@@ -24,7 +25,8 @@ Check = Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True)
 class Kit:
-    """What a context may build itself from. `folder` is its own place for files; `purge` forgets kept answers by tag."""
+    """What a context may build itself from. `folder` is its own place for files; `purge` forgets kept answers by tag;
+    `describe` makes the API's ("openapi") and the events' ("asyncapi") description."""
 
     settings: Settings
     clock: Clock
@@ -36,6 +38,7 @@ class Kit:
     public_url: str
     purge: Callable[..., None]
     desks: Mapping[str, Desk]
+    describe: Mapping[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
 
 
 async def _nothing() -> None: ...
@@ -44,7 +47,7 @@ async def _nothing() -> None: ...
 @dataclass(frozen=True)
 class Module:
     """A context, ready to be composed: its tables of handlers, subscriptions, routes and jobs. `start` runs before anything else of it, once its
-    migrations are in; `close` after everything else."""
+    migrations are in; `close` after everything else. `problem_page` shows people what went wrong, wherever in the process."""
 
     name: str
     handlers: Mapping[type[Message], Handle] = field(default_factory=dict)
@@ -54,6 +57,7 @@ class Module:
     sagas: SagaRunner | None = None
     invariants: Sequence[Invariant] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
+    problem_page: ProblemPage | None = None
     start: Callable[[], Awaitable[None]] = _nothing
     close: Callable[[], Awaitable[None]] = _nothing
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from torg.kit import telemetry
-from torg.kit.auth import Authenticate, permit
+from torg.kit.auth import STAFF, Authenticate, permit
 from torg.kit.calls import Handle
 from torg.kit.errors import DomainError, Forbidden, Malformed, NotFound, Problem, TooManyRequests, Unauthenticated, Unavailable
 from torg.kit.http.binding import Binding
@@ -17,7 +17,7 @@ from torg.kit.http.cache import Kept, Key, ResponseCache
 from torg.kit.http.idempotency import Keys
 from torg.kit.http.metrics import RequestStats, RouteStats
 from torg.kit.http.request import JSON, Headers, Request, Response
-from torg.kit.http.routes import Route, Router
+from torg.kit.http.routes import API, Route, Router
 from torg.kit.messages import Message, Meta, encode
 from torg.kit.store import Store
 from torg.kit.values import Clock, Language, NewId
@@ -30,6 +30,10 @@ SECURITY: Headers = [
     (b"x-frame-options", b"DENY"),
 ]
 Ask = Callable[[Request], Awaitable[Response]]
+Audit = Callable[[Request, Route, Response], Awaitable[None]]
+"""Files who of the staff changed what, with what came of it."""
+ProblemPage = Callable[[Request, Problem], Response]
+"""Shows a problem to a person."""
 
 
 class _Served:
@@ -42,11 +46,15 @@ class _Served:
 
 
 class App:
-    """All routes of a process. `authenticate` turns a token into an identity; `cache` keeps public answers (None: keeps nothing)."""
+    """All routes of a process. `authenticate` turns a token into an identity; `cache` keeps public answers (None: keeps nothing); `audit` is told
+    of every request of the staff that was to change something, once it was handled."""
 
-    def __init__(self, clock: Clock, new_id: NewId, authenticate: Authenticate, cache: ResponseCache | None = None) -> None:
-        self._clock, self._new_id, self._authenticate = clock, new_id, authenticate
+    def __init__(
+        self, clock: Clock, new_id: NewId, authenticate: Authenticate, cache: ResponseCache | None = None, audit: Audit | None = None
+    ) -> None:
+        self._clock, self._new_id, self._authenticate, self._audit = clock, new_id, authenticate, audit
         self.cache = cache
+        self.problem_page: ProblemPage | None = None
         self.stats = RequestStats()
         self.routes: list[Route] = []
         self._router = Router()
@@ -80,6 +88,8 @@ class App:
         client = scope.get("client") or ("", 0)
         request = Request(method, path, scope["query_string"], headers, receive, self._new_id(), scope.get("scheme", "http"), client[0])
         served, response = await self._respond(request)
+        if served and self._audit and method not in SAFE and request.identity and not STAFF.isdisjoint(request.identity.roles):
+            await self._tell(self._audit, request, served.route, response)
         response.headers += SECURITY
         response.headers.append((b"x-request-id", request.id.encode()))
         if served and served.etag and response.status == 200:
@@ -103,10 +113,17 @@ class App:
         except Unavailable as away:
             telemetry.log.warning("unavailable", path=request.path, detail=away.detail, request_id=request.id)
             problem = Problem("Not available right now", 503, away.detail, "service.unavailable", instance=request.id)
-            return served, _document(problem, [(b"retry-after", str(away.retry_after).encode())])
+            return served, self._refusal(request, problem, [(b"retry-after", str(away.retry_after).encode())])
         except Exception as error:  # noqa: BLE001 the edge's last line: a defect becomes a 500 that names its request id, and a log line with the whole story
             telemetry.log.error("a request failed", path=request.path, request_id=request.id, exc_info=error)
-            return served, _document(Problem("Internal error", 500, f"this is a defect; its log lines carry {request.id}", "internal", instance=request.id))
+            problem = Problem("Internal error", 500, f"this is a defect; its log lines carry {request.id}", "internal", instance=request.id)
+            return served, self._refusal(request, problem, [])
+
+    async def _tell(self, audit: Audit, request: Request, route: Route, response: Response) -> None:
+        try:
+            await audit(request, route, response)
+        except Exception as error:  # noqa: BLE001 what was done is done: that it could not be filed must not change the answer, but is told in the log
+            telemetry.log.error("a staff request was not audited", path=request.path, request_id=request.id, exc_info=error)
 
     def _find(self, request: Request) -> _Served:
         found = self._router.find(request.path)
@@ -133,7 +150,7 @@ class App:
         elif b"cookie" in request.headers and (token := request.cookie(SESSION_COOKIE)):
             request.identity = await self._authenticate(token)
             if request.identity and request.method not in SAFE:
-                _refuse_forgery(request)
+                refuse_forgery(request)
 
     def _plan(self, route: Route, handle: Callable[[type[Message]], Handle], keys: Keys | None) -> Ask:
         once = self._once(route, keys)
@@ -156,8 +173,10 @@ class App:
     def _once(self, route: Route, keys: Keys | None) -> Callable[[Request, Callable[[], Awaitable[Response]], Callable[[Any], Response]], Awaitable[Response]]:
         async def once(request: Request, work: Callable[[], Awaitable[Response]], render: Callable[[Any], Response]) -> Response:
             key = request.header("idempotency-key") if route.idempotency != "no" else ""
+            if route.idempotency_field:
+                key = (await request.form()).get(route.idempotency_field, "")
             if key and keys:
-                return await keys.once(request, key, work, render, lambda refusal: self._problem(request, refusal))
+                return await keys.once(request, key, work, None if route.idempotency_field else render, lambda refusal: self._problem(request, refusal))
             if route.idempotency == "required":
                 raise Malformed("idempotency.key_required", "send an Idempotency-Key header: a new one for each thing you want done")
             return await work()
@@ -172,7 +191,16 @@ class App:
             headers.append((b"www-authenticate", b"Bearer"))
         if isinstance(refusal, TooManyRequests):
             headers.append((b"retry-after", str(refusal.retry_after).encode()))
-        return _document(Problem(refusal.title, refusal.status, refusal.detail, refusal.code, instance=request.id, errors=refusal.errors), headers)
+        problem = Problem(refusal.title, refusal.status, refusal.detail, refusal.code, instance=request.id, errors=refusal.errors)
+        return self._refusal(request, problem, headers)
+
+    def _refusal(self, request: Request, problem: Problem, headers: Headers) -> Response:
+        """A document for programs; a page for a person who is looking for one."""
+        if self.problem_page is None or request.path.startswith(f"{API}/") or b"text/html" not in request.headers.get(b"accept", b""):
+            return _document(problem, headers)
+        response = self.problem_page(request, problem)
+        response.headers += headers
+        return response
 
     def _observe(self, served: _Served | None, status: int, began: float) -> RouteStats:
         stats = self._unknown
@@ -260,7 +288,7 @@ def _with_etag(request: Request, response: Response) -> Response:
     return response
 
 
-def _refuse_forgery(request: Request) -> None:
+def refuse_forgery(request: Request) -> None:
     """A cookie alone proves nothing about who made the page: the browser's own word must say that it was ours (Fetch Metadata; Origin where absent)."""
     site, origin = request.header("sec-fetch-site"), request.header("origin")
     if site in ("same-origin", "none") or (not site and (not origin or origin.partition("://")[2] == request.header("host"))):

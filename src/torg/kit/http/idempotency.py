@@ -19,9 +19,9 @@ UNFILED = (401, 403, 429)  # refusals that say nothing about the request itself
 class Awaited:
     """One keyed request under way; handlers file its answer through `Transaction.answer`."""
 
-    def __init__(self, caller: str, key: str, fingerprint: str, render: Render) -> None:
+    def __init__(self, caller: str, key: str, fingerprint: str, render: Render | None) -> None:
         self.caller, self.key, self.fingerprint, self.filed = caller, key, fingerprint, False
-        self._render = render
+        self._render = render or _own_response
 
     def render(self, reply: object) -> Answer:
         response = reply if isinstance(reply, Response) else self._render(reply)
@@ -37,9 +37,10 @@ class Keys:
         self._running: set[tuple[str, str]] = set()
 
     async def once(
-        self, request: Request, key: str, work: Callable[[], Awaitable[Response]], render: Render, problem: Callable[[DomainError], Response]
+        self, request: Request, key: str, work: Callable[[], Awaitable[Response]], render: Render | None, problem: Callable[[DomainError], Response]
     ) -> Response:
-        """Does the work unless this key was answered before. Raises DomainError 409 or 422."""
+        """Does the work unless this key was answered before. Without `render` the work is other contexts': its answer is filed when they are done.
+        Raises DomainError 409 or 422."""
         if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable() and " " not in key):
             raise Malformed("idempotency.key", "an Idempotency-Key has 1 to 255 visible ASCII characters")
         fingerprint = hashlib.sha256(b"\0".join((request.method.encode(), request.path.encode(), await request.body()))).hexdigest()
@@ -48,14 +49,16 @@ class Keys:
             raise DomainError("idempotency.in_progress", "a request with this Idempotency-Key is being answered; ask again in a moment")
         self._running.add((caller, key))
         try:
-            return await self._first(Awaited(caller, key, fingerprint, render), work, problem)
+            return await self._first(Awaited(caller, key, fingerprint, render), work, problem, handed_on=render is not None)
         finally:
             self._running.discard((caller, key))
 
-    async def _first(self, awaited: Awaited, work: Callable[[], Awaitable[Response]], problem: Callable[[DomainError], Response]) -> Response:
+    async def _first(
+        self, awaited: Awaited, work: Callable[[], Awaitable[Response]], problem: Callable[[DomainError], Response], handed_on: bool
+    ) -> Response:
         if before := await self._store.answered(awaited.caller, awaited.key):
             return _replay(awaited.fingerprint, *before)
-        token = awaited_answer.set(awaited)
+        token = awaited_answer.set(awaited if handed_on else None)
         try:
             response = await work()
         except DomainError as refusal:
@@ -68,6 +71,10 @@ class Keys:
             async with self._store.transaction() as tx:
                 await file_answer(tx.sql, awaited, response, stamp(self._store.clock()))
         return response
+
+
+def _own_response(reply: object) -> Response:
+    raise TypeError(f"{type(reply).__name__} is no Response, and this route has no other way to show it")
 
 
 def _replay(fingerprint: str, filed_for: str, answer: Answer) -> Response:

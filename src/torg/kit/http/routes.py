@@ -22,7 +22,8 @@ class Route:
     Fields of `message` come from: the identity (by type), the language (by type), the path, `fill`, and what is left from the body
     (POST, PUT, PATCH) or the query. `endpoint` stands in for the message's own handler where HTTP needs more (streams, cookies); then
     `answer` names the reply's type for the description. `cached` is how many seconds the edge may keep the answer for everyone;
-    `tags` name what its keeping depends on. `etag` adds one and answers If-None-Match."""
+    `tags` name what its keeping depends on. `etag` adds one and answers If-None-Match.
+    `idempotency_field` names the hidden field in which a page's form carries its key: sent twice, it takes effect once."""
 
     method: str
     path: str
@@ -31,6 +32,7 @@ class Route:
     who: frozenset[Role] | None = ANYONE
     status: int = 200
     idempotency: Literal["no", "accepted", "required"] = "no"
+    idempotency_field: str = ""
     fill: Mapping[str, Fill] = field(default_factory=dict)
     location: Callable[[Any], str] | None = None
     reply_headers: Callable[[Any], list[tuple[str, str]]] | None = None
