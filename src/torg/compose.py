@@ -158,7 +158,11 @@ async def _build(context: str, app: Running, world: World) -> Module:
     app.stores[context] = store
     app.desks[context] = Desk(context, store, Failures(store, app.registry))
     purge: Callable[..., None] = app.http.cache.purge if app.http.cache else lambda *_: None
-    kit = Kit(app.settings, world.clock, world.new_id, world.randomness, app.call, store, folder, app.settings.public_url, purge, app.desks)
+    describe = {
+        "openapi": lambda: openapi(app.http.routes, __version__, app.settings.public_url),
+        "asyncapi": lambda: asyncapi(app.registry.types(), __version__),
+    }
+    kit = Kit(app.settings, world.clock, world.new_id, world.randomness, app.call, store, folder, app.settings.public_url, purge, app.desks, describe)
     built: Module = importlib.import_module(f"torg.contexts.{context}.module").build(kit)
     return built
 
