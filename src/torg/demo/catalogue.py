@@ -13,7 +13,7 @@ import msgspec
 from torg.demo.naming import brand_names, brand_of, description, title
 from torg.demo.sizes import Size, read_size
 from torg.demo.source import SourceProduct, sold_lines, source_products
-from torg.demo.vocabulary import Category, Department, Kind, Variety, Vocabulary, read_vocabulary, slug
+from torg.demo.vocabulary import Category, Kind, Variety, Vocabulary, read_vocabulary, slug
 
 NOT_A_SHOP = frozenset({"COUPON", "FUEL", "CHARITABLE CONT", "POSTAL CENTER", "CNTRL/STORE SUP", "PROD-WHS SALES", "GM MERCH EXP"})
 MISFILED_SHARE = 0.05  # a type that is this rare in a category, against where most of it is, was filed there by mistake
@@ -68,6 +68,14 @@ class Sales(msgspec.Struct, gc=False):
     shelf: list[float]
     paid: list[float]
     units: int = 0
+
+
+class Branch(msgspec.Struct, frozen=True):
+    """Where a kind of product hangs in the tree: ids and names of department, category and type."""
+
+    ids: tuple[str, str, str]
+    names: tuple[str, str, str]
+    names_ru: tuple[str, str, str]
 
 
 class Filed(msgspec.Struct, frozen=True, gc=False):
@@ -138,21 +146,22 @@ def _filed(listed: list[SourceProduct], words: Vocabulary) -> Iterator[Filed]:
             yield Filed(source, category, kind, f"{name}>{source.kind}")
 
 
-def _usual_categories(listed: list[SourceProduct]) -> dict[str, Counter[str]]:
+def _usual_categories(listed: list[SourceProduct]) -> dict[str, tuple[str, Counter[str]]]:
+    """Where products of a type are: mostly, and how many in each category."""
     usual: dict[str, Counter[str]] = defaultdict(Counter)
     for source in listed:
         if source.kind and source.category:
             usual[source.kind][source.category] += 1
-    return usual
+    return {kind: (counts.most_common(1)[0][0], counts) for kind, counts in usual.items()}
 
 
-def _category_name(source: SourceProduct, usual: dict[str, Counter[str]], words: Vocabulary) -> str:
+def _category_name(source: SourceProduct, usual: dict[str, tuple[str, Counter[str]]], words: Vocabulary) -> str:
     """The category the source filed the product in, or the usual one of its type when that is missing or an obvious mistake."""
     if not source.kind or f"{source.category}>{source.kind}" in words.kinds or source.kind not in usual:
         return source.category
-    name, count = usual[source.kind].most_common(1)[0]
+    name, counts = usual[source.kind]
     known = source.category in words.categories or f"{source.department}>{source.category}" in words.categories
-    return source.category if known and source.category and usual[source.kind][source.category] >= count * MISFILED_SHARE else name
+    return source.category if known and source.category and counts[source.category] >= counts[name] * MISFILED_SHARE else name
 
 
 class _PriceGuess:
@@ -185,18 +194,22 @@ class _Describer:
         self._second = {True: words.varieties["second food"], False: words.varieties["second"]}
         self._sizes: dict[tuple[str, bool], Size | None] = {}
         self._varieties: dict[str, tuple[Variety, ...]] = {}
+        self._branches: dict[tuple[str, str], Branch] = {}
         self._taken: Counter[tuple[str, str, str]] = Counter()
 
     def product(self, filed: Filed) -> DemoProduct:
         source, category = filed.source, filed.category
-        written = (source.package_size, category.fluid)
+        written = (source.package_size, category.fluid or filed.kind.fluid)
         if written not in self._sizes:
             self._sizes[written] = read_size(*written)
         size = self._sizes[written]
         if size is not None and category.holds:
             size = size._replace(grams=None)
         brand = brand_of(source.manufacturer_id, source.brand == "Private", category.department.slug, self._brands)
-        return _product(filed, brand, size, self._next_varieties(filed, brand, size), _price(filed, self._sales, self._guess))
+        branch = self._branches.get((category.name, filed.kind.name))
+        if branch is None:
+            branch = self._branches[category.name, filed.kind.name] = _branch(category, filed.kind)
+        return _product(filed, branch, brand, size, self._next_varieties(filed, brand, size), _price(filed, self._sales, self._guess))
 
     def _next_varieties(self, filed: Filed, brand: str, size: Size | None) -> tuple[Variety, ...]:
         group = (brand, filed.kind.name, size.text if size else "")
@@ -234,9 +247,17 @@ def _listed_at(product_id: str) -> datetime:
     return FIRST_LISTED + timedelta(days=number % DAYS_OF_LISTING, seconds=number % 86_399)
 
 
-def _product(filed: Filed, brand: str, size: Size | None, varieties: tuple[Variety, ...], price: _Price) -> DemoProduct:
+def _branch(category: Category, kind: Kind) -> Branch:
+    department = category.department
+    return Branch(
+        (department.slug, category.id, f"{category.id}.{slug(kind.name)}"),
+        (department.name, category.name, _capital(kind.name)),
+        (department.name_ru, category.name_ru, _capital(kind.name_ru)),
+    )
+
+
+def _product(filed: Filed, branch: Branch, brand: str, size: Size | None, varieties: tuple[Variety, ...], price: _Price) -> DemoProduct:
     category, kind, source = filed.category, filed.kind, filed.source
-    department: Department = category.department
     named = title(brand, kind, varieties, size)
     told = description(brand, kind, varieties, size, category)
     return DemoProduct(
@@ -246,9 +267,9 @@ def _product(filed: Filed, brand: str, size: Size | None, varieties: tuple[Varie
         description=told.name,
         description_ru=told.name_ru,
         brand=brand,
-        category_path=(department.slug, category.id, f"{category.id}.{slug(kind.name)}"),
-        category_names=(department.name, category.name, _capital(kind.name)),
-        category_names_ru=(department.name_ru, category.name_ru, _capital(kind.name_ru)),
+        category_path=branch.ids,
+        category_names=branch.names,
+        category_names_ru=branch.names_ru,
         price_cents=price.cents,
         shelf_price_cents=price.shelf_cents,
         old_price_cents=price.old_cents,

@@ -65,13 +65,12 @@ def _label(place: tuple[int, int, int, str] | None, brand: str, label: str) -> s
     if place is None:
         return _tag(label)
     x, y, width, ink = place
-    if y >= LOW:
-        y -= 9  # a name plate at the foot of the picture: two lines have to fit above its edge
+    largest, apart = (17, 18) if y < LOW else (14, 15)  # a name plate at the foot of the picture is flat
     lines = [line for line in (_short(brand.removeprefix("Torg ") if brand.startswith("Torg ") else brand, 14), _short(label, 14)) if line]
     text = ""
     for row, line in enumerate(lines):
-        size = min(17 - row * 2, int(width * 1.72 / max(len(line), 4)))
-        top = y + (row * 18 if len(lines) > 1 else 8)
+        size = min(largest - row * 2, int(width * 1.72 / max(len(line), 4)))
+        top = y + (row * apart if len(lines) > 1 else 8) - (6 if y >= LOW else 0)
         weight = ' font-weight="700"' if row == 0 else ""
         text += f'<text x="{x}" y="{top}" font-size="{size}"{weight} fill="{ink}" text-anchor="middle" font-family="system-ui,sans-serif">{_safe(line)}</text>'
     return text

@@ -3,6 +3,7 @@
 Four plain text tables in `data/words` hold them; this module only reads those tables."""
 
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ _RIVALS = tuple(
         "cocoa chocolate vanilla",
     )
 )
+_POURED = frozenset("juice juicebox bottle bottle6 can can6 tallcan milk carton jug water sport cup beer wine shampoo mouthwash".split())
 _APPLE_TO_PIE = frozenset({"pie", "cake", "cookies", "filled", "bread", "fruit"})  # these may be of any fruit
 
 
@@ -55,6 +57,10 @@ class Kind(NamedTuple):
     name_ru: str
     picture: str
 
+    @property
+    def fluid(self) -> bool:
+        return self.picture.partition(".")[0] in _POURED
+
 
 class Variety(NamedTuple):
     name: str
@@ -87,6 +93,7 @@ def read_vocabulary() -> Vocabulary:
     return Vocabulary(departments, categories, kinds, dict(_varieties()))
 
 
+@cache
 def _words(name: str) -> frozenset[str]:
     """Words and their singulars, without the little ones that may well come twice."""
     found = frozenset(name.lower().replace(",", " ").replace("-", " ").split())
