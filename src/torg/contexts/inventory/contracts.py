@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from torg.kit.messages import Command, Event, Query, message
-from torg.kit.values import Text
+from torg.kit.auth import Identity
+from torg.kit.messages import Command, Event, Query, Rule, message
+from torg.kit.values import Limit, ProductId, Text
+
+MOST = 1_000_000  # units that one line may move
 
 
 class Units(msgspec.Struct, frozen=True):
@@ -198,3 +201,246 @@ class ReceiveStock(Command[None], frozen=True, kw_only=True):
     lines: tuple[Units, ...]
     reason: str
     receipt_id: str = ""
+
+
+class WarehousePage(msgspec.Struct, frozen=True):
+    items: tuple[Warehouse, ...]
+    next_cursor: str | None
+
+
+@message("inventory.list_warehouses")
+class ListWarehouses(Query[WarehousePage], frozen=True, kw_only=True):
+    """Oldest first."""
+
+    cursor: str = ""
+    limit: Limit = 100
+
+
+class ShelfView(msgspec.Struct, frozen=True, kw_only=True):
+    warehouse_id: str
+    on_hand: int
+    reserved: int
+    available: int
+
+
+class StockView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Units for sale of a product; what lies where is for staff alone. `by_warehouse` names every warehouse, also those that have none."""
+
+    product_id: str
+    available: int
+    on_hand: int | None = None
+    reserved: int | None = None
+    by_warehouse: tuple[ShelfView, ...] | None = None
+
+
+@message("inventory.get_stock")
+class GetStock(Query[StockView], frozen=True):
+    """0 of a product that stock does not know (yet)."""
+
+    product_id: str
+    viewer: Identity | None = None
+
+
+class Movement(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of what lies on a shelf."""
+
+    product_id: str
+    warehouse_id: str
+    quantity: int
+    kind: Literal["received", "shipped", "returned", "corrected"]
+    reason: str
+    at: datetime
+
+
+def _a_difference(quantity: Any, _: datetime) -> str | None:
+    return None if 0 < abs(quantity) <= MOST else f"say how many units more or less there are, up to {MOST:,}; not 0"
+
+
+DIFFERENCE: dict[str, Rule] = {"quantity": _a_difference}
+
+
+@message("inventory.move_stock")
+class MoveStock(Command[Movement], frozen=True, kw_only=True):
+    """A keeper corrects what lies in a warehouse, up or down. Raises NotFound `warehouse.not_found`, `product.not_found`; Invalid
+    `stock.below_reserved` where less would be left than is reserved."""
+
+    RULES = DIFFERENCE
+
+    product_id: ProductId
+    warehouse_id: str
+    quantity: int
+    reason: Text
+
+
+class MovementPage(msgspec.Struct, frozen=True):
+    items: tuple[Movement, ...]
+    next_cursor: str | None
+
+
+@message("inventory.list_movements")
+class ListMovements(Query[MovementPage], frozen=True, kw_only=True):
+    """A product's movements, newest first."""
+
+    product_id: str
+    cursor: str = ""
+    limit: Limit = 24
+
+
+class LowStockLine(msgspec.Struct, frozen=True):
+    product_id: str
+    available: int
+    alert_below: int
+
+
+class LowStockPage(msgspec.Struct, frozen=True):
+    items: tuple[LowStockLine, ...]
+    next_cursor: str | None
+
+
+@message("inventory.list_low_stock")
+class ListLowStock(Query[LowStockPage], frozen=True, kw_only=True):
+    """Products of which fewer units are for sale than there should be, by id."""
+
+    cursor: str = ""
+    limit: Limit = 24
+
+
+@message("inventory.set_stock_alert")
+class SetStockAlert(Command[LowStockLine], frozen=True, kw_only=True):
+    """Has LowStock told whenever fewer than so many units are for sale; 0 ends it. Raises NotFound `product.not_found`."""
+
+    product_id: ProductId
+    alert_below: Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+
+
+# ---------------------------------------------------------------- suppliers and purchase orders
+
+
+class Supplier(msgspec.Struct, frozen=True, kw_only=True):
+    """`lead_days`: how long they usually take to deliver."""
+
+    id: str
+    name: str
+    email: str
+    lead_days: int
+    created_at: datetime
+
+
+@message("inventory.add_supplier")
+class AddSupplier(Command[Supplier], frozen=True, kw_only=True):
+    name: Text
+    email: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^([^@\s]+@[^@\s]+)?$")] = ""
+    lead_days: Annotated[int, msgspec.Meta(ge=0, le=365)] = 7
+
+
+@message("inventory.supplier_added")
+class SupplierAdded(Event, frozen=True):
+    supplier: Supplier
+
+
+class SupplierPage(msgspec.Struct, frozen=True):
+    items: tuple[Supplier, ...]
+    next_cursor: str | None
+
+
+@message("inventory.list_suppliers")
+class ListSuppliers(Query[SupplierPage], frozen=True, kw_only=True):
+    """Newest first."""
+
+    cursor: str = ""
+    limit: Limit = 24
+
+
+PurchaseStatus = Literal["draft", "ordered", "partly_received", "received", "cancelled"]
+Many = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+
+
+class PurchaseLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """So many units wanted of a supplier."""
+
+    product_id: ProductId
+    quantity: Many
+
+
+PurchaseLines = Annotated[tuple[PurchaseLine, ...], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class PurchaseLineView(msgspec.Struct, frozen=True, kw_only=True):
+    product_id: str
+    quantity: int
+    received: int
+
+
+class PurchaseOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Goods on their way from a supplier into a warehouse: a draft until it is ordered, then received at once or in parts."""
+
+    id: str
+    supplier_id: str
+    warehouse_id: str
+    status: PurchaseStatus
+    lines: tuple[PurchaseLineView, ...]
+    note: str
+    expected_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@message("inventory.draft_purchase_order")
+class DraftPurchaseOrder(Command[PurchaseOrder], frozen=True, kw_only=True):
+    """Raises NotFound `supplier.not_found`, `warehouse.not_found`; Invalid for products that the catalogue does not know."""
+
+    supplier_id: str
+    warehouse_id: str
+    lines: PurchaseLines
+    note: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+@message("inventory.place_purchase_order")
+class PlacePurchaseOrder(Command[PurchaseOrder], frozen=True):
+    """Sends a draft to the supplier. Raises NotFound `purchase_order.not_found`, DomainError `purchase_order.not_draft`."""
+
+    purchase_order_id: str
+
+
+@message("inventory.cancel_purchase_order")
+class CancelPurchaseOrder(Command[PurchaseOrder], frozen=True):
+    """Gives up what has not come (yet). Raises DomainError `purchase_order.closed`."""
+
+    purchase_order_id: str
+
+
+@message("inventory.receive_purchase")
+class ReceivePurchase(Command[PurchaseOrder], frozen=True, kw_only=True):
+    """Goods have come: they are for sale at once. Raises DomainError `purchase_order.not_ordered`, Invalid for what was not ordered or came before."""
+
+    purchase_order_id: str
+    lines: PurchaseLines
+
+
+@message("inventory.get_purchase_order")
+class GetPurchaseOrder(Query[PurchaseOrder], frozen=True):
+    """Raises NotFound `purchase_order.not_found`."""
+
+    purchase_order_id: str
+
+
+class PurchaseOrderPage(msgspec.Struct, frozen=True):
+    items: tuple[PurchaseOrder, ...]
+    next_cursor: str | None
+
+
+@message("inventory.list_purchase_orders")
+class ListPurchaseOrders(Query[PurchaseOrderPage], frozen=True, kw_only=True):
+    """Newest first."""
+
+    status: PurchaseStatus | None = None
+    supplier_id: str = ""
+    cursor: str = ""
+    limit: Limit = 24
+
+
+@message("inventory.purchase_order_changed")
+class PurchaseOrderChanged(Event, frozen=True):
+    """A purchase order was drafted, ordered, received (partly) or cancelled, and stands like this now."""
+
+    purchase_order: PurchaseOrder

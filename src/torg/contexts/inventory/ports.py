@@ -7,10 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from torg.contexts.inventory.contracts import Allocation, ItemsReserved, ReservationFailed, Warehouse
+from torg.contexts.inventory.contracts import (
+    Allocation,
+    ItemsReserved,
+    LowStockLine,
+    Movement,
+    PurchaseOrder,
+    PurchaseStatus,
+    ReservationFailed,
+    StockView,
+    Supplier,
+    Warehouse,
+)
 from torg.contexts.inventory.model.allocation import Shelf
 from torg.contexts.inventory.model.reservation import Reservation, ReservationStatus
 from torg.kit.deps import Deps
+from torg.kit.messages import Event
+from torg.kit.sql.port import Reads
 from torg.kit.store import Transaction
 
 
@@ -49,6 +62,22 @@ class Shelves(Protocol):
         """New or returned units; any number of parts in a handful of statements."""
         ...
 
+    async def correct(self, tx: Transaction, part: Allocation, reason: str) -> ForSale | None:
+        """Adds a difference, which may be negative; None when less would be left than is reserved."""
+        ...
+
+    async def alert_below(self, tx: Transaction, product_id: str, threshold: int) -> ForSale:
+        """Sets it; a product that stock does not know is known from then on."""
+        ...
+
+    async def view(self, product_id: str) -> StockView:
+        """With every warehouse, oldest first."""
+        ...
+
+    async def movements(self, product_id: str, cursor: str, limit: int) -> tuple[Sequence[Movement], str | None]: ...
+
+    async def low(self, after: str, limit: int) -> Sequence[LowStockLine]: ...
+
     async def first_time(self, tx: Transaction, id: str) -> bool:
         """Whether something that counts once comes for the first time; remembers it."""
         ...
@@ -65,8 +94,8 @@ class Warehouses(Protocol):
 
     async def find(self, tx: Transaction, warehouse_id: str) -> Warehouse | None: ...
 
-    async def all(self) -> Sequence[Warehouse]:
-        """Oldest first."""
+    async def page(self, cursor: str, limit: int) -> tuple[Sequence[Warehouse], str | None]:
+        """By id, which is oldest first. Raises Invalid for a cursor of another make."""
         ...
 
     async def first(self, tx: Transaction) -> str:
@@ -94,10 +123,64 @@ class Reservations(Protocol):
         ...
 
 
+class Purchasing(Protocol):
+    """Suppliers and what is ordered from them. Pages are newest first; they raise Invalid for a cursor of another make."""
+
+    async def add_supplier(self, tx: Transaction, supplier: Supplier) -> None: ...
+
+    async def supplier(self, tx: Transaction, supplier_id: str) -> Supplier:
+        """Raises NotFound `supplier.not_found`."""
+        ...
+
+    async def suppliers(self, cursor: str, limit: int) -> tuple[Sequence[Supplier], str | None]: ...
+
+    async def file(self, tx: Transaction, order: PurchaseOrder) -> None: ...
+
+    async def load(self, tx: Transaction, purchase_order_id: str) -> tuple[PurchaseOrder, int]:
+        """With the version that `change` wants to hear. Raises NotFound `purchase_order.not_found`."""
+        ...
+
+    async def change(self, tx: Transaction, order: PurchaseOrder, version: int) -> None:
+        """Raises ConcurrentChange when it is at another version by now."""
+        ...
+
+    async def find(self, purchase_order_id: str) -> PurchaseOrder:
+        """Raises NotFound `purchase_order.not_found`."""
+        ...
+
+    async def page(self, status: PurchaseStatus | None, supplier_id: str, cursor: str, limit: int) -> tuple[Sequence[PurchaseOrder], str | None]: ...
+
+
+class Book(Protocol):
+    """Reads back what the log and the read models say, to compare them."""
+
+    async def entries(self, reads: Reads | Transaction, after: int, limit: int) -> Sequence[tuple[int, Event]]:
+        """(position, event) of those that move stock or reservations, oldest first."""
+        ...
+
+    async def shelves(self, tx: Transaction, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
+        """(on_hand, reserved) by (product, warehouse); empty shelves may be left out."""
+        ...
+
+    async def live(self, tx: Transaction) -> int:
+        """How many orders hold something."""
+        ...
+
+    async def broken_shelves(self) -> Sequence[str]:
+        """A sentence for each shelf or offer whose numbers do not go together, some at most."""
+        ...
+
+    async def overdue(self, before: datetime) -> Sequence[str]:
+        """Orders whose hold was over by then, some at most."""
+        ...
+
+
 @dataclass(frozen=True)
 class InventoryDeps(Deps):
     shelves: Shelves
     warehouses: Warehouses
     reservations: Reservations
+    purchasing: Purchasing
+    book: Book
 
 

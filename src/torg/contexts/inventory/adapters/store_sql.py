@@ -8,16 +8,25 @@ from itertools import islice
 
 import msgspec
 
-from torg.contexts.inventory.contracts import Allocation, ItemsReserved, ReservationFailed, Warehouse
+from torg.contexts.inventory.contracts import (
+    Allocation,
+    ItemsReserved,
+    LowStockLine,
+    Movement,
+    ReservationFailed,
+    ShelfView,
+    StockView,
+    Warehouse,
+)
 from torg.contexts.inventory.model.allocation import Shelf
 from torg.contexts.inventory.model.places import Place
 from torg.contexts.inventory.model.reservation import Reservation, ReservationStatus
 from torg.contexts.inventory.ports import ForSale
-from torg.kit.errors import NotFound
+from torg.kit.errors import FieldError, Invalid, NotFound
 from torg.kit.messages import encode
 from torg.kit.sql import Database, Row
 from torg.kit.store import Transaction
-from torg.kit.values import Clock, stamp
+from torg.kit.values import Clock, moment, stamp
 
 AT_ONCE = 500  # parameters of one statement, far below any engine's limit
 
@@ -28,6 +37,8 @@ _HAND_OVER = """update stock set reserved = reserved - :quantity, on_hand = on_h
     where product_id = :product_id and warehouse_id = :warehouse_id"""
 _PUT = """insert into stock (product_id, warehouse_id, on_hand) values (:product_id, :warehouse_id, :quantity)
     on conflict (product_id, warehouse_id) do update set on_hand = stock.on_hand + excluded.on_hand"""
+_CORRECT = """update stock set on_hand = on_hand + :quantity
+    where product_id = :product_id and warehouse_id = :warehouse_id and on_hand + :quantity >= reserved"""
 _OFFER = """insert into for_sale (product_id, available) values (:product_id, :quantity)
     on conflict (product_id) do update set available = for_sale.available + excluded.available"""
 _CHANGE = "update for_sale set available = available + :change where product_id = :product_id returning available, alert_below"
@@ -83,6 +94,56 @@ class SqlShelves:
             offers += [ForSale(row["product_id"], row["available"], added[row["product_id"]], row["alert_below"]) for row in rows]
         return offers
 
+    async def correct(self, tx: Transaction, part: Allocation, reason: str) -> ForSale | None:
+        if not await tx.execute(_CORRECT, **_named(part)):
+            if part.quantity < 0:
+                return None
+            await tx.execute(_PUT, **_named(part))
+        await tx.execute("insert into for_sale (product_id, available) values (:product_id, 0) on conflict do nothing", product_id=part.product_id)
+        await self._note(tx, [part], "corrected", reason)
+        (offer,) = await self._change_offer(tx, [part], 1)
+        return offer
+
+    async def alert_below(self, tx: Transaction, product_id: str, threshold: int) -> ForSale:
+        available = await tx.value(
+            """insert into for_sale (product_id, available, alert_below) values (:product_id, 0, :threshold)
+               on conflict (product_id) do update set alert_below = excluded.alert_below returning available""",
+            product_id=product_id, threshold=threshold,
+        )  # fmt: skip
+        return ForSale(product_id, available, 0, threshold)
+
+    async def view(self, product_id: str) -> StockView:
+        rows = await self._database.all(
+            """select w.id, coalesce(s.on_hand, 0) as on_hand, coalesce(s.reserved, 0) as reserved
+               from warehouse w left join stock s on s.warehouse_id = w.id and s.product_id = :product_id order by w.id""",
+            product_id=product_id,
+        )
+        places = tuple(
+            ShelfView(warehouse_id=row["id"], on_hand=row["on_hand"], reserved=row["reserved"], available=row["on_hand"] - row["reserved"])
+            for row in rows
+        )
+        return StockView(
+            product_id=product_id, available=sum(place.available for place in places), on_hand=sum(place.on_hand for place in places),
+            reserved=sum(place.reserved for place in places), by_warehouse=places,
+        )  # fmt: skip
+
+    async def movements(self, product_id: str, cursor: str, limit: int) -> tuple[Sequence[Movement], str | None]:
+        if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+            raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
+        rows = await self._database.all(
+            "select * from movement where product_id = :product_id and id < :before order by id desc limit :limit",
+            product_id=product_id, before=int(cursor or 2**62), limit=limit + 1,
+        )  # fmt: skip
+        return [_movement(row) for row in rows[:limit]], str(rows[limit - 1]["id"]) if len(rows) > limit else None
+
+    async def low(self, after: str, limit: int) -> Sequence[LowStockLine]:
+        rows = await self._database.all(
+            """select product_id, available, alert_below from for_sale where available < alert_below and product_id > :after
+               order by product_id limit :limit""",
+            after=after, limit=limit,
+        )  # fmt: skip
+        return [LowStockLine(row["product_id"], row["available"], row["alert_below"]) for row in rows]
+
     async def first_time(self, tx: Transaction, id: str) -> bool:
         filed = await tx.execute("insert into counted (id, at) values (:id, :at) on conflict do nothing", id=id, at=stamp(self._clock()))
         return filed > 0
@@ -121,11 +182,14 @@ class SqlWarehouses:
         row = await tx.one("select id, name, city, lat, lon from warehouse where id = :id", id=warehouse_id)
         return _warehouse(row) if row else None
 
-    async def all(self) -> Sequence[Warehouse]:
-        return [_warehouse(row) for row in await self._database.all("select id, name, city, lat, lon from warehouse order by created_at, id")]
+    async def page(self, cursor: str, limit: int) -> tuple[Sequence[Warehouse], str | None]:
+        rows = await self._database.all(
+            "select id, name, city, lat, lon from warehouse where id > :cursor order by id limit :limit", cursor=cursor, limit=limit + 1
+        )
+        return [_warehouse(row) for row in rows[:limit]], rows[limit - 1]["id"] if len(rows) > limit else None
 
     async def first(self, tx: Transaction) -> str:
-        found: str | None = await tx.value("select id from warehouse order by created_at, id limit 1")
+        found: str | None = await tx.value("select id from warehouse order by id limit 1")
         if found is None:
             raise NotFound("warehouse.none", "there is no warehouse yet: open one first (POST /warehouses)")
         return found
@@ -186,6 +250,13 @@ def in_portions(values: Iterable[str], size: int = AT_ONCE) -> Iterator[tuple[st
 
 def _warehouse(row: Row) -> Warehouse:
     return Warehouse(id=row["id"], name=row["name"], city=row["city"], lat=row["lat"], lon=row["lon"])
+
+
+def _movement(row: Row) -> Movement:
+    return Movement(
+        product_id=row["product_id"], warehouse_id=row["warehouse_id"], quantity=row["quantity"], kind=row["kind"], reason=row["reason"],
+        at=moment(row["at"]),
+    )  # fmt: skip
 
 
 def _named(part: Allocation) -> dict[str, str | int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from torg.contexts.catalog.contracts import GetOffers
 from torg.contexts.inventory import contracts as c
-from torg.contexts.inventory.handlers.telling import A_LOT, tell
+from torg.contexts.inventory.handlers.telling import A_LOT, changes, low, tell
 from torg.contexts.inventory.model.places import Place, find_place
 from torg.contexts.inventory.ports import InventoryDeps
+from torg.kit.auth import STAFF
 from torg.kit.errors import FieldError, Invalid, NotFound
 from torg.kit.store import Transaction
 
@@ -26,7 +28,56 @@ async def create_warehouse(cmd: c.CreateWarehouse, deps: InventoryDeps) -> c.War
         return await tx.answer(warehouse)
 
 
+async def list_warehouses(query: c.ListWarehouses, deps: InventoryDeps) -> c.WarehousePage:
+    found, cursor = await deps.warehouses.page(query.cursor, query.limit)
+    return c.WarehousePage(tuple(found), cursor)
+
+
+async def get_stock(query: c.GetStock, deps: InventoryDeps) -> c.StockView:
+    if query.viewer is not None and query.viewer.is_one_of(STAFF):
+        return await deps.shelves.view(query.product_id)
+    there = await deps.shelves.available((query.product_id,))
+    return c.StockView(product_id=query.product_id, available=there.get(query.product_id, 0))
+
+
+async def move_stock(cmd: c.MoveStock, deps: InventoryDeps) -> c.Movement:
+    await _require_product(cmd.product_id, deps)
+    async with deps.transaction() as tx:
+        await require_warehouse(tx, cmd.warehouse_id, deps)
+        offer = await deps.shelves.correct(tx, c.Allocation(cmd.warehouse_id, cmd.product_id, cmd.quantity), cmd.reason)
+        if offer is None:
+            raise Invalid("stock.below_reserved", f"{-cmd.quantity} units cannot go: fewer would be left in that warehouse than are reserved")
+        corrected = c.StockCorrected(warehouse_id=cmd.warehouse_id, product_id=cmd.product_id, quantity=cmd.quantity, reason=cmd.reason)
+        await tx.append(cmd.product_id, [corrected, *changes(offer)])
+        movement = c.Movement(
+            product_id=cmd.product_id, warehouse_id=cmd.warehouse_id, quantity=cmd.quantity, kind="corrected", reason=cmd.reason, at=deps.clock()
+        )
+        return await tx.answer(movement)
+
+
+async def list_movements(query: c.ListMovements, deps: InventoryDeps) -> c.MovementPage:
+    found, cursor = await deps.shelves.movements(query.product_id, query.cursor, query.limit)
+    return c.MovementPage(tuple(found), cursor)
+
+
+async def set_stock_alert(cmd: c.SetStockAlert, deps: InventoryDeps) -> c.LowStockLine:
+    await _require_product(cmd.product_id, deps)
+    async with deps.transaction() as tx:
+        offer = await deps.shelves.alert_below(tx, cmd.product_id, cmd.alert_below)
+        if offer.available < offer.alert_below:
+            await tx.append(cmd.product_id, [low(offer)])
+        return await tx.answer(c.LowStockLine(cmd.product_id, offer.available, cmd.alert_below))
+
+
+async def list_low_stock(query: c.ListLowStock, deps: InventoryDeps) -> c.LowStockPage:
+    found = await deps.shelves.low(query.cursor, query.limit + 1)
+    items = tuple(found[: query.limit])
+    return c.LowStockPage(items, items[-1].product_id if len(found) > query.limit else None)
+
+
 async def receive_stock(cmd: c.ReceiveStock, deps: InventoryDeps) -> None:
+    if any(line.quantity <= 0 for line in cmd.lines):
+        raise Invalid.fields(FieldError("lines", "quantity.not_positive", "what is received are more units, so each quantity must be above 0"))
     async with deps.transaction() as tx:
         if cmd.receipt_id and not await deps.shelves.first_time(tx, cmd.receipt_id):
             return
@@ -35,9 +86,20 @@ async def receive_stock(cmd: c.ReceiveStock, deps: InventoryDeps) -> None:
 
 async def receive(tx: Transaction, warehouse_id: str, lines: tuple[c.Units, ...], reason: str, deps: InventoryDeps) -> None:
     """Raises NotFound `warehouse.not_found`."""
-    if await deps.warehouses.find(tx, warehouse_id) is None:
-        raise NotFound("warehouse.not_found", f"there is no warehouse {warehouse_id}: GET /warehouses lists them")
+    await require_warehouse(tx, warehouse_id, deps)
     offers = await deps.shelves.put(tx, [c.Allocation(warehouse_id, line.product_id, line.quantity) for line in lines], "received", reason)
     portions = [lines[at : at + A_LOT] for at in range(0, len(lines), A_LOT)]
     await tx.append(warehouse_id, [c.StockReceived(warehouse_id=warehouse_id, lines=portion, reason=reason) for portion in portions])
     await tell(tx, offers, warehouse_id)
+
+
+async def require_warehouse(tx: Transaction, warehouse_id: str, deps: InventoryDeps) -> None:
+    """Raises NotFound `warehouse.not_found`."""
+    if await deps.warehouses.find(tx, warehouse_id) is None:
+        raise NotFound("warehouse.not_found", f"there is no warehouse {warehouse_id}: GET /warehouses lists them")
+
+
+async def _require_product(product_id: str, deps: InventoryDeps) -> None:
+    """What stock does not know yet, the catalogue must. Raises NotFound `product.not_found`."""
+    if product_id not in await deps.shelves.available((product_id,)) and not await deps.call(GetOffers((product_id,))):
+        raise NotFound("product.not_found", f"there is no product {product_id}")

@@ -20,7 +20,14 @@ async def tell(tx: Transaction, offers: Sequence[ForSale], stream: str = "") -> 
         await tx.append(stream, [StocksChanged(tuple(items[at : at + A_LOT])) for at in range(0, len(items), A_LOT)])
         return
     for offer in offers:
-        events: list[Event] = [StockChanged(offer.product_id, offer.available)]
-        if offer.became_low:
-            events.append(LowStock(product_id=offer.product_id, available=offer.available, alert_below=offer.alert_below))
-        await tx.append(offer.product_id, events)
+        await tx.append(offer.product_id, changes(offer))
+
+
+def changes(offer: ForSale) -> list[Event]:
+    """What there is to tell of a product after a change."""
+    changed = StockChanged(offer.product_id, offer.available)
+    return [changed, low(offer)] if offer.became_low else [changed]
+
+
+def low(offer: ForSale) -> LowStock:
+    return LowStock(product_id=offer.product_id, available=offer.available, alert_below=offer.alert_below)

@@ -11,6 +11,8 @@ from typing import Any
 
 from torg.contexts.catalog import contracts as catalog
 from torg.contexts.inventory import contracts as c
+from torg.contexts.inventory.adapters.book_sql import SqlBook
+from torg.contexts.inventory.adapters.purchasing_sql import SqlPurchasing
 from torg.contexts.inventory.adapters.store_sql import SqlReservations, SqlShelves, SqlWarehouses
 from torg.contexts.inventory.handlers import HANDLERS, REACTIONS
 from torg.contexts.inventory.handlers.orders import expire_reservations
@@ -97,7 +99,7 @@ async def open_house(folder: Path, offers: Sequence[str] = ()) -> AsyncIterator[
         deps = InventoryDeps(
             call=answering({catalog.GetOffers: known}), clock=clock, new_id=test_ids(), store=store, currency="RUB",
             shelves=SqlShelves(store.database, clock), warehouses=SqlWarehouses(store.database, clock),
-            reservations=SqlReservations(store.database, clock),
+            reservations=SqlReservations(store.database, clock), purchasing=SqlPurchasing(store.database), book=SqlBook(store.database),
         )  # fmt: skip
         house = House(deps, clock)
         for city in ("Moscow", "Kazan", "Vladivostok"):

@@ -1,0 +1,60 @@
+"""The log and the read models of stock, read back for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from torg.contexts.inventory.adapters.store_sql import listed
+from torg.contexts.inventory.model.ledger import MOVING, Key
+from torg.kit.messages import Event
+from torg.kit.sql import Database
+from torg.kit.sql.port import Reads
+from torg.kit.store import Transaction
+from torg.kit.values import stamp
+
+SOME = 20  # faults told at once
+_NAMES, _WANTED = listed(kind.NAME for kind in MOVING)
+
+
+class SqlBook:
+    """Implements Book."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._decoders = {kind.NAME: msgspec.json.Decoder(kind) for kind in MOVING}
+
+    async def entries(self, reads: Reads | Transaction, after: int, limit: int) -> Sequence[tuple[int, Event]]:
+        rows = await reads.all(
+            f"select position, name, data from log where position > :after and name in ({_NAMES}) order by position limit :limit",
+            after=after, limit=limit, **_WANTED,
+        )  # fmt: skip
+        return [(row["position"], self._decoders[row["name"]].decode(row["data"])) for row in rows]
+
+    async def shelves(self, tx: Transaction, keys: Sequence[Key]) -> dict[Key, tuple[int, int]]:
+        names, parameters = listed({product for product, _ in keys})
+        rows = await tx.all(f"select product_id, warehouse_id, on_hand, reserved from stock where product_id in ({names})", **parameters)
+        return {(row["product_id"], row["warehouse_id"]): (row["on_hand"], row["reserved"]) for row in rows}
+
+    async def live(self, tx: Transaction) -> int:
+        return int(await tx.value("select count(*) from reservation where status in ('held', 'secured')"))
+
+    async def broken_shelves(self) -> Sequence[str]:
+        shelves = await self._database.all(
+            "select product_id, warehouse_id, on_hand, reserved from stock where reserved < 0 or reserved > on_hand limit :some", some=SOME
+        )
+        offers = await self._database.all(
+            """select f.product_id, f.available, coalesce(sum(s.on_hand - s.reserved), 0) as free
+               from for_sale f left join stock s on s.product_id = f.product_id
+               group by f.product_id, f.available having f.available <> coalesce(sum(s.on_hand - s.reserved), 0) limit :some""",
+            some=SOME,
+        )
+        return [f"{r['product_id']} in {r['warehouse_id']}: {r['reserved']} reserved of {r['on_hand']} on hand" for r in shelves] + [
+            f"{r['product_id']}: {r['available']} for sale, but {r['free']} free on the shelves" for r in offers
+        ]
+
+    async def overdue(self, before: datetime) -> Sequence[str]:
+        rows = await self._database.all("select order_id from reservation where hold_until < :before limit :some", before=stamp(before), some=SOME)
+        return [row["order_id"] for row in rows]
