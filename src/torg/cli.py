@@ -50,8 +50,7 @@ def up(
 
     async def prepare(running: Running) -> None:
         if settings.demo:
-            await seed.seed(running.call, settings)
-            await running.settle()
+            await seed.seed(running.call, settings, running.settle)
 
     def tell(_: Running, address: str) -> None:
         print(f"Torg is ready at {address}", flush=True)

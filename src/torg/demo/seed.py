@@ -14,7 +14,7 @@ from zlib import crc32
 import msgspec
 
 from torg.contexts.cart.contracts import CreatePromoCode
-from torg.contexts.catalog.contracts import Attribute, Category, DefineCategories, ImportProducts, NewProduct
+from torg.contexts.catalog.contracts import Attribute, Category, DefineCategories, ImportProducts, NewProduct, RebuildIndex
 from torg.contexts.inventory.contracts import CreateWarehouse, ListWarehouses, ReceiveStock, Units
 from torg.contexts.payment.contracts import CreditWallet
 from torg.contexts.user.contracts import EnsureUser
@@ -40,8 +40,8 @@ STAFF = {
 }
 
 
-async def seed(call: Call, settings: Settings) -> None:
-    """Does what is missing, with a line or bar of progress for each part."""
+async def seed(call: Call, settings: Settings, settle: Callable[[], Awaitable[None]]) -> None:
+    """Does what is missing, with a line or bar of progress for each part. `settle` waits until every consumer has caught up."""
     done = _Done(Path(settings.data) / "demonstration.json")
     parts: dict[str, Callable[[], Awaitable[None]]] = {}
     with Steps("Filling the shop with its demonstration") as steps:
@@ -49,6 +49,7 @@ async def seed(call: Call, settings: Settings) -> None:
         parts["products"] = lambda: _products(call, settings, steps)
         parts["stock"] = lambda: _stock(call, steps)
         parts["promo codes"] = lambda: _promo_codes(call, settings)
+        parts["search index"] = lambda: _index(call, settle)
         for name, part in parts.items():
             if not done.has(name):
                 steps.begin(name)
@@ -153,6 +154,12 @@ def _shelf(product_id: str, house: int) -> int:
     if house == 0:
         return 120 + draw % 280
     return 20 + draw % 80 if draw % 3 == 0 else 0
+
+
+async def _index(call: Call, settle: Callable[[], Awaitable[None]]) -> None:
+    """Built once more when all is in, so that the first visitor finds everything."""
+    await settle()
+    await call(RebuildIndex())
 
 
 async def _promo_codes(call: Call, settings: Settings) -> None:
