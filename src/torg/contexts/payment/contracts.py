@@ -130,6 +130,15 @@ class GetPayment(Query[PaymentView], frozen=True):
     viewer: Identity
 
 
+@message("payment.check_payment")
+class CheckPayment(Command[PaymentView], frozen=True):
+    """Has the acquirer asked soon how a card payment stands: for a buyer who comes back from its page before its webhook does. Raises NotFound
+    `payment.not_found`."""
+
+    payment_id: str
+    viewer: Identity
+
+
 EntryKind = Literal["top_up", "credit", "payment", "refund"]
 
 

@@ -21,6 +21,7 @@ from torg.contexts.payment.contracts import (
     Posting,
     ProcessPayment,
 )
+from torg.kit.errors import DomainError
 from torg.kit.messages import Event
 from torg.kit.values import Money
 
@@ -64,8 +65,8 @@ def fold(transactions: Iterable[LedgerPosted], balances: dict[tuple[str, str], i
 
 Action = Literal["create", "capture", "void", "refund"]
 NOT_ENOUGH = "there is not enough money in the wallet: top it up, or choose another way to pay"
+LATE = "late"  # names the refund of money that came when it was not wanted any more
 UNDONE = "the order was given up before it was paid"
-FINAL = frozenset({"captured", "failed", "refunded", "partially_refunded"})
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,24 @@ class Errand:
     def id(self) -> str:
         """The same for the same thing, so that it is filed once."""
         return f"{self.payment_id}/{self.action}/{self.refund_id}"
+
+
+ChargeStatus = Literal["open", "authorized", "captured", "failed"]
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A payment as the acquirer's books have it. `reference` is our payment's id, `captured` and `refunded` are minor units, `url` is where the
+    buyer pays; `open` means that the buyer or the bank has yet to act."""
+
+    id: str
+    reference: str
+    amount: Money
+    status: ChargeStatus
+    captured: int
+    refunded: int
+    reason: str
+    url: str
 
 
 @dataclass(frozen=True)
@@ -217,6 +236,48 @@ def settle_refund(payment: Payment, refund: Refund) -> Outcome:
     paid_back = replace(payment, refunding=payment.refunding - refund.amount, refunded=refunded, status=status)
     posted = transfer("refund", f"{payment.id}/{refund.id}", REFUNDS, payment.goes_back_to, payment.money(refund.amount), payment.order_id)
     return Outcome(paid_back, (posted, _refunded(payment, refund.id, refund.amount)), refund=replace(refund, done=True))
+
+
+# ---------------------------------------------------------------- cards
+
+
+def open_page(payment: Payment, charge: Charge) -> Outcome:
+    """The acquirer made its page: the buyer is sent there; or, when the payment was given up meanwhile, the page is called off."""
+    known = replace(payment, acquirer_id=charge.id)
+    if payment.closed:
+        return Outcome(known, errands=(Errand(payment.id, "void"),))
+    if payment.status != "pending" or charge.status != "open":  # a webhook was faster
+        return observe(known, charge)
+    shown = replace(known, redirect_url=charge.url)
+    return Outcome(shown, (_redirected(shown),))
+
+
+def observe(payment: Payment, charge: Charge) -> Outcome:
+    """What follows from how the acquirer's books stand, whoever told it, however late and however often. Raises DomainError
+    `payment.mismatch` for books that are not this payment's."""
+    if charge.reference != payment.id or charge.amount != payment.amount or charge.captured not in (0, charge.amount.amount):
+        raise DomainError("payment.mismatch", f"the acquirer's charge {charge.id} does not fit payment {payment.id}")
+    known = replace(payment, acquirer_id=charge.id)
+    if charge.captured and not payment.captured:
+        return _take_late(known) if payment.closed else _take(known)
+    if charge.status == "authorized" and not payment.captured:
+        return _authorize(known)
+    if charge.status == "failed" and not payment.closed and not payment.captured:
+        return fail(known, charge.reason or "the card was not charged")
+    return Outcome(known)
+
+
+def _authorize(payment: Payment) -> Outcome:
+    if payment.closed:
+        return Outcome(payment, errands=(Errand(payment.id, "void"),))
+    return Outcome(replace(payment, status="authorized"), errands=(Errand(payment.id, "capture", payment.amount.amount),))
+
+
+def _take_late(payment: Payment) -> Outcome:
+    """Money came for a payment that wants none any more: it is booked, and goes back."""
+    taken = _take(payment)
+    back = give_back(taken.payment, LATE, None, payment.reason)
+    return replace(back, events=(*taken.events[:-1], *back.events))
 
 
 def _take(payment: Payment) -> Outcome:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from torg.contexts.payment.contracts import LedgerPosted, PaymentPage
-from torg.contexts.payment.model import Outcome, Payment, Refund
-from torg.contexts.payment.ports import Ledger
+from torg.contexts.payment.model import Errand, Outcome, Payment, Refund
+from torg.contexts.payment.ports import Ledger, TriedErrand
 from torg.kit.errors import ConcurrentChange, FieldError, Invalid
 from torg.kit.sql import Database, Row
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, Money, moment, stamp
 
-FIRST_CHECK = timedelta(seconds=3)  # how long a webhook may take before the acquirer is asked
+FIRST_CHECK, SLOWEST_CHECK = timedelta(seconds=3), timedelta(seconds=30)  # how long a webhook may take before the acquirer is asked
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=0.2), timedelta(seconds=10)  # between tries of an errand
 
 _INSERT = """insert into payment (id, order_id, user_id, method, currency, amount, captured, refunding, refunded, status, closed, reason,
         acquirer_id, redirect_url, check_at, version, created_at, updated_at)
@@ -25,10 +27,10 @@ _UPDATE = """update payment set captured = :captured, refunding = :refunding, re
 
 
 class SqlPaymentStore:
-    """Implements PaymentStore."""
+    """Implements PaymentStore. `on_errand` is called after a commit that filed one."""
 
-    def __init__(self, database: Database, clock: Clock, ledger: Ledger) -> None:
-        self._database, self._clock, self._ledger = database, clock, ledger
+    def __init__(self, database: Database, clock: Clock, ledger: Ledger, on_errand: Callable[[], None]) -> None:
+        self._database, self._clock, self._ledger, self._on_errand = database, clock, ledger, on_errand
 
     async def add(self, tx: Transaction, payment: Payment) -> bool:
         fixed = {
@@ -87,9 +89,46 @@ class SqlPaymentStore:
         more = f"{shown[-1]['created_at']}/{shown[-1]['id']}" if len(rows) > limit else None
         return PaymentPage(tuple(_read(row).view() for row in shown), more)
 
+    async def errands_due(self, now: datetime, limit: int) -> Sequence[TriedErrand]:
+        rows = await self._database.all("select * from errand where next_at <= :now order by next_at, id limit :limit", now=stamp(now), limit=limit)
+        return [TriedErrand(Errand(row["payment_id"], row["action"], row["amount"], row["refund_id"]), row["attempts"]) for row in rows]
+
+    async def has_errands(self, payment_id: str) -> bool:
+        return await self._database.value("select 1 from errand where payment_id = :id limit 1", id=payment_id) is not None
+
+    async def finish(self, tx: Transaction, errand: Errand) -> bool:
+        return bool(await tx.execute("delete from errand where id = :id", id=errand.id))
+
+    async def postpone(self, tx: Transaction, tried: TriedErrand, error: str) -> None:
+        pause = min(FIRST_PAUSE * 2.0 ** min(tried.attempts, 20), LONGEST_PAUSE)
+        await tx.execute(
+            "update errand set attempts = :attempts, next_at = :next_at, error = :error where id = :id",
+            id=tried.errand.id, attempts=tried.attempts + 1, next_at=stamp(self._clock() + pause), error=error,
+        )  # fmt: skip
+
+    async def checks_due(self, now: datetime, limit: int) -> Sequence[Payment]:
+        rows = await self._database.all("select * from payment where check_at <= :now order by check_at limit :limit", now=stamp(now), limit=limit)
+        return [_read(row) for row in rows]
+
+    async def check_again(self, tx: Transaction, payment: Payment, soon: bool = False) -> None:
+        now = self._clock()
+        pause = min(max(FIRST_CHECK, (now - payment.created_at) / 4), SLOWEST_CHECK)
+        await tx.execute(
+            "update payment set check_at = :at where id = :id and check_at is not null", id=payment.id, at=stamp(now if soon else now + pause)
+        )  # fmt: skip
+        if soon:
+            tx.sql.after_commit(self._on_errand)
+
+    async def note_webhook(self, tx: Transaction, acquirer: str, notice_id: str) -> bool:
+        statement = "insert into webhook (acquirer, id, at) values (:acquirer, :id, :at) on conflict do nothing"
+        return bool(await tx.execute(statement, acquirer=acquirer, id=notice_id, at=stamp(self._clock())))
+
+    async def forget_webhooks(self, tx: Transaction, before: datetime) -> None:
+        await tx.execute("delete from webhook where at < :before", before=stamp(before))
+
     def _changing(self, payment: Payment) -> dict[str, object]:
         now = self._clock()
-        waits = payment.method == "card" and payment.status in ("pending", "authorized")
+        waits = payment.acquirer_id and payment.status in ("pending", "authorized")
         return {
             "id": payment.id,
             "captured": payment.captured,
@@ -119,6 +158,7 @@ class SqlPaymentStore:
                    values (:id, :payment_id, :action, :refund_id, :amount, 0, :now, '') on conflict do nothing""",
                 id=errand.id, payment_id=errand.payment_id, action=errand.action, refund_id=errand.refund_id, amount=errand.amount, now=stamp(self._clock()),
             )  # fmt: skip
+            tx.sql.after_commit(self._on_errand)
 
 
 def _payment(row: Row | None) -> Payment | None:

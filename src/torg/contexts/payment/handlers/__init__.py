@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torg.contexts.payment import contracts as c
+from torg.contexts.payment.handlers.acquiring import check_payment
 from torg.contexts.payment.handlers.payments import get_payment, list_payments, on_delivered, process_payment, refund_payment
 from torg.contexts.payment.handlers.wallet import credit_wallet, get_balance, get_wallet, top_up_wallet
 from torg.contexts.shipping.contracts import DeliveryDelivered
@@ -15,6 +16,7 @@ HANDLERS: Handlers = {
     c.CreditWallet: credit_wallet,
     c.ListPayments: list_payments,
     c.GetPayment: get_payment,
+    c.CheckPayment: check_payment,
 }
 
 REACTIONS: Handlers = {

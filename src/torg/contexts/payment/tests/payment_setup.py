@@ -11,8 +11,10 @@ from torg.contexts.payment.adapters.ledger_sql import SqlLedger
 from torg.contexts.payment.adapters.store_sql import SqlPaymentStore
 from torg.contexts.payment.contracts import CreditWallet, Method, ProcessPayment, RefundPayment
 from torg.contexts.payment.handlers.wallet import credit_wallet
-from torg.contexts.payment.ports import PaymentDeps
+from torg.contexts.payment.ports import Acquirer, PaymentDeps
+from torg.contexts.payment.tests.fake_acquirer import FakeAcquirer
 from torg.kit.messages import Event, Registry
+from torg.kit.tasks import Bell
 from torg.kit.testing import TestClock, answering, open_store, test_ids
 from torg.kit.values import Money
 
@@ -34,13 +36,17 @@ def refund(refund_id: str = "undo", amount: int | None = None, order_id: str = O
 
 
 @asynccontextmanager
-async def payment_deps(folder: Path, wallet: int = 1000) -> AsyncIterator[PaymentDeps]:
+async def payment_deps(folder: Path, wallet: int = 1000, acquirer: Acquirer | None = None) -> AsyncIterator[PaymentDeps]:
     """A fresh context in which BUYER's wallet holds `wallet` minor units."""
     clock = TestClock()
     async with open_store(folder, "payment", clock, Registry([contracts]), MIGRATIONS) as store:
         ledger = SqlLedger(store.database, clock)
-        payments = SqlPaymentStore(store.database, clock, ledger)
-        deps = PaymentDeps(call=answering({}), clock=clock, new_id=test_ids(), store=store, currency="USD", payments=payments, ledger=ledger)
+        bell = Bell()
+        payments = SqlPaymentStore(store.database, clock, ledger, bell.ring)
+        deps = PaymentDeps(
+            call=answering({}), clock=clock, new_id=test_ids(), store=store, currency="USD", payments=payments, ledger=ledger,
+            acquirer=acquirer or FakeAcquirer(), bell=bell, shop_url="https://shop.example",
+        )  # fmt: skip
         if wallet:
             await credit_wallet(CreditWallet(user_id=BUYER, amount=usd(wallet), reference="start"), deps)
         yield deps
