@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from torg.contexts.review import contracts as c
 from torg.contexts.review.tests.desk import ANNA, BORIS, EN, MODERATOR, Desk, person
 from torg.contexts.user.contracts import UserChanged, UserErased
-from torg.kit.errors import DomainError, Forbidden, Invalid, NotFound
+from torg.kit.errors import ConcurrentChange, DomainError, Forbidden, Invalid, NotFound
 from torg.kit.values import Language
 
 # ---------------------------------------------------------------- writing
@@ -75,6 +76,8 @@ async def test_an_approved_review_is_shown_and_rated(desk: Desk) -> None:
     assert [item.id for item in shown.items] == [review.id]
     assert (shown.total, shown.distribution) == (1, c.Distribution(four=1))
     assert shown.items[0].reason == "", "the moderator's reason is not for readers"
+    reasons = [(await desk.ask(c.GetReview(review_id=review.id, viewer=who, language=EN))).reason for who in (None, BORIS, ANNA, MODERATOR)]
+    assert reasons == ["", "", "seen", "seen"]
     assert (await desk.events())[-1] == c.RatingChanged(product_id="1", average_hundredths=400, count=1)
 
 
@@ -128,6 +131,16 @@ async def test_moderators_who_race_count_a_review_once(desk: Desk) -> None:
     await asyncio.gather(*(desk.moderate(review.id) for review in reviews for _ in range(3)))
     assert (await desk.shown()).distribution == c.Distribution(one=2, two=2, three=2, four=2, five=2)
     assert sum(isinstance(event, c.RatingChanged) for event in await desk.events()) == 10
+    assert await desk.deps.reviews.miscounted() == []
+
+
+async def test_a_decision_on_what_somebody_else_has_decided_meanwhile_is_refused(desk: Desk) -> None:
+    review = await desk.deps.reviews.find((await desk.write()).id)
+    assert review is not None
+    await desk.moderate(review.id, "reject", "spam")
+    with pytest.raises(ConcurrentChange):
+        async with desk.deps.transaction() as tx:
+            await desk.deps.reviews.settle(tx, replace(review, status="published"), "pending")
     assert await desk.deps.reviews.miscounted() == []
 
 
