@@ -22,7 +22,7 @@ KEEP_QUERIES_EVERY = 60.0  # seconds
 def build(kit: Kit) -> Module:
     categories = SqlCategoryStore(kit.store.database)
     products = SqlProductStore(kit.store.database, categories)
-    index = _open_index(kit.folder / "index")
+    index = open_index(kit.folder / "index")
     feed = Feed(products, categories, index, kit.purge)
     deps = CatalogDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
@@ -60,7 +60,7 @@ def build(kit: Kit) -> Module:
     )
 
 
-def _open_index(folder: Path) -> TantivyProductIndex:
+def open_index(folder: Path) -> TantivyProductIndex:
     """The index of this folder; begun anew where it can't be read, for the feed fills it from the store."""
     try:
         return TantivyProductIndex.opened(folder)

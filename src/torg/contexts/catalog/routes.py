@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 from torg.contexts.catalog import contracts as c
+from torg.contexts.catalog.adapters.import_rows import Row, rows_of
+from torg.contexts.catalog.handlers.staff import MOST_ROW_ERRORS, import_products
 from torg.contexts.catalog.ports import CatalogDeps
 from torg.kit.auth import Role
-from torg.kit.http import Request, Route, delete, get, patch, post, put
+from torg.kit.errors import TooLarge
+from torg.kit.http import Request, Response, Route, delete, get, patch, post, put
+from torg.kit.http.request import JSON
 from torg.kit.messages import encode
 
 STAFF_ONLY = frozenset({Role.ADMIN})
 PRODUCT_KEPT, LIST_KEPT, TREE_KEPT = 30.0, 2.0, 60.0  # seconds; products and the tree are also forgotten as soon as they change
 
+LARGEST_IMPORT = 64 << 20  # bytes
+IMPORTED_AT_ONCE = 500  # products in one commit
+COUNTED = ("rows", "added", "changed", "unchanged", "rejected")
+
 _TAG = re.compile(r'(?:W/)?"(\d+)-[^"]*"')
 
 
 def routes(deps: CatalogDeps) -> Sequence[Route]:
+    async def import_(request: Request) -> Response:
+        return Response(200, encode(await _import(request, deps)), [JSON])
+
     return (
         get("/categories", c.ListCategories, cached=TREE_KEPT, tags=_tags("categories"), etag=True, summary="The tree of categories"),
         get("/products", c.ListProducts, cached=LIST_KEPT, tags=_tags("products"), etag=True, summary="Find products"),
@@ -42,6 +55,10 @@ def routes(deps: CatalogDeps) -> Sequence[Route]:
         delete(
             "/products/{product_id}", c.WithdrawProduct, who=STAFF_ONLY, fill={"if_versions": _if_versions}, refuses=(412,),
             summary="Take a product off sale",
+        ),
+        post(
+            "/products/import", endpoint=import_, who=STAFF_ONLY, answer=c.ImportReport, body_limit=LARGEST_IMPORT, refuses=(413, 415),
+            summary="Add or update products from application/x-ndjson or text/csv, up to 64 MiB",
         ),
         get("/catalog/synonyms", c.GetSynonyms, who=STAFF_ONLY, summary="Words that mean the same to the search"),
         put("/catalog/synonyms", c.SetSynonyms, who=STAFF_ONLY, summary="Replace the synonyms"),
@@ -68,3 +85,50 @@ def _if_versions(request: Request) -> tuple[int, ...] | None:
     if given in ("", "*"):
         return None
     return tuple(int(version) for version in _TAG.findall(given))
+
+
+class _Import:
+    """What has been taken so far, and the rows that wait for the next commit."""
+
+    def __init__(self, deps: CatalogDeps) -> None:
+        self._deps = deps
+        self._waiting: list[tuple[int, c.NewProduct]] = []
+        self._counts = Counter[str]()
+        self._errors: list[c.RowError] = []
+
+    async def take(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            if row.product is None:
+                self._counts.update(rows=1, rejected=1)
+                self._note(row.errors)
+            else:
+                self._waiting.append((row.line, row.product))
+            if len(self._waiting) >= IMPORTED_AT_ONCE:
+                await self._commit()
+
+    async def report(self) -> c.ImportReport:
+        await self._commit()
+        counts = {name: self._counts[name] for name in COUNTED}
+        return c.ImportReport(**counts, errors=tuple(sorted(self._errors, key=lambda error: error.line)))
+
+    async def _commit(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            lines, products = zip(*waiting, strict=True)
+            done = await import_products(c.ImportProducts(products=products, lines=lines), self._deps)
+            self._counts.update({name: getattr(done, name) for name in COUNTED})
+            self._note(done.errors)
+
+    def _note(self, errors: Iterable[c.RowError]) -> None:
+        self._errors += islice(errors, MOST_ROW_ERRORS - len(self._errors))
+
+
+async def _import(request: Request, deps: CatalogDeps) -> c.ImportReport:
+    """Commits as it reads: what was taken before the connection broke stays, and the same stream again goes on from there."""
+    if int(request.header("content-length") or 0) > LARGEST_IMPORT:
+        raise TooLarge("body.too_large", f"an import may have {LARGEST_IMPORT} bytes at most: send it in parts")
+    rows, done = rows_of(request.header("content-type"), deps.currency), _Import(deps)
+    async for chunk in request.chunks(LARGEST_IMPORT):
+        await done.take(rows.feed(chunk))
+    await done.take(rows.end())
+    return await done.report()

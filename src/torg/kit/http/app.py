@@ -16,7 +16,7 @@ from torg.kit.http.binding import Binding
 from torg.kit.http.cache import Kept, Key, ResponseCache
 from torg.kit.http.idempotency import Keys
 from torg.kit.http.metrics import RequestStats, RouteStats
-from torg.kit.http.request import JSON, Headers, Request, Response
+from torg.kit.http.request import JSON, Headers, Request, Response, first_spoken
 from torg.kit.http.routes import API, Route, Router
 from torg.kit.messages import Message, Meta, encode
 from torg.kit.store import Store
@@ -81,7 +81,7 @@ class App:
             raise RuntimeError(f"only HTTP is served here, not {scope['type']}")
         began = time.perf_counter()
         method, path, headers = scope["method"], scope["path"], dict(scope["headers"])
-        key: Key = (path, scope["query_string"], headers.get(b"accept-language", b"")[:2] == b"ru")
+        key: Key = (path, scope["query_string"], _reads_russian(headers.get(b"accept-language", b"")))
         if self.cache is not None and method == "GET" and (kept := self.cache.get(key)) and b"cookie" not in headers:
             await self._send_kept(kept, headers, send, began)
             return
@@ -211,8 +211,6 @@ class App:
 
     def _keep(self, key: Key, route: Route, request: Request, response: Response, stats: RouteStats) -> None:
         assert self.cache is not None
-        if (request.language() is Language.RU) is not key[2]:
-            return  # its first choice is a language that the shop doesn't speak: the key can't tell
         etag = next((value for name, value in response.headers if name == b"etag"), b"")
         headers = [header for header in response.headers if header[0] != b"x-request-id"]
         self.cache.put(key, Kept(response.body, headers, etag, time.monotonic() + route.cached, stats), route.tags(request.path_values))
@@ -275,6 +273,12 @@ def _renderer(route: Route) -> Callable[[Any], Response]:
         return Response(route.status, encode(reply) if reply is not None else b"", headers)
 
     return render
+
+
+def _reads_russian(accepted: bytes) -> bool:
+    """Of Accept-Language; most headers begin with a language that the shop speaks."""
+    first = accepted[:2]
+    return first == b"ru" or (first not in (b"", b"en") and first_spoken(accepted.decode("latin-1")) is Language.RU)
 
 
 def _with_etag(request: Request, response: Response) -> Response:

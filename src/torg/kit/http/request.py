@@ -32,6 +32,7 @@ class Request:
     path_values: dict[str, str] = field(default_factory=dict)
     identity: Identity | None = None
     _body: bytes | None = None
+    _cookies: dict[str, str] | None = None
 
     def header(self, name: str) -> str:
         """A header's text, empty when absent."""
@@ -45,12 +46,12 @@ class Request:
             raise Malformed("query.malformed", f"the query cannot be read as UTF-8 name=value pairs: {error}") from error
 
     def cookies(self) -> dict[str, str]:
-        if b"cookie" not in self.headers:
-            return {}
-        try:
-            return {name: morsel.value for name, morsel in SimpleCookie(self.header("cookie")).items()}
-        except CookieError:
-            return {}  # a header no browser sends: the same as no cookies
+        if self._cookies is None:
+            try:
+                self._cookies = {name: morsel.value for name, morsel in SimpleCookie(self.header("cookie")).items()}
+            except CookieError:
+                self._cookies = {}  # a header no browser sends: the same as no cookies
+        return self._cookies
 
     def cookie(self, name: str) -> str:
         return self.cookies().get(name, "")
@@ -58,10 +59,7 @@ class Request:
     def language(self, default: Language = Language.EN) -> Language:
         """The cookie's choice, else the first of Accept-Language that the shop speaks, else the default."""
         chosen = self.cookie("language") if b"cookie" in self.headers else ""
-        for part in [chosen, *self.header("accept-language").split(",")]:
-            if (tag := part.strip()[:2].lower()) in ("en", "ru"):
-                return Language(tag)
-        return default
+        return first_spoken(chosen) or first_spoken(self.header("accept-language")) or default
 
     async def body(self, limit: int = MAX_BODY) -> bytes:
         """The whole body. Raises TooLarge as soon as more than `limit` bytes have come."""
@@ -91,6 +89,14 @@ class Request:
             return dict(parse_qsl((await self.body()).decode(), keep_blank_values=True, max_num_fields=200))
         except ValueError as error:
             raise Malformed("form.malformed", f"the form cannot be read: {error}") from error
+
+
+def first_spoken(accepted: str) -> Language | None:
+    """The first language of an Accept-Language header that the shop speaks (RFC 9110, section 12.5.4; clients list by preference)."""
+    for part in accepted.split(","):
+        if (tag := part.strip()[:2].lower()) in ("en", "ru"):
+            return Language(tag)
+    return None
 
 
 @dataclass(slots=True)

@@ -24,7 +24,11 @@ class Feed:
         self._changed = asyncio.Event()
         self._building = asyncio.Lock()
         self._reached = 0
-        self.serves = index.position is not None
+
+    @property
+    def serves(self) -> bool:
+        """False while the first index of all is being built."""
+        return self._index.position is not None
 
     def wake(self) -> None:
         self._changed.set()
@@ -53,7 +57,7 @@ class Feed:
                     yield document(stocked, tree)
 
             await self._index.rebuild(documents(), revision)
-            self._reached, self.serves = revision, True
+            self._reached = revision
             self._purge("products")
         return count
 

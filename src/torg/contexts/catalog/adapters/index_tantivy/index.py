@@ -75,6 +75,7 @@ class TantivyProductIndex:
         self._in_flight: Updates = {}
         self._quiet: Updates = {}
         self._journal: Updates | None = None
+        self._journal_reaches: int | None = None
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
         self._writers = ThreadPoolExecutor(2, "index-writer")  # a rebuild, and the updates meanwhile
@@ -168,7 +169,7 @@ class TantivyProductIndex:
         if self._journal is not None:
             raise RuntimeError("the index is being rebuilt already; wait for that to end")
         await self.flush()
-        self._journal = dict(self._pending)
+        self._journal, self._journal_reaches = dict(self._pending), None
         folder = _generation_folder(self._folder, self._state.generation + 1)
         generation = self._generation.successor(folder)
         try:
@@ -186,7 +187,7 @@ class TantivyProductIndex:
         """Catches up with what arrived during the rebuild, then lets the new generation serve; what arrives now waits as usual."""
         async with self._writing:
             updates, self._journal = self._journal or {}, {}
-            reached = max((place for place in (self._accepted, position) if place is not None), default=None)
+            reached = self._accepted if position is None else max(position, self._journal_reaches or 0)  # the products tell it, not the old index
             state = State(generation=self._state.generation + 1, position=reached)
             snapshot = await self._in_thread(self._finish, generation, updates, state)
             old, self._generation, self._state, self._accepted = self._generation, generation, state, reached
@@ -207,9 +208,10 @@ class TantivyProductIndex:
 
     async def _accept(self, updates: Mapping[str, Update], position: int | None) -> None:
         merge(self._pending, updates)
+        self._accepted = self._accepted if position is None else position
         if self._journal is not None:
             merge(self._journal, updates)
-        self._accepted = self._accepted if position is None else position
+            self._journal_reaches = self._journal_reaches if position is None else position
         self._wake.set()
         if len(self._pending) >= MOST_WAITING:
             await self._flush(everything=False)
