@@ -25,7 +25,7 @@ UNKNOWN_KIND = Kind("", "", "")
 
 class DemoProduct(msgspec.Struct, frozen=True, gc=False):
     """`category_path` holds the ids of department, category and type; money is US cents; `old_price_cents` is the shelf price when most buyers
-    paid less, and `price_cents` what they paid; `popularity` is units sold in the year; `picture` and `label` are for `torg.demo.pictures.draw`."""
+    paid less, and `price_cents` what they paid; `popularity` is units sold in the year; `picture` and `label` are what the catalogue draws it from."""
 
     id: str
     name: str

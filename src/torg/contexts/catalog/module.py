@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
+from torg.contexts.catalog.adapters.pictures_drawn import draw
 from torg.contexts.catalog.adapters.store_sql import SqlCategoryStore, SqlProductStore, SqlSearchMemory
 from torg.contexts.catalog.handlers import HANDLERS, REACTIONS
 from torg.contexts.catalog.handlers.indexing import Feed
@@ -26,7 +27,8 @@ def build(kit: Kit) -> Module:
     feed = Feed(products, categories, index, kit.purge)
     deps = CatalogDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
-        products=products, categories=categories, memory=SqlSearchMemory(kit.store.database), index=index, feed=feed, purge=kit.purge,
+        products=products, categories=categories, memory=SqlSearchMemory(kit.store.database), index=index, feed=feed,
+        draw=draw, purge=kit.purge,
     )  # fmt: skip
 
     async def start() -> None:

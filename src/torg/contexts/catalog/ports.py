@@ -312,6 +312,10 @@ class IndexFeed(Protocol):
         ...
 
 
+Draw = Callable[[str, str, str, str], str]
+"""Draws a product: its id, the name of what to draw, its brand and its label become an SVG document, always the same."""
+
+
 @dataclass(frozen=True)
 class CatalogDeps(Deps):
     """`purge` forgets answers kept at the edge, by tag."""
@@ -321,4 +325,5 @@ class CatalogDeps(Deps):
     memory: SearchMemory
     index: ProductIndex
     feed: IndexFeed
+    draw: Draw
     purge: Callable[..., None]

@@ -13,13 +13,18 @@ from torg.contexts.catalog.adapters.import_rows import Row, rows_of
 from torg.contexts.catalog.handlers.staff import MOST_ROW_ERRORS, import_products
 from torg.contexts.catalog.ports import CatalogDeps
 from torg.kit.auth import Role
-from torg.kit.errors import TooLarge
+from torg.kit.errors import NotFound, TooLarge
 from torg.kit.http import Request, Response, Route, delete, get, patch, post, put
 from torg.kit.http.request import JSON
 from torg.kit.messages import encode
 
 STAFF_ONLY = frozenset({Role.ADMIN})
-PRODUCT_KEPT, LIST_KEPT, TREE_KEPT = 30.0, 2.0, 60.0  # seconds; products and the tree are also forgotten as soon as they change
+PRODUCT_KEPT, LIST_KEPT, TREE_KEPT, PICTURE_KEPT = 30.0, 2.0, 60.0, 3600.0  # seconds; all but lists are also forgotten as soon as they change
+PICTURE = (
+    (b"content-type", b"image/svg+xml"),
+    (b"cache-control", b"public, max-age=604800"),
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+)
 
 LARGEST_IMPORT = 64 << 20  # bytes
 IMPORTED_AT_ONCE = 500  # products in one commit
@@ -31,6 +36,9 @@ _TAG = re.compile(r'(?:W/)?"(\d+)-[^"]*"')
 def routes(deps: CatalogDeps) -> Sequence[Route]:
     async def import_(request: Request) -> Response:
         return Response(200, encode(await _import(request, deps)), [JSON])
+
+    async def picture(request: Request) -> Response:
+        return Response(200, (await _drawn(request.path_values["file"], deps)).encode(), [*PICTURE])
 
     return (
         get("/categories", c.ListCategories, cached=TREE_KEPT, tags=_tags("categories"), etag=True, summary="The tree of categories"),
@@ -60,6 +68,10 @@ def routes(deps: CatalogDeps) -> Sequence[Route]:
             "/products/import", endpoint=import_, who=STAFF_ONLY, answer=c.ImportReport, body_limit=LARGEST_IMPORT, refuses=(413, 415),
             summary="Add or update products from application/x-ndjson or text/csv, up to 64 MiB",
         ),
+        Route(
+            method="GET", path="/pictures/{file}", endpoint=picture, media="image/svg+xml", etag=True, cached=PICTURE_KEPT, tags=_of_picture,
+            summary="A product's drawn picture: its id and .svg",
+        ),
         get("/catalog/synonyms", c.GetSynonyms, who=STAFF_ONLY, summary="Words that mean the same to the search"),
         put("/catalog/synonyms", c.SetSynonyms, who=STAFF_ONLY, summary="Replace the synonyms"),
         post("/catalog/index/rebuild", c.RebuildIndex, who=STAFF_ONLY, summary="Build the search index anew, while it serves"),
@@ -74,6 +86,10 @@ def _of_product(values: Mapping[str, str]) -> tuple[str, ...]:
     return f"product:{values['product_id']}", "catalog"
 
 
+def _of_picture(values: Mapping[str, str]) -> tuple[str, ...]:
+    return (f"picture:{values['file'].removesuffix('.svg')}",)
+
+
 def _etag(product: c.ProductView) -> list[tuple[str, str]]:
     """The version for If-Match, then a checksum of all that is shown: stock and rating change without an edit."""
     return [("etag", f'"{product.version}-{zlib.crc32(encode(product)):08x}"')]
@@ -85,6 +101,16 @@ def _if_versions(request: Request) -> tuple[int, ...] | None:
     if given in ("", "*"):
         return None
     return tuple(int(version) for version in _TAG.findall(given))
+
+
+async def _drawn(file: str, deps: CatalogDeps) -> str:
+    """Also of a withdrawn product: old orders show it."""
+    product_id, dot, ending = file.rpartition(".")
+    found = await deps.products.find(product_id) if dot and ending == "svg" else None
+    if found is None:
+        raise NotFound("picture.not_found", f"there is no picture {file!r}")
+    product = found.product
+    return deps.draw(product.id, product.drawing, product.brand, product.drawing_label)
 
 
 class _Import:

@@ -6,10 +6,10 @@ from datetime import UTC
 
 import pytest
 
+from torg.contexts.catalog.adapters.pictures_drawn import draw
+from torg.contexts.catalog.adapters.pictures_drawn.shapes import read_shapes
 from torg.demo.abbreviations import unread_words
 from torg.demo.catalogue import DemoProduct, categories, products
-from torg.demo.pictures import draw, picture
-from torg.demo.shapes import read_shapes
 from torg.demo.source import source_products
 from torg.demo.vocabulary import NOT_GOODS, read_vocabulary
 
@@ -123,7 +123,7 @@ def test_every_product_has_a_drawing_of_its_own_kind(everything: list[DemoProduc
 
 def test_pictures_are_small_and_always_the_same(sold: list[DemoProduct]) -> None:
     for product in sold[::20]:
-        drawn = picture(product)
+        drawn = draw(product.id, product.picture, product.brand, product.label)
         assert len(drawn.encode()) < 4096
         assert drawn == draw(product.id, product.picture, product.brand, product.label)
         assert "{" not in drawn

@@ -30,7 +30,10 @@ async def on_rating_changed(event: RatingChanged, deps: CatalogDeps) -> None:
         after_change(tx, [event.product_id], deps)
 
 
-def after_change(tx: Transaction, product_ids: Sequence[str], deps: CatalogDeps, *more_tags: str) -> None:
-    """Once it is committed: kept answers about these products are forgotten, and the index hears of them."""
-    tx.sql.after_commit(partial(deps.purge, *more_tags, *[f"product:{product_id}" for product_id in product_ids]))
+def after_change(tx: Transaction, product_ids: Sequence[str], deps: CatalogDeps, edited: bool = False) -> None:
+    """Once it is committed: kept answers about these products are forgotten, and the index hears of them. `edited`: more than their figures is new."""
+    tags = [f"product:{product_id}" for product_id in product_ids]
+    if edited:
+        tags += ["categories", *(f"picture:{product_id}" for product_id in product_ids)]
+    tx.sql.after_commit(partial(deps.purge, *tags))
     tx.sql.after_commit(deps.feed.wake)

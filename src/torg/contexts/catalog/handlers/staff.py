@@ -28,7 +28,7 @@ async def add_product(cmd: c.AddProduct, deps: CatalogDeps) -> c.ProductView:
             raise DomainError("product.exists", f"there is a product {product.id} already: change it with PATCH")
         await deps.products.save(tx, [product])
         await tx.append(product.id, [model.added_event(product, tree.path_ids(product.category))])
-        after_change(tx, [product.id], deps, "categories")
+        after_change(tx, [product.id], deps, edited=True)
         return await tx.answer(model.view(model.Stocked(product, model.Figures()), tree, cmd.language))
 
 
@@ -96,7 +96,7 @@ async def _take(tx: Transaction, said: Sequence[c.NewProduct], tree: model.Categ
             await tx.append(product.id, events)
     if saved:
         await deps.products.save(tx, saved)
-        after_change(tx, [product.id for product in saved], deps, "categories")
+        after_change(tx, [product.id for product in saved], deps, edited=True)
     added = sum(product.id not in present for product in saved)
     return added, len(saved) - added
 
@@ -112,7 +112,7 @@ async def _edit(tx: Transaction, product_id: str, if_versions: tuple[int, ...] |
     if events:
         await deps.products.save(tx, [after])
         await tx.append(product_id, events)
-        after_change(tx, [product_id], deps, "categories")
+        after_change(tx, [product_id], deps, edited=True)
     return after
 
 

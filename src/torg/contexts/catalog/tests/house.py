@@ -12,6 +12,7 @@ from typing import Any
 from torg.contexts.analytics import contracts as analytics
 from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
+from torg.contexts.catalog.adapters.pictures_drawn import draw
 from torg.contexts.catalog.adapters.store_sql import SqlCategoryStore, SqlProductStore, SqlSearchMemory
 from torg.contexts.catalog.handlers import HANDLERS, REACTIONS
 from torg.contexts.catalog.handlers.indexing import Feed
@@ -123,7 +124,8 @@ async def opened(folder: Path, categories: Sequence[c.Category] = CATEGORIES) ->
         feed = Feed(products, kept, index, cache.purge)
         deps = CatalogDeps(
             call=LocalCalls(answers), clock=clock, new_id=test_ids(), store=store, currency="USD", products=products, categories=kept,
-            memory=SqlSearchMemory(store.database), index=index, feed=feed, purge=cache.purge,
+            memory=SqlSearchMemory(store.database), index=index, feed=feed,
+            draw=draw, purge=cache.purge,
         )  # fmt: skip
         house = House(deps, store, clock, index, feed, _edge(deps, clock, cache), answers)
         house.loses_analytics()

@@ -7,6 +7,7 @@ import pytest
 from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog.tests.house import ADMIN, House, new_product
 from torg.contexts.inventory.contracts import StockChanged
+from torg.kit.testing.http import ask
 
 PIZZA = {"id": "p1", "name": "Pizza", "name_ru": "Пицца", "category": "frozen.pizza", "price": {"amount": 500, "currency": "USD"}, "weight_grams": 400}
 
@@ -144,3 +145,17 @@ async def test_staff_edit_synonyms(house: House) -> None:
     assert (await house.ask("GET", "/catalog/synonyms", who="admin")).json == {"groups": groups}
     assert (await house.ask("PUT", "/catalog/synonyms", {"groups": [["alone"]]}, who="admin")).status == 422
     assert (await house.ask("POST", "/catalog/index/rebuild", who="admin")).json["products"] == 0
+
+
+async def test_a_product_has_a_drawn_picture_that_browsers_keep(house: House) -> None:
+    made = await house.ask("POST", "/products", PIZZA | {"drawing": "jar.red", "drawing_label": "<1 oz>", "brand": "A & B"}, who="admin")
+    (url,) = made.json["pictures"]
+    drawn = await ask(house.app, "GET", url)
+    assert (drawn.status, drawn.headers["content-type"]) == (200, "image/svg+xml")
+    assert "max-age" in drawn.headers["cache-control"]
+    assert b"&lt;1 oz&gt;" in drawn.body
+    assert (await ask(house.app, "GET", url, if_none_match=drawn.headers["etag"])).status == 304
+    await house.ask("PATCH", "/products/p1", {"drawing_label": "2 oz"}, who="admin")
+    assert b"2 oz" in (await ask(house.app, "GET", url)).body
+    for missing in ("/pictures/p1", "/pictures/p2.svg", "/pictures/.svg", "/pictures/p1.png"):
+        assert (await ask(house.app, "GET", missing)).status == 404

@@ -2,10 +2,9 @@
 
 Any process draws the same picture from the same words; nothing is stored. A picture is SVG of 1 to 3 KB and takes some 10 µs."""
 
-from typing import Protocol
 from zlib import crc32
 
-from torg.demo.shapes import read_shapes
+from torg.contexts.catalog.adapters.pictures_drawn.shapes import read_shapes
 
 LOW = 190
 _PAPER = ("#fdf1e6", "#eaf3fb", "#eef7ea", "#f7eef9", "#fdf6da", "#e8f6f4", "#fbecee", "#eeeffb")
@@ -23,23 +22,6 @@ _TINTS = {
     "white": "#f4efe4",
     "salmon": "#f0927c",
 }
-
-
-class Pictured(Protocol):
-    """What a picture is drawn from."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def picture(self) -> str: ...
-    @property
-    def brand(self) -> str: ...
-    @property
-    def label(self) -> str: ...
-
-
-def picture(product: Pictured) -> str:
-    return draw(product.id, product.picture, product.brand, product.label)
 
 
 def draw(product_id: str, shape_key: str, brand: str, label: str) -> str:
@@ -99,7 +81,9 @@ def _short(text: str, longest: int) -> str:
 
 
 def _safe(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Without what XML forbids in a text."""
+    printable = "".join(letter for letter in text if letter.isprintable())
+    return printable.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _darker(colour: str) -> str:

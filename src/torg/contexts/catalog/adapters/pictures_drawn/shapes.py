@@ -1,4 +1,4 @@
-"""The drawings that pictures are made of, read from `data/shapes.txt`."""
+"""The drawings that pictures are made of, read from `shapes.txt`."""
 
 from functools import cache
 from importlib.resources import files
@@ -20,7 +20,7 @@ class Shape(NamedTuple):
 
 @cache
 def read_shapes() -> MappingProxyType[str, Shape]:
-    text = files("torg.demo").joinpath("data", "shapes.txt").read_text(encoding="utf-8")
+    text = files("torg.contexts.catalog.adapters.pictures_drawn").joinpath("shapes.txt").read_text(encoding="utf-8")
     return MappingProxyType(dict(_shape(block) for block in text.split("\n@")[1:]))
 
 
