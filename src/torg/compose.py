@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 
@@ -16,17 +17,18 @@ import msgspec
 
 from torg import __version__, topology
 from torg.acquirer.app import Acquirer, Asgi, beside, kept_secret, open_acquirer
+from torg.contexts.admin.contracts import RecordAudit
 from torg.contexts.user.contracts import Authenticate
 from torg.kit import values
 from torg.kit.auth import Identity
 from torg.kit.bus import BusConsumer, Failures
 from torg.kit.calls import Handle, LocalCalls, LoopbackCalls
-from torg.kit.http import App
+from torg.kit.http import App, Request, Response, Route
 from torg.kit.http.cache import ResponseCache
 from torg.kit.http.openapi import asyncapi, openapi
 from torg.kit.http.operations import operations_routes
 from torg.kit.log import Log
-from torg.kit.messages import Message, Registry
+from torg.kit.messages import Message, Registry, context_of
 from torg.kit.module import Check, Kit, Module
 from torg.kit.operations import Desk
 from torg.kit.settings import Settings
@@ -108,14 +110,18 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     async def authenticate(token: str) -> Identity | None:
         return await call(Authenticate(token))
 
-    http = App(world.clock, world.new_id, authenticate, cache)
+    async def audit(request: Request, route: Route, response: Response) -> None:
+        await call(_audit_record(request, route, response))
+
+    http = App(world.clock, world.new_id, authenticate, cache, audit if "admin" in contexts else None)
     app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry())
     for context in contexts:
         module = await _build(context, app, world)
         handlers.update(module.handlers)
         app.modules.append(module)
     for module in app.modules:
-        http.add(module.routes, _finder(handlers, call), app.stores[module.name])
+        for owner, routes in groupby(module.routes, key=lambda route: _owner(route, module.name)):
+            http.add(routes, _finder(handlers, call), app.stores.get(owner))
         http.problem_page = module.problem_page or http.problem_page
     http.add(operations_routes(app.http, app.registry, app.desks, app.supervisor, _checks(app), __version__, app.settings.public_url), _finder(handlers, call))
     return app
@@ -165,6 +171,23 @@ async def _build(context: str, app: Running, world: World) -> Module:
     kit = Kit(app.settings, world.clock, world.new_id, world.randomness, app.call, store, folder, app.settings.public_url, purge, app.desks, describe)
     built: Module = importlib.import_module(f"torg.contexts.{context}.module").build(kit)
     return built
+
+
+def _owner(route: Route, context: str) -> str:
+    """The context that handles a route's message: its store files the answers to Idempotency-Keys, in the commit of their effect."""
+    return context_of(route.message) if route.message and not route.endpoint else context
+
+
+def _audit_record(request: Request, route: Route, response: Response) -> RecordAudit:
+    """`object` is the last identifier in the path, else what the answer's Location names."""
+    assert request.identity is not None, "only who has signed in is audited"
+    location = next((value.decode("latin-1") for name, value in response.headers if name == b"location"), "")
+    made = location.rpartition("/")[2] if response.status in (201, 202) else ""
+    named = next(reversed(request.path_values.values()), "")
+    return RecordAudit(
+        actor=request.identity.user_id, roles=tuple(sorted(request.identity.roles)), method=request.method, route=route.path, path=request.path,
+        object=named or made, status=response.status, request_id=request.id,
+    )  # fmt: skip
 
 
 def _contracts(contexts: Sequence[str]) -> list[ModuleType]:

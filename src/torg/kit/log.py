@@ -55,6 +55,10 @@ class Log:
         """A stream's rows in order; pass the transaction to see what it wrote itself."""
         return [self._envelope(row) for row in await (reads or self._database).all(_STREAM, stream=stream, after=after)]
 
+    async def last_version(self, stream: str) -> int:
+        """The newest committed version of a stream, 0 for an empty one."""
+        return await self._database.value(_LAST_VERSION, stream=stream) or 0
+
     async def tail(self, after: int, limit: int) -> Sequence[Envelope]:
         """Committed rows behind a position, oldest first: from memory when the reader is up to date, else from the table."""
         recent = self._recent
@@ -62,6 +66,27 @@ class Log:
             start = bisect_right(recent, after, key=_position)
             return recent[start : start + limit]
         return [self._envelope(row) for row in await self._database.all(_TAIL, after=after, limit=limit)]
+
+    async def count(self, kinds: Collection[type[Message]], after: int, limit: int) -> int:
+        """How many of the `limit` rows behind a position are of these kinds."""
+        if self._recent and self._recent[-1].position <= after:
+            return 0
+        listed, names = _listed(kinds)
+        counted: int = await self._database.value(
+            f"select count(*) from log where position > :after and position <= :after + :limit and name in ({listed})", after=after, limit=limit, **names
+        )
+        return counted
+
+    async def named(self, kinds: Collection[type[Message]], after: int, until: int) -> list[Envelope]:
+        """Committed rows of these kinds behind `after`, up to and including `until`, oldest first."""
+        listed, names = _listed(kinds)
+        rows = await self._database.all(
+            f"select {_COLUMNS} from log where position > :after and position <= :until and name in ({listed}) order by position",
+            after=after,
+            until=until,
+            **names,
+        )
+        return [self._envelope(row) for row in rows]
 
     async def head(self) -> int:
         """The newest committed position, 0 for an empty log."""
@@ -120,6 +145,12 @@ class Log:
         stream, version = row["stream"], row["version"]
         message = self._registry.decode(row["name"], row["data"])
         return Envelope(row["position"], f"{self.context}/{stream}/{version}", self.context, stream, version, message, _meta_of(row["meta"]), moment(row["at"]))
+
+
+def _listed(kinds: Collection[type[Message]]) -> tuple[str, dict[str, str]]:
+    """`:n0, :n1` and the kinds' names by these."""
+    names = {f"n{number}": kind.NAME for number, kind in enumerate(kinds)}
+    return ", ".join(f":{key}" for key in names) or "null", names
 
 
 async def positions(logs: Sequence[Log]) -> dict[str, int]:

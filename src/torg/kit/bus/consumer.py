@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
+from prometheus_client import Counter
 
 from torg.kit import telemetry
 from torg.kit.bus.failures import TRIES, Failures
@@ -50,6 +51,7 @@ class BusConsumer:
         self._positions: dict[str, int] = {}
         self._parked: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
+        self._counters: dict[tuple[str, str], Counter] = {}
         self._stale = False
 
     async def run(self) -> None:
@@ -68,10 +70,13 @@ class BusConsumer:
         self._stale = True
         self._wake.set()
 
+    def positions(self) -> dict[str, int]:
+        """How far it has come in each source."""
+        return {name: self._positions.get(name, 0) for name in self._logs}
+
     async def lag(self) -> dict[str, int]:
-        """Rows of each source that this consumer wants and has yet to handle (counted up to 10,000)."""
-        behind = {name: await log.tail(self._positions.get(name, 0), 10_000) for name, log in self._logs.items()}
-        return {name: sum(type(row.message) in self._handlers for row in rows) for name, rows in behind.items()}
+        """Rows of each source that this consumer wants and has yet to handle (among the next 10,000)."""
+        return {name: await log.count(self._handlers.keys(), self._positions.get(name, 0), 10_000) for name, log in self._logs.items()}
 
     async def _load(self) -> None:
         rows = await self._store.database.all("select source, position from consumer_position where consumer = :name", name=self.name)
@@ -147,7 +152,13 @@ class BusConsumer:
             telemetry.log.error("a message failed", consumer=self.name, message=row.message.NAME, id=row.id, tries=tried + 1, exc_info=error)
             await self._failures.keep(tx, self.name, row, f"{type(error).__name__}: {error}", tried + 1)
             self._parked.add((row.context, row.stream))
-        telemetry.MESSAGES.labels(self.name, row.message.NAME, outcome).inc()
+        self._count(row.message.NAME, outcome)
+
+    def _count(self, name: str, outcome: str) -> None:
+        counter = self._counters.get((name, outcome))
+        if counter is None:
+            counter = self._counters[name, outcome] = telemetry.MESSAGES.labels(self.name, name, outcome)
+        counter.inc()
 
     async def _once(self, tx: Transaction, row: Envelope) -> bool:
         """Handles a row unless its id is filed already."""

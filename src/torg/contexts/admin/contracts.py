@@ -1,0 +1,175 @@
+"""What operators ask: the audit trail, dead letters, consumers, logs, and whether everything holds that must hold."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from torg.kit.messages import Command, Query, message
+from torg.kit.values import Limit
+
+# ---------------------------------------------------------------- audit
+
+
+@message("admin.record_audit")
+class RecordAudit(Command[None], frozen=True, kw_only=True):
+    """Somebody of the staff asked for a change; `status` says what came of it. `object` is whom or what it was about, empty where nothing says so."""
+
+    actor: str
+    roles: tuple[str, ...]
+    method: str
+    route: str
+    path: str
+    object: str
+    status: int
+    request_id: str
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the trail; `actor` is a user's id, `roles` what they had at that time."""
+
+    id: str
+    at: datetime
+    actor: str
+    roles: tuple[str, ...]
+    method: str
+    route: str
+    path: str
+    object: str
+    status: int
+    request_id: str
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    items: tuple[AuditEntry, ...]
+    next_cursor: str | None
+
+
+@message("admin.list_audit")
+class ListAudit(Query[AuditPage], frozen=True, kw_only=True):
+    """Newest first; of one actor (a user's id) or about one object."""
+
+    actor: str = ""
+    object: str = ""
+    cursor: str = ""
+    limit: Limit = 24
+
+
+# ---------------------------------------------------------------- dead letters and consumers
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that a consumer gave up on after its last try at `failed_at`. `message_id` is its row of the source's log."""
+
+    id: str
+    context: str
+    consumer: str
+    source: str
+    message_id: str
+    name: str
+    stream: str
+    attempts: int
+    error: str
+    failed_at: datetime
+
+
+class DeadLetterPage(msgspec.Struct, frozen=True):
+    items: tuple[DeadLetter, ...]
+    next_cursor: str | None
+
+
+@message("admin.list_dead_letters")
+class ListDeadLetters(Query[DeadLetterPage], frozen=True, kw_only=True):
+    """Of all contexts, newest first."""
+
+    cursor: str = ""
+    limit: Limit = 24
+
+
+@message("admin.redrive_dead_letter")
+class RedriveDeadLetter(Command[DeadLetter], frozen=True):
+    """Has a dead letter handled anew, from its first try; answers with how it was. Raises NotFound `dead_letter.not_found`."""
+
+    dead_letter_id: str
+
+
+class ConsumerView(msgspec.Struct, frozen=True, kw_only=True):
+    """A consumer and how many rows of each source it has yet to handle (counted up to 10,000). `failed` wait for another try, `dead` for an operator."""
+
+    context: str
+    name: str
+    lags: dict[str, int]
+    failed: int
+    dead: int
+
+
+class Consumers(msgspec.Struct, frozen=True):
+    items: tuple[ConsumerView, ...]
+    next_cursor: str | None = None
+
+
+@message("admin.list_consumers")
+class ListConsumers(Query[Consumers], frozen=True):
+    """Every consumer of this process."""
+
+
+# ---------------------------------------------------------------- logs
+
+
+class LoggedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a context's log; `cause` is the message it came from, `actor` and `request_id` who asked."""
+
+    id: str
+    context: str
+    position: int
+    stream: str
+    version: int
+    name: str
+    at: datetime
+    data: msgspec.Raw
+    cause: str
+    actor: str
+    request_id: str
+
+
+class LogPage(msgspec.Struct, frozen=True):
+    items: tuple[LoggedMessage, ...]
+    next_cursor: str | None
+
+
+@message("admin.browse_log")
+class BrowseLog(Query[LogPage], frozen=True, kw_only=True):
+    """A context's log, newest first. Looking for a name alone goes through 20,000 rows a page: it may be short, or empty, and yet not the last.
+    Raises NotFound `context.not_found`."""
+
+    context: str = "order"
+    stream: str = ""
+    name: str = ""
+    cursor: str = ""
+    limit: Limit = 24
+
+
+# ---------------------------------------------------------------- what must hold
+
+
+class InvariantReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether something that must always hold does. `violations` are sentences, the first twenty; `seconds` is what the check took."""
+
+    name: str
+    context: str
+    sentence: str
+    holds: bool
+    violations: tuple[str, ...]
+    checked_at: datetime
+    seconds: float
+
+
+class InvariantReports(msgspec.Struct, frozen=True):
+    items: tuple[InvariantReport, ...]
+
+
+@message("admin.get_invariants")
+class GetInvariants(Query[InvariantReports], frozen=True):
+    """All invariants of all contexts, checked anew unless that was done within the last second. What sagas are still at work on, or consumers still
+    on their way to, is no violation; where only time can tell, a doubt counts once it has lasted fifteen seconds."""

@@ -1,0 +1,88 @@
+"""What the contexts' desks show: dead letters, consumers, logs."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import msgspec
+
+from torg.contexts.admin import contracts as c
+from torg.contexts.admin.ports import AdminDeps
+from torg.kit.bus import FailedMessage
+from torg.kit.errors import FieldError, Invalid, NotFound
+from torg.kit.operations import Desk, LogRow
+from torg.kit.values import stamp
+
+
+async def list_dead_letters(query: c.ListDeadLetters, deps: AdminDeps) -> c.DeadLetterPage:
+    found = [_dead_letter(desk.context, letter) for desk in deps.desks.values() for letter in await desk.failed_messages(dead=True)]
+    found.sort(key=_place, reverse=True)
+    behind = [letter for letter in found if not query.cursor or _place(letter) < query.cursor]
+    shown = behind[: query.limit]
+    return c.DeadLetterPage(tuple(shown), _place(shown[-1]) if len(behind) > query.limit else None)
+
+
+async def redrive_dead_letter(cmd: c.RedriveDeadLetter, deps: AdminDeps) -> c.DeadLetter:
+    context, consumer, id = _parts(cmd.dead_letter_id)
+    desk = deps.desks.get(context)
+    letters = await desk.failed_messages(dead=True) if desk else ()
+    found = next((letter for letter in letters if (letter.consumer, letter.id) == (consumer, id)), None)
+    if desk is None or found is None:
+        raise NotFound("dead_letter.not_found", f"there is no dead letter {cmd.dead_letter_id!r}: it may have been redriven meanwhile")
+    await desk.redrive(consumer, id)
+    async with deps.transaction() as tx:
+        return await tx.answer(_dead_letter(context, found))
+
+
+async def list_consumers(_: c.ListConsumers, deps: AdminDeps) -> c.Consumers:
+    return c.Consumers(tuple([view for desk in deps.desks.values() for view in await _consumers(desk)]))
+
+
+async def browse_log(query: c.BrowseLog, deps: AdminDeps) -> c.LogPage:
+    desk = deps.desks.get(query.context)
+    if desk is None:
+        raise NotFound("context.not_found", f"no context {query.context!r} runs here; these do: {', '.join(sorted(deps.desks))}")
+    if query.cursor and not (query.cursor.isascii() and query.cursor.isdigit() and len(query.cursor) < 19):
+        raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
+    rows, onward = await desk.browse(query.stream, query.name, int(query.cursor or 0), query.limit)
+    return c.LogPage(tuple(_logged(row) for row in rows), str(onward) if onward else None)
+
+
+async def _consumers(desk: Desk) -> list[c.ConsumerView]:
+    lags, failed = await desk.lags(), await desk.failed_messages()
+    views = []
+    for name, lag in lags.items():
+        own = [letter.dead for letter in failed if letter.consumer == name]
+        views.append(c.ConsumerView(context=desk.context, name=name, lags=lag, failed=own.count(False), dead=own.count(True)))
+    return views
+
+
+def _dead_letter(context: str, letter: FailedMessage) -> c.DeadLetter:
+    return c.DeadLetter(
+        id=_id(context, letter.consumer, letter.id), context=context, consumer=letter.consumer, source=letter.source, message_id=letter.id,
+        name=letter.name, stream=letter.stream, attempts=letter.attempts, error=letter.error, failed_at=letter.next_at,
+    )  # fmt: skip
+
+
+def _place(letter: c.DeadLetter) -> str:
+    return f"{stamp(letter.failed_at)}/{letter.id}"
+
+
+def _id(*parts: str) -> str:
+    return urlsafe_b64encode("\n".join(parts).encode()).decode().rstrip("=")
+
+
+def _parts(id: str) -> tuple[str, str, str]:
+    """Context, consumer and message; of something else, what no dead letter has."""
+    try:
+        parts = urlsafe_b64decode(id + "=" * (-len(id) % 4)).decode().split("\n")
+    except ValueError:
+        return "", "", ""
+    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else ("", "", "")
+
+
+def _logged(row: LogRow) -> c.LoggedMessage:
+    return c.LoggedMessage(
+        id=f"{row.context}/{row.stream}/{row.version}", context=row.context, position=row.position, stream=row.stream, version=row.version, name=row.name,
+        at=row.at, data=msgspec.Raw(bytes(row.data)), cause=row.meta.cause, actor=row.meta.actor, request_id=row.meta.request,
+    )  # fmt: skip

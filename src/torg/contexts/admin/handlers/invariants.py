@@ -1,0 +1,177 @@
+"""What no context can tell alone: whether orders, money, stock and deliveries fit together, sagas end, logs are whole, and everybody has heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import date, timedelta
+from functools import partial
+
+from torg.contexts.admin import model
+from torg.contexts.admin.handlers.following import follow
+from torg.contexts.admin.model import Account
+from torg.contexts.admin.ports import AdminDeps, SalesDay
+from torg.contexts.analytics.contracts import GetSales
+from torg.kit.operations import Desk, Invariant
+
+LATE = timedelta(seconds=60)  # how much later than its deadline a saga may be looked after
+SLICE = 2000  # positions of a log between two breaths of the event loop
+PORTION = 500  # accounts
+ONCE_PER_CART = "one_order_per_cart"
+FORWARD, AGAIN = "versions", "versions again"
+
+
+def invariants(deps: AdminDeps) -> Sequence[Invariant]:
+    """What the admin context adds to the contexts' own."""
+
+    def of_accounts(name: str, sentence: str) -> Invariant:
+        return Invariant(f"orders.{name}", sentence, partial(_of_accounts, name, deps))
+
+    def over_all(name: str, sentence: str, check: Callable[[AdminDeps], Awaitable[list[str]]]) -> Invariant:
+        return Invariant(name, sentence, partial(check, deps))
+
+    return (
+        of_accounts(model.PAID_ONCE, "An order is charged once, and a sale is paid in full (cash at the door)."),
+        of_accounts(model.PAID_BACK, "What was charged for an order that came to nothing, or for what was returned, is given back; no more and no less."),
+        of_accounts(model.HELD, "Stock is held for live orders alone, and every sale holds or has taken its stock."),
+        of_accounts(model.BOOKED, "Every sale has its delivery, and nothing is delivered for an order that came to nothing."),
+        of_accounts(ONCE_PER_CART, "A cart becomes one order."),
+        over_all("sagas.end", "Every saga reaches an end: none is stuck, or more than a minute past its deadline.", _unended_sagas),
+        over_all("logs.whole", "The versions of every stream of every log follow one another from 1.", _torn_logs),
+        over_all("consumers.keep_up", "No consumer stands still while there is something for it to handle.", _standing_consumers),
+        over_all("messages.handled", "Every message was handled by everybody who wanted it: there are no dead letters.", _dead_letters),
+        over_all("reports.equal_logs", "Sales reports equal a recount of the logs of orders.", _unequal_reports),
+    )
+
+
+# ---------------------------------------------------------------- orders
+
+
+async def _of_accounts(name: str, deps: AdminDeps) -> list[str]:
+    """The first of these to be asked brings the books up to date and goes through them for all."""
+    kept = deps.inspection
+    if kept.accounts is None:
+        await follow(deps)
+        kept.accounts = await _go_through(deps)
+    return deps.inspection.doubts.lasting(name, kept.accounts.get(name, ()), deps.clock())
+
+
+async def _go_through(deps: AdminDeps) -> dict[str, list[str]]:
+    """What does not fit, by invariant. Accounts that fit are proven: not looked at again before something happens to them."""
+    found: dict[str, list[str]] = {}
+    after = ""
+    while accounts := await deps.books.unproven(after, PORTION):
+        after = accounts[-1].order_id
+        fitting = []
+        for account in accounts:
+            doubts = [*model.doubts(account), *await _rivals(account, deps)]
+            if not doubts:
+                fitting.append(account.order_id)
+            for name, sentence in doubts:
+                found.setdefault(name, []).append(sentence)
+        async with deps.transaction() as tx:
+            await deps.books.prove(tx, fitting)
+        await asyncio.sleep(0)
+    return found
+
+
+async def _rivals(account: Account, deps: AdminDeps) -> Iterator[tuple[str, str]]:
+    orders = sorted([account.order_id, *await deps.books.rivals(account)])
+    return iter([(ONCE_PER_CART, f"cart {account.bucket_id} became {len(orders)} orders: {', '.join(orders)}")] if len(orders) > 1 else [])
+
+
+async def _unequal_reports(deps: AdminDeps) -> list[str]:
+    """Each sentence carries the day's figures: a day that is being sold on, and whose report is a moment behind, is another doubt each time."""
+    if "analytics" not in deps.desks:
+        return []
+    doubts = []
+    for day in await deps.books.unproven_days():
+        orders, revenue = await _reported(day, deps)
+        if (orders, revenue) == (day.orders, day.revenue):
+            async with deps.transaction() as tx:
+                await deps.books.prove_day(tx, day)
+        else:
+            doubts.append(f"{day.day}: the logs tell of {day.orders} sales worth {day.revenue}, the report of {orders} worth {revenue}")
+    return deps.inspection.doubts.lasting("reports", doubts, deps.clock())
+
+
+async def _reported(day: SalesDay, deps: AdminDeps) -> tuple[int, int]:
+    following = date.fromisoformat(day.day) + timedelta(days=1)
+    report = await deps.call(GetSales(since=day.day, until=following.isoformat(), group_by="day"))
+    return sum(row.orders for row in report.items), sum(row.revenue.amount for row in report.items)
+
+
+# ---------------------------------------------------------------- sagas, logs, consumers
+
+
+async def _unended_sagas(deps: AdminDeps) -> list[str]:
+    """After a start, overdue sagas get their time to catch up."""
+    stuck, late = [], []
+    for desk in deps.desks.values():
+        for saga in await desk.overdue_sagas(deps.clock() - LATE):
+            told = f"{saga.type} saga {saga.id} of {saga.subject} is {saga.status}"
+            stuck.append(f"{told}: its undo was asked for again and again, in vain") if saga.status == "stuck" else late.append(
+                f"{told}, and nobody looked after it since {saga.deadline:%Y-%m-%d %H:%M:%S} UTC"
+            )
+    return stuck + deps.inspection.doubts.lasting("sagas", late, deps.clock())
+
+
+async def _torn_logs(deps: AdminDeps) -> list[str]:
+    """New rows of all logs, and a part of the old ones, in turns; what was found is looked at until it is mended."""
+    for desk in deps.desks.values():
+        await _look_forward(desk, deps)
+        await _look_again(desk, deps)
+    torn = []
+    for source, stream in await deps.books.torn():
+        missing = await deps.desks[source].missing_versions(stream) if source in deps.desks else 0
+        if missing:
+            torn.append(f"stream {stream} of the log of {source} lacks {missing} of its versions")
+        else:
+            async with deps.transaction() as tx:
+                await deps.books.set_torn(tx, source, stream, torn=False)
+    return torn
+
+
+async def _look_forward(desk: Desk, deps: AdminDeps) -> None:
+    position, end = await deps.books.read_until(FORWARD, desk.context), await desk.store.log.head()
+    while position < end:
+        until = min(position + SLICE, end)
+        await _file_torn(desk, FORWARD, position, until, deps)
+        position = until
+        await asyncio.sleep(0)
+
+
+async def _look_again(desk: Desk, deps: AdminDeps) -> None:
+    """One slice of the past: row by row, the whole log comes round again and again."""
+    position, end = await deps.books.read_until(AGAIN, desk.context), await desk.store.log.head()
+    if end > SLICE:
+        position = 0 if position >= end else position
+        await _file_torn(desk, AGAIN, position, min(position + SLICE, end), deps)
+
+
+async def _file_torn(desk: Desk, what: str, position: int, until: int, deps: AdminDeps) -> None:
+    torn = await desk.torn_streams(position, until)
+    async with deps.transaction() as tx:
+        for stream in torn:
+            await deps.books.set_torn(tx, desk.context, stream, torn=True)
+        await deps.books.set_read_until(tx, what, desk.context, until)
+
+
+async def _standing_consumers(deps: AdminDeps) -> list[str]:
+    """A sentence carries the consumer's position: one that moves, however slowly, is another doubt each time."""
+    waiting = []
+    for desk in deps.desks.values():
+        for consumer in desk.consumers:
+            lags = await consumer.lag()
+            for source, position in consumer.positions().items():
+                if lags[source]:
+                    waiting.append(f"{consumer.name} stands at position {position} of the log of {source}, with more to handle behind it")
+    return deps.inspection.doubts.lasting("consumers", waiting, deps.clock())
+
+
+async def _dead_letters(deps: AdminDeps) -> list[str]:
+    return [
+        f"{letter.consumer} gave up on {letter.name} ({letter.id}) after {letter.attempts} tries: {letter.error}"
+        for desk in deps.desks.values()
+        for letter in await desk.failed_messages(dead=True)
+    ]

@@ -1,0 +1,34 @@
+"""The admin context, put together."""
+
+from __future__ import annotations
+
+from torg.contexts.admin.adapters.books_sql import SqlBooks
+from torg.contexts.admin.adapters.trail_sql import SqlTrail
+from torg.contexts.admin.contracts import GetInvariants
+from torg.contexts.admin.handlers import HANDLERS
+from torg.contexts.admin.handlers.inspecting import get_invariants
+from torg.contexts.admin.handlers.invariants import invariants
+from torg.contexts.admin.ports import AdminDeps
+from torg.contexts.admin.routes import api
+from torg.kit.module import Kit, Module, bound
+from torg.kit.tasks import Job
+
+INSPECT_EVERY = 30.0  # seconds
+
+
+def build(kit: Kit) -> Module:
+    deps = AdminDeps(
+        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency, desks=kit.desks,
+        trail=SqlTrail(kit.store.database, kit.clock), books=SqlBooks(kit.store.database),
+    )  # fmt: skip
+
+    async def inspect() -> None:
+        await get_invariants(GetInvariants(), deps)
+
+    return Module(
+        name="admin",
+        handlers=bound(HANDLERS, deps),
+        routes=api(),
+        jobs=(Job("admin.invariants", INSPECT_EVERY, inspect),),
+        invariants=invariants(deps),
+    )

@@ -1,0 +1,220 @@
+"""Whether what must hold is seen to hold, and what is broken on purpose is told in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from torg.contexts.admin import contracts as c
+from torg.contexts.admin.tests.house import REGISTRY, House, booked, confirmed, held, open_house, placed, posted, processed, sell, usd
+from torg.contexts.inventory.contracts import ItemsReleased, ItemsReserved
+from torg.contexts.order.contracts import OrderCancelled, OrderDelivered, OrderRejected, OrderReturned, OrderShipped, ReturnRequested
+from torg.contexts.shipping.contracts import ShippingCancelled
+from torg.kit.bus import BusConsumer, Consumer
+from torg.kit.operations import Invariant
+from torg.kit.telemetry import BROKEN_INVARIANTS
+from torg.kit.values import stamp
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path) as opened:
+        yield opened
+
+
+async def test_a_healthy_shop_breaks_nothing(house: House) -> None:
+    await sell(house)
+    await sell(house, "o2", 700)
+    assert await house.broken() == {}
+    reports: c.InvariantReports = await house.do(c.GetInvariants())
+    assert len(reports.items) >= 8
+    assert all(report.holds and report.sentence.endswith(".") and report.checked_at == house.clock() for report in reports.items)
+
+
+async def test_an_order_under_way_is_no_violation(house: House) -> None:
+    await house.log("order", placed())
+    await house.log("inventory", held())
+    await house.log("payment", posted("payment", 500), processed())
+    assert await house.broken() == {}
+
+
+async def test_a_sale_that_nobody_paid_is_told(house: House) -> None:
+    await house.log("order", placed(), confirmed())
+    await house.log("inventory", held())
+    await house.log("shipping", booked())
+    house.report["2026-03-01"] = (1, 500)
+    assert await house.broken() == {"orders.paid_once": ("order o1 is sold, but 0 of its total of 500 is paid",)}
+
+
+async def test_a_sale_charged_twice_is_told(house: House) -> None:
+    await sell(house)
+    await house.log("payment", posted("payment", 500))
+    (first, *_) = (await house.broken())["orders.paid_once"]
+    assert first == "order o1 was charged 2 times"
+
+
+async def test_cash_is_due_once_the_parcel_is_delivered(house: House) -> None:
+    await house.log("order", placed(method="cash"), confirmed())
+    await house.log("inventory", held())
+    await house.log("payment", processed(method="cash"))
+    await house.log("shipping", booked())
+    house.report["2026-03-01"] = (1, 500)
+    assert await house.broken() == {}
+    await house.log("order", OrderShipped(order_id="o1", user_id="u1", tracking_number="T1"), OrderDelivered(order_id="o1", user_id="u1", product_ids=()))
+    assert "orders.paid_once" in await house.broken()
+    await house.log("payment", posted("payment", 500))
+    assert await house.broken() == {}
+
+
+async def test_money_and_stock_of_a_rejected_order_must_be_let_go(house: House) -> None:
+    await house.log("order", placed(), OrderRejected(order_id="o1", user_id="u1", reason="no carrier"))
+    await house.log("inventory", held())
+    await house.log("payment", posted("payment", 500))
+    assert await house.broken() == {
+        "orders.paid_back": ("order o1 came to nothing, but 500 that was charged for it is not given back",),
+        "orders.held_for_live_orders": ("order o1 came to nothing, but still holds stock",),
+    }
+    await house.log("inventory", ItemsReleased("o1"))
+    await house.log("payment", posted("refund", 500))
+    assert await house.broken() == {}
+
+
+async def test_a_hold_answered_again_holds_nothing_more(house: House) -> None:
+    await house.log("order", placed(), OrderRejected(order_id="o1", user_id="u1", reason="no money"))
+    await house.log("inventory", held(), ItemsReleased("o1"), ItemsReserved(order_id="o1", allocations=(), source="Moscow", again=True))
+    assert await house.broken() == {}
+
+
+async def test_a_charge_and_a_hold_without_an_order_are_told(house: House) -> None:
+    await house.log("inventory", held("ghost"))
+    await house.log("payment", posted("payment", 9, "ghost"), posted("top_up", 1, ""))
+    assert await house.broken() == {
+        "orders.paid_back": ("order ghost was never placed, but 9 was charged for it and not given back",),
+        "orders.held_for_live_orders": ("order ghost was never placed, but holds stock",),
+    }
+
+
+async def test_a_cancelled_sale_leaves_the_reports(house: House) -> None:
+    await sell(house)
+    await house.log("order", OrderCancelled(order_id="o1", user_id="u1", reason="x", was_sale=True))
+    await house.log("inventory", ItemsReleased("o1"))
+    await house.log("payment", posted("refund", 500))
+    await house.log("shipping", ShippingCancelled("o1"))
+    assert await house.broken() == {"reports.equal_logs": ("2026-03-01: the logs tell of 0 sales worth 0, the report of 1 worth 500",)}
+    house.report.clear()
+    assert await house.broken() == {}
+
+
+async def test_a_part_that_was_returned_is_owed(house: House) -> None:
+    await sell(house)
+    house.report["2026-03-01"] = (1, 300)
+    back: dict[str, Any] = {"order_id": "o1", "user_id": "u1", "return_id": "r1", "lines": (), "refund": usd(200)}
+    await house.log("order", OrderDelivered(order_id="o1", user_id="u1", product_ids=()))
+    await house.log("order", ReturnRequested(**back, reason="broken"), OrderReturned(**back, whole=False))
+    assert (await house.broken())["orders.paid_back"] == ("order o1 was given back 0, but its returns are worth 200",)
+    await house.log("payment", posted("refund", 200))
+    assert await house.broken() == {}
+
+
+async def test_two_orders_of_one_cart_are_told(house: House) -> None:
+    await house.log("order", placed("o1", cart="c1"), placed("o2", cart="c1"))
+    assert (await house.broken())["orders.one_order_per_cart"][0] == "cart c1 became 2 orders: o1, o2"
+
+
+async def test_a_doubt_counts_only_once_it_has_lasted(house: House) -> None:
+    await house.log("order", placed(), confirmed())
+    reports: c.InvariantReports = await house.do(c.GetInvariants())
+    assert all(report.holds for report in reports.items)
+    house.clock.advance(seconds=14)
+    reports = await house.do(c.GetInvariants())
+    assert all(report.holds for report in reports.items)
+    house.clock.advance(seconds=2)
+    reports = await house.do(c.GetInvariants())
+    assert not all(report.holds for report in reports.items)
+
+
+async def test_reports_are_kept_for_a_second(house: House) -> None:
+    first = await house.do(c.GetInvariants())
+    assert await house.do(c.GetInvariants()) is first
+    house.clock.advance(seconds=2)
+    assert await house.do(c.GetInvariants()) is not first
+
+
+async def test_a_row_that_was_taken_out_of_a_log_is_told_until_it_is_back(house: House) -> None:
+    await house.log("payment", *(posted("top_up", 1, "") for _ in range(3)))
+    await house.tamper("payment", "delete from log where version = 2")
+    assert await house.broken() == {"logs.whole": ("stream stream of the log of payment lacks 1 of its versions",)}
+    assert "logs.whole" in await house.broken(), "though nothing new was logged"
+    await house.tamper("payment", "update log set version = 2 where version = 3")
+    assert await house.broken() == {}
+
+
+async def test_a_row_taken_out_of_the_past_is_found_on_the_next_round(house: House) -> None:
+    for start in range(0, 5000, 500):
+        await house.log("payment", *(posted("top_up", 1, "") for _ in range(500)), stream=f"s{start}")
+    assert await house.broken() == {}
+    await house.tamper("payment", "delete from log where stream = 's500' and version = 7")
+    for _ in range(3):
+        found = await house.broken()
+    assert found == {"logs.whole": ("stream s500 of the log of payment lacks 1 of its versions",)}
+
+
+async def test_a_saga_that_nobody_looks_after_is_told(house: House) -> None:
+    deadline = stamp(house.clock() - timedelta(seconds=90))
+    await house.tamper(
+        "order",
+        """insert into saga (id, type, subject, status, instance, deadline, created_at, updated_at)
+           values ('s1', 'checkout', 'o1', 'running', '{}', :deadline, :deadline, :deadline)""",
+        deadline=deadline,
+    )
+    found = await house.broken()
+    assert found == {"sagas.end": ("checkout saga s1 of o1 is running, and nobody looked after it since 2026-03-01 11:58:30 UTC",)}
+
+
+async def test_a_consumer_that_stands_still_is_told(house: House) -> None:
+    async def never(_: object) -> None:
+        raise AssertionError
+
+    store = house.desks["payment"].store
+    consumer = Consumer("payment", {type(placed()): never})
+    standing = BusConsumer(consumer, store, {"order": house.desks["order"].store.log}, REGISTRY)
+    house.desks["payment"].consumers = [standing]
+    await house.log("order", placed())
+    assert (await house.broken())["consumers.keep_up"] == ("payment stands at position 0 of the log of order, with more to handle behind it",)
+
+
+async def test_a_dead_letter_is_told(house: House) -> None:
+    await house.bury("payment", "payment", "order/o1/1")
+    (sentence,) = (await house.broken())["messages.handled"]
+    assert sentence == "payment gave up on order.placed (order/o1/1) after 8 tries: ValueError: no"
+
+
+async def test_what_cannot_be_checked_does_not_hold_and_hides_nothing(house: House) -> None:
+    async def away() -> list[str]:
+        raise OSError("disk is gone")
+
+    house.desks["payment"].invariants = [Invariant("ledger", "Every transaction sums to zero.", away)]
+    assert await house.broken() == {"payment.ledger": ("this could not be checked: OSError: disk is gone",)}
+    assert BROKEN_INVARIANTS.labels("payment.ledger")._value.get() == 1
+    assert BROKEN_INVARIANTS.labels("orders.paid_once")._value.get() == 0
+
+
+async def test_many_violations_are_counted_and_not_all_told(house: House) -> None:
+    async def many() -> list[str]:
+        return [f"violation {number}" for number in range(25)]
+
+    house.desks["payment"].invariants = [Invariant("ledger", "Every transaction sums to zero.", many)]
+    told = (await house.broken())["payment.ledger"]
+    assert len(told) == 21
+    assert told[-1] == "and 5 more"
+
+
+async def test_after_a_start_the_books_go_on_where_they_ended(house: House) -> None:
+    await sell(house)
+    assert await house.broken() == {}
+    assert await house.deps.books.read_until("accounts", "order") == 2
+    assert not await house.deps.books.unproven("", 10)
