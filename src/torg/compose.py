@@ -32,6 +32,7 @@ from torg.kit.messages import Message, Registry, context_of
 from torg.kit.module import Check, Kit, Module
 from torg.kit.operations import Desk
 from torg.kit.settings import Settings
+from torg.kit.sql.committer import Committer
 from torg.kit.sql.migrate import KIT, migrate
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
@@ -63,6 +64,7 @@ class Running:
     stores: dict[str, Store] = field(default_factory=dict)
     supervisor: Supervisor = field(default_factory=Supervisor)
     acquirer: Acquirer | None = None
+    committer: Committer = field(default_factory=Committer)
     registry: Registry = field(default_factory=lambda: Registry(()))
 
     @property
@@ -87,6 +89,7 @@ class Running:
             await module.close()
         for store in self.stores.values():
             await store.database.close()
+        self.committer.close()
         if self.acquirer:
             await self.acquirer.close()
 
@@ -157,7 +160,7 @@ async def _open_sandbox(settings: Settings, world: World) -> Acquirer | None:
 async def _build(context: str, app: Running, world: World) -> Module:
     folder = Path(app.settings.data) / context
     folder.mkdir(parents=True, exist_ok=True)
-    database = SqliteDatabase(folder / f"{context}.db", app.settings.sync)
+    database = SqliteDatabase(folder / f"{context}.db", app.settings.sync, app.committer)
     own = CONTEXTS / context / "migrations"
     await migrate(database, [KIT, own] if own.is_dir() else [KIT], world.clock)
     store = Store(context, database, Log(context, database, app.registry), world.clock)

@@ -39,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     acquirer_secret: str = ""
     password_memory_kib: Annotated[int, msgspec.Meta(ge=8)] = 19456
     smtp: str = ""
+    mail_from: str = "Torg <shop@torg.example>"
     secret: str = ""
 
 

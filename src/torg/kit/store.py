@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar, Token
 from functools import partial
 from types import TracebackType
@@ -74,9 +74,9 @@ class Transaction:
         self.appended += rows
         return rows
 
-    async def stream(self, stream: str) -> list[Envelope]:
-        """The stream's rows so far, this transaction's own included."""
-        return await self._store.log.stream(stream, reads=self.sql)
+    async def stream(self, stream: str, after: int = 0) -> list[Envelope]:
+        """The stream's rows behind a version, this transaction's own included."""
+        return await self._store.log.stream(stream, after, self.sql)
 
     async def redact(self, stream: str, change: Callable[[Message], Message]) -> None:
         """Rewrites what a stream has said, for the erasure of personal data; who has read it already must be told by an event."""
@@ -89,16 +89,24 @@ class Transaction:
             await file_answer(self.sql, awaited, reply, stamp(self._store.clock()))
         return reply
 
-    @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
         """Undoes just what happens inside it, log rows included, when that raises."""
-        mark = len(self.appended)
-        try:
-            async with self.sql.savepoint():
-                yield
-        except BaseException:
-            del self.appended[mark:]
-            raise
+        return _Savepoint(self)
+
+
+class _Savepoint:
+    __slots__ = ("_mark", "_sql", "_tx")
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx, self._mark, self._sql = tx, len(tx.appended), tx.sql.savepoint()
+
+    async def __aenter__(self) -> None:
+        await self._sql.__aenter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            del self._tx.appended[self._mark :]
+        await self._sql.__aexit__(kind, error, trace)
 
 
 class Store:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TextIO
 
@@ -94,14 +94,19 @@ def traceparent() -> str:
     return carrier.get("traceparent", "")
 
 
-@contextmanager
-def acting(meta: Meta) -> Iterator[None]:
+class acting:  # noqa: N801 reads as what it is: with acting(meta)
     """Within it, appended log rows and log lines carry `meta`."""
-    token = current_meta.set(meta)
-    try:
-        yield
-    finally:
-        current_meta.reset(token)
+
+    __slots__ = ("_meta", "_token")
+
+    def __init__(self, meta: Meta) -> None:
+        self._meta = meta
+
+    def __enter__(self) -> None:
+        self._token = current_meta.set(self._meta)
+
+    def __exit__(self, *_: object) -> None:
+        current_meta.reset(self._token)
 
 
 def _trace_ids(_: Any, __: str, event: Mapping[str, Any]) -> Mapping[str, Any]:

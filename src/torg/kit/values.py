@@ -82,7 +82,8 @@ def is_id(text: str) -> bool:
 
 def stamp(moment: datetime) -> str:
     """RFC 3339 in UTC with six decimals: of fixed width, so that text order is time order in every store."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def moment(text: str) -> datetime:

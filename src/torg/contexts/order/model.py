@@ -215,13 +215,10 @@ def place(order_id: str, user_id: str, quote: Quote, plan: DeliveryPlan, deliver
     )  # fmt: skip
 
 
-def fold(history: Iterable[Envelope]) -> Order:
-    """The order that these events make, oldest first. Raises ValueError for an empty history."""
-    order: Order | None = None
+def fold(history: Iterable[Envelope], order: Order | None = None) -> Order | None:
+    """The order that these events make, oldest first, beginning with `order` when it is known so far; None when there are none."""
     for row in history:
         order = apply(order, row.message, row.at)
-    if order is None:
-        raise ValueError("an order begins with OrderPlaced; this history is empty")
     return order
 
 

@@ -66,22 +66,34 @@ class Request:
         if self._body is None:
             if int(self.header("content-length") or 0) > limit:
                 raise TooLarge("body.too_large", f"a body may have {limit} bytes at most")
-            self._body = b"".join([chunk async for chunk in self.chunks(limit)])
+            first = await self.receive()  # most bodies come in one piece
+            if first["type"] != "http.request" or first.get("more_body"):
+                self._body = b"".join([chunk async for chunk in self._chunks(limit, first)])
+            else:
+                self._body = self._measured(first.get("body", b""), limit)
         return self._body
 
     async def chunks(self, limit: int) -> AsyncIterator[bytes]:
         """The body as it comes in, `limit` bytes at most."""
-        more, size = True, 0
-        while more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise Malformed("body.incomplete", "the connection ended before the body did")
+        async for chunk in self._chunks(limit, await self.receive()):
+            yield chunk
+
+    async def _chunks(self, limit: int, message: Any) -> AsyncIterator[bytes]:
+        size = 0
+        while message["type"] == "http.request":
             chunk = message.get("body", b"")
             size += len(chunk)
-            if size > limit:
-                raise TooLarge("body.too_large", f"a body may have {limit} bytes at most")
-            more = message.get("more_body", False)
-            yield chunk
+            yield self._measured(chunk, limit, size)
+            if not message.get("more_body", False):
+                return
+            message = await self.receive()
+        raise Malformed("body.incomplete", "the connection ended before the body did")
+
+    @staticmethod
+    def _measured(chunk: bytes, limit: int, size: int | None = None) -> bytes:
+        if (len(chunk) if size is None else size) > limit:
+            raise TooLarge("body.too_large", f"a body may have {limit} bytes at most")
+        return chunk
 
     async def form(self) -> dict[str, str]:
         """An HTML form's fields (application/x-www-form-urlencoded)."""

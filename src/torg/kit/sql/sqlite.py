@@ -6,14 +6,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from torg.kit.errors import Unavailable
+from torg.kit.sql.committer import Committer
 from torg.kit.sql.port import Row
 from torg.kit.telemetry import COMMITS, COMMITTED, WAITING
 
@@ -22,17 +22,17 @@ class SqliteReads:
     """Statements on one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     async def all(self, statement: str, **parameters: Any) -> Sequence[Row]:
-        return self._connection.execute(statement, parameters).fetchall()
+        return self.connection.execute(statement, parameters).fetchall()
 
     async def one(self, statement: str, **parameters: Any) -> Row | None:
-        row: Row | None = self._connection.execute(statement, parameters).fetchone()
+        row: Row | None = self.connection.execute(statement, parameters).fetchone()
         return row
 
     async def value(self, statement: str, **parameters: Any) -> Any:
-        row = self._connection.execute(statement, parameters).fetchone()
+        row = self.connection.execute(statement, parameters).fetchone()
         return row[0] if row else None
 
 
@@ -47,38 +47,47 @@ class SqliteTransaction(SqliteReads):
         self.then.append(call)
 
     async def execute(self, statement: str, **parameters: Any) -> int:
-        return self._connection.execute(statement, parameters).rowcount
+        return self.connection.execute(statement, parameters).rowcount
 
     async def execute_many(self, statement: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._connection.executemany(statement, rows)
+        self.connection.executemany(statement, rows)
 
-    @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
-        self._connection.execute("savepoint row")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("rollback to row")
-            self._connection.execute("release row")
-            raise
-        self._connection.execute("release row")
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        return _Savepoint(self)
+
+
+class _Savepoint:
+    __slots__ = ("_mark", "_transaction")
+
+    def __init__(self, transaction: SqliteTransaction) -> None:
+        self._transaction, self._mark = transaction, len(transaction.then)
+
+    async def __aenter__(self) -> None:
+        self._transaction.connection.execute("savepoint row")
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            self._transaction.connection.execute("rollback to row")
+            del self._transaction.then[self._mark :]
+        self._transaction.connection.execute("release row")
 
 
 class SqliteDatabase(SqliteReads):
     """One file in WAL mode: a connection that writes, in turns, and one that reads what is committed.
 
-    `sync` is SQLite's `synchronous`: FULL survives loss of power, NORMAL and OFF are for tests and throw-away data."""
+    `sync` is SQLite's `synchronous`: FULL survives loss of power, NORMAL and OFF are for tests and throw-away data. `committer` is the process's
+    own, where several files share it."""
 
-    def __init__(self, path: Path, sync: str = "FULL") -> None:
+    def __init__(self, path: Path, sync: str = "FULL", committer: Committer | None = None) -> None:
         self.path, self.context = path, path.stem
         self._writer = _open(path, sync)
         super().__init__(_open(path, sync))
         self._turn = asyncio.Lock()
         self._group: asyncio.Future[None] | None = None
-        self._committer: asyncio.Task[None] | None = None
+        self._committing: asyncio.Task[None] | None = None
         self._members = 0
         self._then: list[Callable[[], None]] = []
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"commit-{self.context}")
+        self._committer, self._shared = committer or Committer(), committer is not None
         self._seconds, self._count, self._waiting = COMMITS.labels(self.context), COMMITTED.labels(self.context), WAITING.labels(self.context)
 
     def begin(self) -> _Member:
@@ -88,13 +97,14 @@ class SqliteDatabase(SqliteReads):
         async with self._turn:
             if self._group:
                 await self._commit_group()
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.close)
-        self._connection.close()
-        self._thread.shutdown()
+            await self._committer.run(self._writer.close)
+        self.connection.close()
+        if not self._shared:
+            self._committer.close()
 
     async def _commit_in_turn(self) -> None:
         async with self._turn:  # queues behind those that wait already: they join the group
-            self._committer = None
+            self._committing = None
             await self._commit_group()
 
     async def _commit_group(self) -> None:
@@ -104,7 +114,7 @@ class SqliteDatabase(SqliteReads):
             return
         began = time.perf_counter()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer.commit)
+            await self._committer.run(self._writer.commit)
         except sqlite3.Error as error:
             self._writer.rollback()
             group.set_exception(_unavailable(self.path, error))
@@ -158,8 +168,8 @@ class _Member:
         except sqlite3.Error as lost:  # SQLite gave up the whole transaction (disk full, I/O error): so do all that share it
             database._abandon_group(error if isinstance(error, sqlite3.Error) else lost)
         finally:
-            if database._committer is None:
-                database._committer = asyncio.get_running_loop().create_task(database._commit_in_turn())
+            if database._committing is None:
+                database._committing = asyncio.get_running_loop().create_task(database._commit_in_turn())
             database._turn.release()
         if kind is None:
             database._members += 1

@@ -55,6 +55,17 @@ async def test_a_savepoint_undoes_just_what_is_inside_it(database: SqliteDatabas
     assert [row["name"] for row in await database.all("select name from thing")] == ["a"]
 
 
+async def test_what_was_to_follow_an_undone_part_does_not(database: SqliteDatabase):
+    told: list[str] = []
+    async with database.begin() as tx:
+        tx.after_commit(lambda: told.append("kept"))
+        with pytest.raises(KeyError):
+            async with tx.savepoint():
+                tx.after_commit(lambda: told.append("undone"))
+                raise KeyError
+    assert told == ["kept"]
+
+
 async def test_transactions_that_wait_share_a_commit(database: SqliteDatabase):
     def commits() -> float:
         return next(s.value for m in COMMITS.collect() for s in m.samples if s.name.endswith("_count") and s.labels["context"] == "shelf")

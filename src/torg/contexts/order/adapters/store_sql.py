@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import msgspec
@@ -14,6 +15,7 @@ from torg.kit.sql import Database
 from torg.kit.store import Transaction
 from torg.kit.values import stamp
 
+SNAPSHOTS = 2048  # orders whose latest state is kept in memory
 _decode = msgspec.json.Decoder(OrderView).decode
 
 
@@ -22,10 +24,12 @@ class SqlOrderStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._snapshots: OrderedDict[str, tuple[int, Order]] = OrderedDict()  # durable states, so that a fold begins where the last one ended
 
     async def place(self, tx: Transaction, placed: OrderPlaced) -> Order:
         rows = await tx.append(placed.order_id, [placed], expected=0)
-        order = fold(rows)
+        order = apply(None, placed, rows[0].at)
+        self._remember(tx, order, rows[0].version)
         view = order.view()
         filed = await tx.execute(
             """insert into orders (id, user_id, bucket_id, status, created_at, updated_at, view)
@@ -37,22 +41,33 @@ class SqlOrderStore:
         return order
 
     async def load(self, tx: Transaction, order_id: str) -> Order:
-        history = await tx.stream(order_id)
-        if not history:
+        version, known = self._snapshots.get(order_id, (0, None))
+        order = fold(await tx.stream(order_id, after=version), known)
+        if order is None:
             raise NotFound("order.not_found", f"there is no order {order_id}")
-        return fold(history)
+        return order
 
     async def change(self, tx: Transaction, order: Order, events: Sequence[Event]) -> Order:
         if not events:
             return order
-        for row in await tx.append(order.id, events):
+        rows = await tx.append(order.id, events)
+        for row in rows:
             order = apply(order, row.message, row.at)
+        self._remember(tx, order, rows[-1].version)
         view = order.view()
         await tx.execute(
             "update orders set status = :status, updated_at = :at, view = :view where id = :id",
             id=order.id, status=view.status, at=stamp(view.updated_at), view=encode(view).decode(),
         )  # fmt: skip
         return order
+
+    def _remember(self, tx: Transaction, order: Order, version: int) -> None:
+        def keep() -> None:
+            self._snapshots[order.id] = (version, order)
+            if len(self._snapshots) > SNAPSHOTS:
+                self._snapshots.popitem(last=False)
+
+        tx.sql.after_commit(keep)
 
     async def find(self, order_id: str) -> OrderView | None:
         text = await self._database.value("select view from orders where id = :id", id=order_id)

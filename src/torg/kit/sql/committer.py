@@ -1,0 +1,55 @@
+"""The thread that waits for the disk. One serves all SQLite files of a process: a second would only wait for the same disk, and waking a thread costs
+more than handing it another commit while it is awake."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+
+_Work = tuple[Callable[[], None], "asyncio.Future[None]", asyncio.AbstractEventLoop]
+
+
+class Committer:
+    """Runs blocking calls one after the other, off the event loop. The thread starts with the first of them."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def run(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        """Done when `work` is; raises what it raised."""
+        if self._thread is None:
+            self._thread = Thread(target=self._follow, name="commits", daemon=True)
+            self._thread.start()
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._queue.put((work, future, loop))
+        return future
+
+    def close(self) -> None:
+        """Ends the thread after what was asked for before."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _follow(self) -> None:
+        while (asked := self._queue.get()) is not None:
+            work, future, loop = asked
+            error: BaseException | None = None
+            try:
+                work()
+            except Exception as raised:  # noqa: BLE001 handed on to whoever waits
+                error = raised
+            loop.call_soon_threadsafe(_tell, future, error)
+
+
+def _tell(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if future.cancelled():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
