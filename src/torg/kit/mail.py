@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 _LINE = re.compile(r"[\r\n\x00]+")
 _WORD_BYTES = 42  # of UTF-8 in one encoded word, so that it stays below 75 characters (RFC 2047)
+_FOLD = "\r\n "  # goes on in the next line
 _BODY_LINE = 76  # characters of base64 (RFC 2045)
 
 
@@ -90,8 +91,10 @@ def _part(boundary: str, subtype: str, content: str) -> bytes:
 
 
 def _mailbox(name: str, address: str) -> str:
-    plain = _LINE.sub(" ", address).strip()
-    return f"{_words(name)} <{plain}>" if name else plain
+    plain, words = _LINE.sub(" ", address).strip(), _words(name)
+    if not name:
+        return plain
+    return f"{words}{' ' if words == name else _FOLD}<{plain}>"
 
 
 def _words(text: str) -> str:
@@ -106,4 +109,4 @@ def _words(text: str) -> str:
             chunks.append(chunk)
             chunk = b""
         chunk += encoded
-    return "\r\n ".join(f"=?utf-8?b?{b64encode(part).decode()}?=" for part in [*chunks, chunk])
+    return _FOLD.join(f"=?utf-8?b?{b64encode(part).decode()}?=" for part in [*chunks, chunk])

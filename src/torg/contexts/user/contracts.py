@@ -58,12 +58,15 @@ class GetAddress(Query[Address], frozen=True):
 
 @message("user.registered")
 class UserRegistered(Event, frozen=True, kw_only=True):
+    """`self_made`: they came themselves; False for one whom an operator or the demonstration made."""
+
     user_id: str
     email: str
     full_name: str
     city: str
     language: Language
     at: datetime
+    self_made: bool = True
 
 
 @message("user.changed")

@@ -45,11 +45,11 @@ async def ensure_user(cmd: c.EnsureUser, deps: UserDeps) -> c.User:
     async with deps.transaction() as tx:
         if found is None:
             await deps.users.add(tx, account)
-            await tx.append(account.id, [account.registered()])
+            await tx.append(account.id, [account.registered(self_made=False), account.roles_changed()])
         else:
             await deps.users.save(tx, account)
             await deps.sessions.end_all(tx, account.id)
-            await tx.append(account.id, [c.RolesChanged(account.id, tuple(sorted(account.roles)))] if account.roles != found.roles else [])
+            await tx.append(account.id, [account.roles_changed()] if account.roles != found.roles else [])
     return account.view()
 
 
@@ -235,7 +235,7 @@ async def grant_roles(cmd: c.GrantRoles, deps: UserDeps) -> c.User:
         if changed != account:
             await deps.users.save(tx, changed)
             await deps.sessions.forget_held(tx, account.id)
-            await tx.append(account.id, [c.RolesChanged(account.id, tuple(sorted(changed.roles)))])
+            await tx.append(account.id, [changed.roles_changed()])
         return await tx.answer(changed.view())
 
 

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 import msgspec
 from msgspec import UNSET
 
-from torg.contexts.user.contracts import ChangeProfile, SessionView, Tokens, User, UserChanged, UserRegistered
+from torg.contexts.user.contracts import ChangeProfile, RolesChanged, SessionView, Tokens, User, UserChanged, UserRegistered
 from torg.kit.auth import Identity, Role
 from torg.kit.errors import DomainError, FieldError, Invalid
 from torg.kit.passwords import weakness
@@ -47,8 +47,13 @@ class Account:
             roles=tuple(sorted(self.roles)), created_at=self.created_at,
         )  # fmt: skip
 
-    def registered(self) -> UserRegistered:
-        return UserRegistered(user_id=self.id, email=self.email, full_name=self.full_name, city=self.city, language=self.language, at=self.created_at)
+    def registered(self, self_made: bool = True) -> UserRegistered:
+        return UserRegistered(
+            user_id=self.id, email=self.email, full_name=self.full_name, city=self.city, language=self.language, at=self.created_at, self_made=self_made
+        )
+
+    def roles_changed(self) -> RolesChanged:
+        return RolesChanged(self.id, tuple(sorted(self.roles)))
 
     def changed(self) -> UserChanged:
         return UserChanged(user_id=self.id, email=self.email, full_name=self.full_name, city=self.city, language=self.language)

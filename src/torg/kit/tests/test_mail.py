@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -132,8 +132,9 @@ def files(tmp_path: Path) -> FilePost:
 
 
 @pytest.fixture(params=["files", "smtp"])
-def post(request: pytest.FixtureRequest) -> Iterator[Post]:
-    yield request.getfixturevalue(request.param)
+def post(request: pytest.FixtureRequest) -> Post:
+    chosen: Post = request.getfixturevalue(request.param)
+    return chosen
 
 
 async def test_letters_arrive_whole_and_in_their_order(post: Post) -> None:

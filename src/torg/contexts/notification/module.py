@@ -1,0 +1,46 @@
+"""The notification context, put together."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torg.contexts.notification.adapters.letters_jinja import JinjaLetters
+from torg.contexts.notification.adapters.mailbox_pages import MailboxPages
+from torg.contexts.notification.adapters.mails_sql import SqlMailStore
+from torg.contexts.notification.adapters.store_sql import SqlContactStore, SqlFeedStore
+from torg.contexts.notification.handlers import HANDLERS, REACTIONS, send_due_mails
+from torg.contexts.notification.ports import NotificationDeps
+from torg.contexts.notification.routes import routes
+from torg.kit.bus import Consumer
+from torg.kit.mail import Mailer
+from torg.kit.mail_files import FileMailer
+from torg.kit.mail_smtp import SmtpMailer
+from torg.kit.module import Kit, Module, bound
+from torg.kit.operations import Invariant
+from torg.kit.tasks import Job
+
+EVERY = 0.5  # seconds between looks for letters that are due
+
+
+def build(kit: Kit) -> Module:
+    database, settings = kit.store.database, kit.settings
+    mails = SqlMailStore(database)
+    files = None if settings.smtp else FileMailer(kit.folder / "mailbox", settings.mail_from)
+    mailer: Mailer = files or SmtpMailer(settings.smtp, settings.mail_from)
+    deps = NotificationDeps(
+        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=settings.currency, feed=SqlFeedStore(database, kit.clock),
+        contacts=SqlContactStore(database), mails=mails, writer=JinjaLetters(kit.public_url), mailer=mailer, copies=files,
+    )  # fmt: skip
+    return Module(
+        name="notification",
+        handlers=bound(HANDLERS, deps),
+        routes=(*routes(deps), *(MailboxPages(mails, files).routes() if files else ())),
+        consumers=(Consumer("notification", bound(REACTIONS, deps)),),
+        jobs=(Job("notification.mails", EVERY, partial(send_due_mails, deps)),),
+        invariants=(
+            Invariant("notification.one_letter", "There is one e-mail per order and kind.", mails.sent_twice),
+            Invariant("notification.every_confirmation", "Every confirmed order that is told in a feed has its letter.", mails.confirmations_without_letter),
+        ),
+        checks={"mail": mailer.check},
+        close=mailer.close,
+    )
