@@ -72,7 +72,7 @@ def wire(letter: Letter, sender: str) -> bytes:
         ("Content-Language", letter.language),
         ("Auto-Submitted", "auto-generated"),
         ("MIME-Version", "1.0"),
-        ("Content-Type", f'multipart/alternative; boundary="{boundary}"'),
+        ("Content-Type", f'multipart/alternative;{_FOLD}boundary="{boundary}"'),
     )
     parts = (_part(boundary, "plain", letter.text), _part(boundary, "html", letter.html))
     lines = "".join(f"{name}: {value}\r\n" for name, value in head)
