@@ -130,6 +130,22 @@ class ListAllOrders(Query[OrderPage], frozen=True, kw_only=True):
     limit: Limit = 24
 
 
+class OrderCount(msgspec.Struct, frozen=True):
+    status: Status
+    count: int
+
+
+class OrderCounts(msgspec.Struct, frozen=True):
+    items: tuple[OrderCount, ...]
+
+
+@message("order.count_orders")
+class CountOrders(Query[OrderCounts], frozen=True, kw_only=True):
+    """How many orders that were placed since a moment stand how, for staff."""
+
+    since: datetime
+
+
 @message("order.get_order")
 class GetOrder(Query[OrderView], frozen=True):
     """Raises NotFound `order.not_found`, also for somebody else's order unless support asks."""

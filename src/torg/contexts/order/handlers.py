@@ -14,9 +14,10 @@ from torg.contexts.order.sagas import CANCEL, CHECKOUT, RETURN, CancelState, Che
 from torg.contexts.payment.contracts import PaymentCaptured, PaymentFailed, PaymentRedirected, PaymentRefunded
 from torg.contexts.shipping.contracts import DeliveryDelivered, DeliveryShipped, GetDeliveryQuotes, GetPickupPoint
 from torg.contexts.user.contracts import GetAddress
+from torg.kit import telemetry
 from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handlers
-from torg.kit.errors import FieldError, Invalid, NotFound
+from torg.kit.errors import FieldError, Invalid, NotFound, Unavailable
 from torg.kit.messages import Envelope, context_of
 from torg.kit.saga import Instance
 from torg.kit.values import Money, moment, stamp
@@ -35,7 +36,10 @@ async def place_order(cmd: c.PlaceOrder, deps: OrderDeps) -> c.OrderView:
         order = await deps.orders.place(tx, placed)
         await deps.sagas.start(tx, CHECKOUT, order_id, _checkout(placed, deps), done=["create"])
         view = await tx.answer(order.view())
-    await deps.call(_close_cart(placed))  # at once, so that the buyer's next item goes into a new cart; the cart also follows order.placed
+    try:  # at once, so that the buyer's next item goes into a new cart
+        await deps.call(_close_cart(placed))
+    except Unavailable as away:  # the order stands, and the cart follows order.placed by itself
+        telemetry.log.warning("the cart is closed later", order_id=order_id, detail=away.detail)
     return view
 
 
@@ -71,6 +75,10 @@ async def list_all_orders(query: c.ListAllOrders, deps: OrderDeps) -> c.OrderPag
     since, until = _period(query.since, query.until)
     items, cursor = await deps.orders.page(query.user_id, since, until, query.status, query.cursor, query.limit)
     return c.OrderPage(tuple(items), cursor)
+
+
+async def count_orders(query: c.CountOrders, deps: OrderDeps) -> c.OrderCounts:
+    return c.OrderCounts(tuple(await deps.orders.count(stamp(query.since))))
 
 
 async def get_order(query: c.GetOrder, deps: OrderDeps) -> c.OrderView:
@@ -305,6 +313,7 @@ HANDLERS: Handlers = {
     c.RequestReturn: request_return,
     c.ListOrders: list_orders,
     c.ListAllOrders: list_all_orders,
+    c.CountOrders: count_orders,
     c.GetOrder: get_order,
     c.GetHistory: get_history,
     c.GetSaga: get_saga,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from torg.contexts.order.adapters.audit_sql import OrderAudit
 from torg.contexts.order.adapters.store_sql import SqlOrderStore
 from torg.contexts.order.handlers import HANDLERS, REACTIONS
 from torg.contexts.order.ports import OrderDeps
@@ -16,10 +17,11 @@ from torg.kit.tasks import Job
 
 
 def build(kit: Kit) -> Module:
+    orders = SqlOrderStore(kit.store.database)
     sagas = SagaRunner(kit.store, SAGAS, kit.new_id)
     deps = OrderDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
-        orders=SqlOrderStore(kit.store.database), sagas=sagas, pay_within=timedelta(minutes=kit.settings.card_payment_minutes),
+        orders=orders, sagas=sagas, pay_within=timedelta(minutes=kit.settings.card_payment_minutes),
     )  # fmt: skip
     handlers = bound(HANDLERS, deps)
     sagas.bind(handlers)
@@ -30,4 +32,5 @@ def build(kit: Kit) -> Module:
         consumers=(Consumer("order", bound(REACTIONS, deps)), Consumer("order.sagas", sagas.answers())),
         jobs=(Job("order.deadlines", 0.5, sagas.work_on_deadlines),),
         sagas=sagas,
+        invariants=OrderAudit(kit.store, orders).invariants(),
     )

@@ -36,6 +36,10 @@ class OrderStore(Protocol):
         """Newest first within [since, until), stamps or empty; an empty user_id means everybody's. Raises Invalid for a cursor of another make."""
         ...
 
+    async def count(self, since: str) -> Sequence[OrderCount]:
+        """Orders placed since a stamp, by status."""
+        ...
+
 
 @dataclass(frozen=True)
 class OrderDeps(Deps):

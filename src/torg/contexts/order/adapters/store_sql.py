@@ -92,3 +92,7 @@ class SqlOrderStore:
         views = [_decode(row["view"]) for row in rows[:limit]]
         more = len(rows) > limit
         return views, f"{stamp(views[-1].created_date)}/{views[-1].id}" if more else None
+
+    async def count(self, since: str) -> Sequence[OrderCount]:
+        rows = await self._database.all("select status, count(*) as number from orders where created_at >= :since group by status order by status", since=since)
+        return [OrderCount(row["status"], row["number"]) for row in rows]
