@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from torg.contexts.notification.adapters.store_sql import next_cursor, split_cursor
+from torg.contexts.notification.adapters.store_sql import before, next_cursor
 from torg.contexts.notification.contracts import Facts
 from torg.contexts.notification.model import Addressee, MailResult, QueuedMail
 from torg.contexts.notification.ports import Entry, MailRecord
@@ -68,12 +68,10 @@ class SqlMailStore:
         )
 
     async def page(self, user_id: str, cursor: str, limit: int) -> tuple[Sequence[MailRecord], str | None]:
-        at, id = split_cursor(cursor)
-        conditions = [("m.user_id = :user_id", user_id), ("(m.created_at, m.id) < (:at, :id)", cursor)]
-        where = " and ".join(condition for condition, given in conditions if given) or "1 = 1"
         rows = await self._database.all(
-            f"{_RECORD} where {where} order by m.created_at desc, m.id desc limit :limit", user_id=user_id, at=at, id=id, limit=limit + 1
-        )
+            f"{_RECORD} where m.id < :before {'and m.user_id = :user_id' if user_id else ''} order by m.id desc limit :limit",
+            user_id=user_id, before=before(cursor), limit=limit + 1,
+        )  # fmt: skip
         return [_record(row) for row in rows[:limit]], next_cursor(rows, limit)
 
     async def find(self, mail_id: str) -> MailRecord | None:

@@ -15,10 +15,11 @@ from torg.kit.errors import FieldError, Invalid
 from torg.kit.messages import Event, Message, encode
 from torg.kit.sql import Database, Row
 from torg.kit.store import Transaction
-from torg.kit.values import Clock, moment, stamp
+from torg.kit.values import Clock, is_id, moment, stamp
 
 _facts = msgspec.json.Decoder(Facts).decode
 _NOTHING = encode(Facts()).decode()
+_BEHIND_ALL = "g"  # follows every hexadecimal digit, in any collation
 _EARLY: Mapping[str, type[Event]] = {kind.NAME: kind for kind in (PaymentRedirected, PaymentRefunded)}
 
 
@@ -40,11 +41,9 @@ class SqlFeedStore:
         return bool(filed)
 
     async def page(self, user_id: str, cursor: str, limit: int) -> tuple[Sequence[Entry], str | None]:
-        at, id = split_cursor(cursor)
         rows = await self._database.all(
-            f"""select * from notification where user_id = :user_id {"and (created_at, id) < (:at, :id)" if cursor else ""}
-                order by created_at desc, id desc limit :limit""",
-            user_id=user_id, at=at, id=id, limit=limit + 1,
+            "select * from notification where user_id = :user_id and id < :before order by id desc limit :limit",
+            user_id=user_id, before=before(cursor), limit=limit + 1,
         )  # fmt: skip
         return [_entry(row) for row in rows[:limit]], next_cursor(rows, limit)
 
@@ -123,16 +122,16 @@ class SqlContactStore:
         )  # fmt: skip
 
 
-def split_cursor(cursor: str) -> tuple[str, str]:
-    at, slash, id = cursor.partition("/")
-    if cursor and not slash:
+def before(cursor: str) -> str:
+    """The id that a page's ids lie below: a cursor is the last id of the page before it."""
+    if cursor and not is_id(cursor):
         raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
-    return at, id
+    return cursor or _BEHIND_ALL
 
 
 def next_cursor(rows: Sequence[Row], limit: int) -> str | None:
     """Where the next page begins, when there is one row more than were asked for."""
-    return f"{rows[limit - 1]['created_at']}/{rows[limit - 1]['id']}" if len(rows) > limit else None
+    return str(rows[limit - 1]["id"]) if len(rows) > limit else None
 
 
 def _entry(row: Row) -> Entry:

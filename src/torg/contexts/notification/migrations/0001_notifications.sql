@@ -8,22 +8,20 @@ create table contact (
     roles text not null
 );
 
--- Feeds. `subject` is what a notification is about, so that being told twice of one thing is impossible.
+-- Feeds, in the order of their ids, which grow with time. `subject` is what a notification is about, so that being told twice of one thing is impossible.
 
 create table notification (
-    id text primary key,
     user_id text not null,
+    id text not null,
     kind text not null,
     subject text not null,
     order_id text not null,
     facts text not null,
     created_at text not null,
     read_at text,
+    primary key (user_id, id),
     unique (subject, kind, user_id)
 );
-
-create index notification_of_user on notification (user_id, created_at, id);
-create index notification_unread on notification (user_id) where read_at is null;
 
 -- Payments may be heard of before the order they are for: they wait here for it.
 
@@ -50,12 +48,10 @@ create table mail (
     recipient text not null,
     created_at text not null,
     settled_at text,
-    unique (subject, kind, channel, user_id)
+    unique (user_id, subject, kind, channel)
 );
 
 create index mail_due on mail (next_at) where status = 'queued';
-create index mail_by_date on mail (created_at, id);
-create index mail_of_user on mail (user_id, created_at, id);
 
 create table mail_try (
     mail_id text not null,

@@ -74,12 +74,12 @@ class SqlUserStore:
         at, slash, id = cursor.partition("/")
         if cursor and not slash:
             raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
-        key = email_key(prefix)
-        conditions = [("email_key >= :low and email_key < :high", key), ("(created_at, id) < (:at, :cursor_id)", cursor)]
+        beginning = "".join(f"\\{letter}" if letter in "%_\\" else letter for letter in email_key(prefix))
+        conditions = [("email_key like :beginning escape '\\'", prefix), ("(created_at, id) < (:at, :cursor_id)", cursor)]
         where = " and ".join(["erased_at is null", *(condition for condition, given in conditions if given)])
         rows = await self._database.all(
             f"select * from users where {where} order by created_at desc, id desc limit :limit",
-            low=key, high=f"{key}\U0010ffff", at=at, cursor_id=id, limit=limit + 1,
+            beginning=f"{beginning}%", at=at, cursor_id=id, limit=limit + 1,
         )  # fmt: skip
         accounts = [_account(row) for row in rows[:limit]]
         return accounts, f"{rows[limit - 1]['created_at']}/{accounts[-1].id}" if len(rows) > limit else None

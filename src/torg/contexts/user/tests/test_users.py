@@ -168,6 +168,8 @@ async def test_staff_pages_through_users_by_the_beginning_of_an_address(users: U
     rest = await users.do(c.ListUsers(query="anna", limit=3, cursor=first.next_cursor))
     assert [user.email for user in (*first.items, *rest.items)] == [f"anna{n}@example.com" for n in (4, 3, 2, 1, 0)]
     assert rest.next_cursor is None
+    for stranger in ("anna%", "anna_@", "\\", "nna"):
+        assert (await users.do(c.ListUsers(query=stranger))).items == ()
     with pytest.raises(Invalid):
         await users.do(c.ListUsers(cursor="nonsense"))
 
