@@ -61,6 +61,49 @@ def up(
 
 
 @app.command
+def replay(
+    *,
+    days: int | None = None,
+    speed: float = 0,
+    to: str | None = None,
+    password: str = "",
+    buyers: int = 32,
+    record: Path | None = None,
+    data: Path | None = None,
+) -> None:
+    """Play the demonstration's year of purchases against a running shop, as orders through its public API. Started again, it goes on where it was.
+
+    Parameters
+    ----------
+    days
+        Only the year's first so many days.
+    speed
+        Times real time; without it, as fast as the shop takes them.
+    to
+        The shop's address (http://, TORG_HOST, TORG_PORT: http://127.0.0.1:8000).
+    password
+        The demonstration accounts' password (TORG_DEMO_PASSWORD, or what the data folder keeps).
+    buyers
+        How many buy at the same time.
+    record
+        The file of acknowledged orders, a JSON line each (replay.ndjson in the data folder).
+    data
+        The shop's data folder (TORG_DATA, var/ in the checkout).
+    """
+    from torg.demo import purchases, seed, telling
+    from torg.demo.ledger import Ledger
+    from torg.demo.replay import Plan, kept_secret
+
+    given = {"data": data and str(data), "demo_password": password}
+    settings = _settings({name: value for name, value in given.items() if value})
+    folder = Path(settings.data)
+    secret = kept_secret(folder)
+    households = {household.id: household for household in purchases.households()}
+    plan = Plan(list(purchases.purchases(days)), households, seed.demo_password(settings), secret, speed, buyers, settings.currency)
+    sys.exit(telling.play(plan, to or f"http://{settings.host}:{settings.port}", Ledger(record or folder / "replay.ndjson")))
+
+
+@app.command
 def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
     """Run the project's tests; arguments go to pytest."""
     import pytest
