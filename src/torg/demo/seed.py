@@ -47,7 +47,7 @@ async def seed(call: Call, settings: Settings, settle: Callable[[], Awaitable[No
     with Steps("Filling the shop with its demonstration") as steps:
         parts["categories"] = lambda: _categories(call)
         parts["products"] = lambda: _products(call, settings, steps)
-        parts["stock"] = lambda: _stock(call, steps)
+        parts["stock"] = lambda: _stock(call, settings, steps)
         parts["promo codes"] = lambda: _promo_codes(call, settings)
         parts["search index"] = lambda: _index(call, settle)
         for name, part in parts.items():
@@ -117,8 +117,12 @@ def _flat(nodes: Iterable[DemoCategory], parent: str) -> Iterator[Category]:
         yield from _flat(node.children, node.id)
 
 
+def _shown(settings: Settings) -> Iterator[DemoProduct]:
+    return islice(products(), settings.demo_products or None)
+
+
 async def _products(call: Call, settings: Settings, steps: Steps) -> None:
-    listed = list(products())
+    listed = list(_shown(settings))
     steps.of(len(listed))
     for batch in _batches(listed):
         await call(ImportProducts(products=tuple(_new_product(product, settings.currency) for product in batch)))
@@ -136,10 +140,10 @@ def _new_product(product: DemoProduct, currency: str) -> NewProduct:
     )  # fmt: skip
 
 
-async def _stock(call: Call, steps: Steps) -> None:
+async def _stock(call: Call, settings: Settings, steps: Steps) -> None:
     open_already = {house.name: house.id for house in (await call(ListWarehouses())).items}
     houses = [open_already.get(name) or (await call(CreateWarehouse(name=name, city=city))).id for name, city in WAREHOUSES]
-    listed = [product.id for product in products()]
+    listed = [product.id for product in _shown(settings)]
     steps.of(len(listed) * len(houses))
     for number, house in enumerate(houses):
         for start, batch in enumerate(_batches(listed, 5000)):

@@ -17,7 +17,8 @@ class BadSettings(Exception):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Each field is the environment variable TORG_<FIELD> or the same lower-case key in the TOML file that TORG_CONFIG names."""
+    """Each field is the environment variable TORG_<FIELD> or the same lower-case key in the TOML file that TORG_CONFIG names.
+    `demo_products`: only so many of the demonstration's products; 0 is all of them."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
@@ -25,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = ""
     demo: bool = True
     demo_password: str = ""
+    demo_products: Annotated[int, msgspec.Meta(ge=0)] = 0
     currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] = "USD"
     language: Literal["en", "ru"] = "en"
     sync: Literal["FULL", "NORMAL", "OFF"] = "FULL"
