@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torg.kit.telemetry import TASK_RESTARTS, log
 
 SLOWEST_RESTART = 30.0  # seconds
+STEADY_AFTER = 5.0  # seconds that a restarted task lives before it counts as well again
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Supervisor:
     async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         wait = 0.1
         while True:
+            healed = asyncio.get_running_loop().call_later(STEADY_AFTER, self.failing.pop, name, None)
             try:
                 await run()
                 return
@@ -73,5 +75,7 @@ class Supervisor:
                 self.failing[name] = f"{type(error).__name__}: {error}"
                 TASK_RESTARTS.labels(name).inc()
                 log.error("task died, starting it again", task=name, seconds=wait, exc_info=error)
+            finally:
+                healed.cancel()
             await asyncio.sleep(wait)
             wait = min(wait * 2, SLOWEST_RESTART)

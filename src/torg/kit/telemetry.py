@@ -115,6 +115,8 @@ def _trace_ids(_: Any, __: str, event: Mapping[str, Any]) -> Mapping[str, Any]:
         added.setdefault("request_id", meta.request)
     if meta.actor:
         added.setdefault("user_id", meta.actor)
+    if meta.cause:
+        added.setdefault("cause", meta.cause)
     span_context = trace.get_current_span().get_span_context()
     if span_context.is_valid:
         added["trace_id"] = f"{span_context.trace_id:032x}"

@@ -1,0 +1,31 @@
+"""Settings: environment over file over default, and every bad one named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from torg.kit.settings import BadSettings, load
+
+
+def test_environment_goes_over_file_and_options_over_both(tmp_path: Path):
+    file = tmp_path / "torg.toml"
+    file.write_text('port = 1111\nlanguage = "ru"\ncurrency = "RUB"\n')
+    settings = load({"TORG_CONFIG": str(file), "TORG_PORT": "2222", "TORG_LANGUAGE": "en", "HOME": "/"}, {"port": 3333})
+    assert (settings.port, settings.language, settings.currency) == (3333, "en", "RUB")
+
+
+def test_all_bad_ones_are_named_at_once():
+    with pytest.raises(BadSettings) as refused:
+        load({"TORG_PORT": "eighty", "TORG_CURRENCY": "rubles", "TORG_PROT": "1", "TORG_SYNC": "SOMETIMES"})
+    for name in ("TORG_PORT", "TORG_CURRENCY", "TORG_PROT", "TORG_SYNC"):
+        assert name in str(refused.value)
+
+
+def test_an_unreadable_file_is_said(tmp_path: Path):
+    with pytest.raises(BadSettings, match="nowhere"):
+        load({"TORG_CONFIG": str(tmp_path / "nowhere.toml")})
+    (tmp_path / "bad.toml").write_text("port = = 1")
+    with pytest.raises(BadSettings, match=r"bad\.toml"):
+        load({"TORG_CONFIG": str(tmp_path / "bad.toml")})

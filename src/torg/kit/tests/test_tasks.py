@@ -1,0 +1,43 @@
+"""Supervised tasks: one that dies is told of and started again."""
+
+from __future__ import annotations
+
+import asyncio
+
+from torg.kit.tasks import Job, Supervisor
+
+
+async def test_a_task_that_dies_is_told_of_and_started_again():
+    supervisor, started, healed = Supervisor(), 0, asyncio.Event()
+
+    async def work() -> None:
+        nonlocal started
+        started += 1
+        if started == 1:
+            raise ValueError("broken")
+        healed.set()
+        await asyncio.sleep(60)
+
+    supervisor.start("work", work)
+    await asyncio.sleep(0.01)
+    assert supervisor.failing == {"work": "ValueError: broken"}
+    await asyncio.wait_for(healed.wait(), 2)
+    await supervisor.close()
+    assert started == 2
+
+
+async def test_a_job_runs_again_and_again_and_clears_its_failure():
+    supervisor, runs, enough = Supervisor(), 0, asyncio.Event()
+
+    async def run() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 2:
+            raise ValueError("once")
+        if runs == 4:
+            enough.set()
+
+    supervisor.start_job(Job("job", 0.001, run))
+    await asyncio.wait_for(enough.wait(), 2)
+    assert supervisor.failing == {}
+    await supervisor.close()

@@ -1,0 +1,79 @@
+"""Telemetry: spans follow a request through calls, the log and the bus; logs carry ids; switched off there is nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from torg.kit import telemetry
+from torg.kit.bus import BusConsumer, Consumer
+from torg.kit.calls import LocalCalls
+from torg.kit.messages import Meta
+from torg.kit.testing import open_store
+from torg.kit.tests.messages import REGISTRY, Count, WasPut
+from torg.kit.values import utc_now
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    telemetry.use_tracer(provider.get_tracer("test"))
+    yield exporter
+    telemetry.use_tracer(None)
+
+
+async def test_one_trace_from_request_over_call_and_log_to_consumer(tmp_path: Path, spans: InMemorySpanExporter):
+    handled = asyncio.Event()
+
+    async def on_put(_: WasPut) -> None:
+        handled.set()
+
+    async def count(_: Count) -> int:
+        return 1
+
+    async with open_store(tmp_path, "shelf", utc_now, REGISTRY) as shelf, open_store(tmp_path, "reader", utc_now, REGISTRY) as reader:
+        consumer = BusConsumer(Consumer("reader", {WasPut: on_put}), reader, {"shelf": shelf.log}, REGISTRY)
+        task = asyncio.create_task(consumer.run())
+        with telemetry.span("http", "/shelves"), telemetry.acting(Meta(actor="u1", request="r1", trace=telemetry.traceparent())):
+            await LocalCalls({Count: count})(Count("a"))
+            async with shelf.transaction() as tx:
+                await tx.append("a", [WasPut("a", 1)])
+        await asyncio.wait_for(handled.wait(), 2)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    finished = {span.name: span for span in spans.get_finished_spans()}
+    assert set(finished) == {"http /shelves", "call shelf.count", "consume shelf.was_put"}
+    assert len({span.context.trace_id for span in finished.values()}) == 1
+    assert finished["consume shelf.was_put"].parent.span_id == finished["http /shelves"].context.span_id
+
+
+async def test_rows_carry_who_acted_and_what_caused_them(tmp_path: Path):
+    async with open_store(tmp_path, "shelf", utc_now, REGISTRY) as shelf:
+        with telemetry.acting(Meta(cause="order/1/1", actor="u1", request="r1")):
+            async with shelf.transaction() as tx:
+                await tx.append("a", [WasPut("a", 1)])
+        assert (await shelf.log.stream("a"))[0].meta == Meta(cause="order/1/1", actor="u1", request="r1")
+
+
+def test_log_lines_carry_request_user_and_cause():
+    out = io.StringIO()
+    telemetry.configure_logs("info", as_json=True, to=out)
+    with telemetry.acting(Meta(cause="order/o-1/3", actor="u1", request="r1")):
+        telemetry.log.info("something", order_id="o-1")
+    line = json.loads(out.getvalue())
+    assert (line["event"], line["request_id"], line["user_id"], line["cause"], line["order_id"]) == ("something", "r1", "u1", "order/o-1/3", "o-1")
+
+
+def test_switched_off_a_span_is_always_the_same_nothing():
+    assert telemetry.span("http", "/a") is telemetry.span("call", "b")
+    assert telemetry.traceparent() == ""
