@@ -16,6 +16,7 @@ from torg.kit.store import Transaction
 
 SEE_ALL = frozenset({Role.COURIER, Role.SUPPORT, Role.WAREHOUSE})
 MOVED_AT_ONCE = 100
+CHECKED = 100
 
 # ---------------------------------------------------------------- buyers and couriers ask
 
@@ -105,6 +106,19 @@ async def schedule_return(cmd: c.ScheduleReturn, deps: ShippingDeps) -> None:
 async def on_order_confirmed(event: OrderConfirmed, deps: ShippingDeps) -> None:
     async with deps.transaction() as tx:
         await deps.deliveries.confirm(tx, event.order_id)
+
+
+async def check_newest(deps: ShippingDeps) -> list[str]:
+    """Sentences about the newest deliveries whose status is not the one that the log ends with."""
+    faults = []
+    newest, _ = await deps.deliveries.page("", "", None, "", CHECKED)
+    for seen in newest:
+        async with deps.transaction() as tx:
+            found = await deps.deliveries.load(tx, seen.id)
+            steps = model.tracking(found, await tx.stream(found.order_id))
+        if not steps or steps[-1].status != found.status:
+            faults.append(f"delivery {found.id} is {found.status}, but its log ends with {steps[-1].status if steps else 'nothing'}")
+    return faults
 
 
 # ---------------------------------------------------------------- small print

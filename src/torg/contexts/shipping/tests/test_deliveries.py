@@ -10,6 +10,7 @@ import pytest
 
 from torg.contexts.inventory.contracts import Units
 from torg.contexts.shipping import contracts as c
+from torg.contexts.shipping.handlers import check_newest
 from torg.contexts.shipping.tests.house import BUYER, COURIER, STRANGER, House, booking, open_house
 from torg.kit.errors import DomainError, Invalid, NotFound
 
@@ -195,6 +196,17 @@ async def test_the_simulated_carrier_brings_confirmed_parcels_and_returns_by_its
         house.clock.advance(seconds=10)
         await house.carry_on()
         assert next(d for d in await house.all() if d.kind == "return").status == "returned"
+
+
+async def test_a_delivery_that_is_not_where_its_log_says_is_found(house: House) -> None:
+    await house.delivered("o1")
+    await house.do(booking("o2"))
+    await house.do(c.CancelShipping("o2"))
+    await house.do(fetch_back())
+    assert await check_newest(house.deps) == []
+    async with house.deps.transaction() as tx:
+        await tx.execute("update delivery set status = 'in_transit' where order_id = 'o2'")
+    assert len(await check_newest(house.deps)) == 1
 
 
 async def test_without_the_simulated_carrier_parcels_wait_for_a_courier(house: House) -> None:
