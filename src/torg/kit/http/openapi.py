@@ -102,6 +102,8 @@ def _operation(route: Route, binding: Binding | None, answer: Any, body: Any, na
         operation["parameters"] = parameters
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": named[_key(body)]}}}
+    elif route.body_media:
+        operation["requestBody"] = {"required": True, "content": {media: {"schema": {"type": "string"}} for media in route.body_media}}
     success: dict[str, Any] = {"description": "Done"}
     if answer is not None:
         success["content"] = {route.media: {"schema": named[_key(answer)]}}
@@ -141,6 +143,8 @@ def _parameters(route: Route, binding: Binding | None) -> list[dict[str, Any]]:
     if route.idempotency != "no":
         schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
         found.append({"name": "Idempotency-Key", "in": "header", "required": route.idempotency == "required", "schema": schema})
+    if 412 in route.refuses:
+        found.append({"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}, "description": "The ETag that was edited"})
     return found
 
 

@@ -43,6 +43,7 @@ class Route:
     media: str = "application/json"
     summary: str = ""
     body: Any = None
+    body_media: tuple[str, ...] = ()
     body_limit: int = 1 << 20
     public: bool = True
     refuses: tuple[int, ...] = ()

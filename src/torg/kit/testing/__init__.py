@@ -34,7 +34,7 @@ class TestClock:
         self.now += timedelta(**by)
 
 
-def test_ids(prefix: str = "") -> Callable[[], str]:
+def test_ids(prefix: str = "") -> Callable[[], str]:  # noqa: PT028 no test, whatever its name
     """Numbers in the shape of UUIDs: 00000000-0000-7000-8000-000000000001 and so on."""
     count = 0
 

@@ -53,8 +53,11 @@ async def test_one_trace_from_request_over_call_and_log_to_consumer(tmp_path: Pa
         await asyncio.gather(task, return_exceptions=True)
     finished = {span.name: span for span in spans.get_finished_spans()}
     assert set(finished) == {"http /shelves", "call shelf.count", "consume shelf.was_put"}
-    assert len({span.context.trace_id for span in finished.values()}) == 1
-    assert finished["consume shelf.was_put"].parent.span_id == finished["http /shelves"].context.span_id
+    assert len({span.context and span.context.trace_id for span in finished.values()}) == 1
+    consumed, asked = finished["consume shelf.was_put"].parent, finished["http /shelves"].context
+    assert consumed is not None
+    assert asked is not None
+    assert consumed.span_id == asked.span_id
 
 
 async def test_rows_carry_who_acted_and_what_caused_them(tmp_path: Path):
