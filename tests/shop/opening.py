@@ -1,0 +1,171 @@
+"""Opens the small shop: the whole application on a real port, with the sandbox acquirer beside it, without the wait for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from tests.shop.goods import CURRENCY, PASSWORD, fill, goods
+from tests.shop.people import Buyer, Visitor, fresh
+from tests.shop.waiting import until
+from torg import compose, topology
+from torg.kit import values
+from torg.kit.settings import Settings
+
+MODES = ("local", "loopback")
+CONTEXTS = tuple(context for context in topology.ALL if context != "web")
+
+
+class MovableClock:
+    """The wall clock, and what it was moved on by."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return values.utc_now() + self._ahead
+
+    def advance(self, **by: float) -> None:
+        """Moves on by timedelta's words: advance(minutes=16)."""
+        self._ahead += timedelta(**by)
+
+
+class Shop:
+    """An open shop: its application, its address, its clock, and its people."""
+
+    def __init__(self, app: compose.Running, clock: MovableClock) -> None:
+        self.app, self.clock, self.address = app, clock, app.settings.public_url
+        self._shelf: Iterator[str] = iter([product.id for product in goods()])
+        self._staff: dict[str, Visitor] = {}
+
+    def guest(self, **headers: str) -> Visitor:
+        return Visitor(self.app, headers=headers)
+
+    async def sign_in(self, email: str, password: str = PASSWORD) -> Visitor:
+        reply = await self.guest().post("/sessions", {"email": email, "password": password})
+        assert reply.status == 201, reply
+        return Visitor(self.app, reply.json["access_token"])
+
+    async def staff(self, role: str) -> Visitor:
+        """Somebody of the staff; the same session each time."""
+        if role not in self._staff or (await self._staff[role].get("/users/me")).status != 200:
+            self._staff[role] = await self.sign_in(f"{role}@torg.example")
+        return self._staff[role]
+
+    async def buyer(self, balance: int = 1_000_000) -> Buyer:
+        """A new buyer who has signed in, with so much in the wallet."""
+        email = f"{fresh()}@buyers.torg.example"
+        person = {"email": email, "password": PASSWORD, "full_name": "Anna Petrova", "city": "Moscow", "birth_date": "1990-05-17"}
+        reply = await self.guest().post("/users", person)
+        assert reply.status == 201, reply
+        signed_in = await self.sign_in(email)
+        buyer = Buyer(self.app, signed_in.token, user_id=reply.json["id"], email=email)
+        if balance:
+            reply = await buyer.once("/wallet/top-ups", {"amount": {"amount": balance, "currency": CURRENCY}})
+            assert reply.status == 201, reply
+        return buyer
+
+    def product(self) -> str:
+        """A product that no other test has touched."""
+        return next(self._shelf)
+
+    async def stock(self, product_id: str) -> int:
+        available: int = (await self.guest().get(f"/inventory/{product_id}")).json["available"]
+        return available
+
+    async def set_stock(self, product_id: str, available: int) -> None:
+        """Corrects the stock until just so many are for sale, all in one warehouse."""
+        clerk = await self.staff("warehouse")
+        places = (await clerk.get(f"/inventory/{product_id}")).json["by_warehouse"]
+        for number, place in enumerate(places):
+            change = (0 if number else available) - place["available"]
+            if change:
+                moved = {"warehouse_id": place["warehouse_id"], "quantity": change, "reason": "correction"}
+                assert (await clerk.once(f"/inventory/{product_id}/movements", moved)).status == 201
+
+    async def settle(self) -> None:
+        await self.app.settle()
+
+    async def faults(self, **switched_on: Any) -> None:
+        """Has the acquirer misbehave in these ways, and in no others."""
+        reply = await _as_merchant(self.app).put("/acquirer/faults", switched_on)
+        assert reply.status == 204, reply
+
+    async def acquirers_books(self) -> dict[str, dict[str, Any]]:
+        """Each charge in the acquirer's books, by our payment's id."""
+        merchant, charges, cursor = _as_merchant(self.app), dict[str, dict[str, Any]](), ""
+        while True:
+            page = (await merchant.get("/acquirer/books", cursor=cursor)).json
+            charges |= {charge["reference"]: charge for charge in page["items"]}
+            cursor = page["next_cursor"]
+            if not cursor:
+                return charges
+
+
+def _as_merchant(app: compose.Running) -> Visitor:
+    assert app.acquirer is not None
+    return Visitor(app, app.acquirer.secret, to=app.acquirer.http, prefix="")
+
+
+@asynccontextmanager
+async def open_shop(folder: Path, **settings: Any) -> AsyncIterator[Shop]:
+    """The whole shop, filled and indexed, until the block ends."""
+    clock, port = MovableClock(), _free_port()
+    chosen = {"port": port, "data": str(folder), "sync": "OFF", "currency": CURRENCY, "password_memory_kib": 8, "log_level": "error", **settings}
+    app = await compose.compose(Settings(**chosen), CONTEXTS, world=compose.World(clock=clock))
+    await compose.start(app)
+    try:
+        await fill(app.call)
+        async with _on_port(app):
+            shop = Shop(app, clock)
+            await app.settle()
+            await until(lambda: _indexed(shop), "the search index is complete")
+            yield shop
+    finally:
+        await app.close()
+
+
+async def _indexed(shop: Shop) -> bool:
+    found = await shop.guest().get("/products", limit=1)
+    ready = await Visitor(shop.app, prefix="").get("/ready")
+    return ready.status == 200 and found.status == 200 and found.json["total"] == len(goods())
+
+
+@asynccontextmanager
+async def _on_port(app: compose.Running) -> AsyncIterator[None]:
+    server = Server(
+        app.asgi, address=app.settings.host, port=app.settings.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False, http=HTTPModes.http1
+    )
+    serving = asyncio.ensure_future(server.serve())
+    await until(lambda: _answers(app.settings), "the port answers")
+    try:
+        yield
+    finally:
+        await app.http.close()
+        server.stop()  # type: ignore[no-untyped-call]
+        await serving
+
+
+async def _answers(settings: Settings) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(settings.host, settings.port)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
