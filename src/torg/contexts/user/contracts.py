@@ -249,13 +249,20 @@ class AddressView(Address, frozen=True, kw_only=True):
 
 
 class PersonalData(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the shop keeps about a person. `missing` names contexts that did not answer: ask again later."""
+    """All that the shop keeps about a person, each section as its own context shows it. `missing` names the sections whose context did not
+    answer: ask again later."""
 
     profile: Profile
     language: Language
     addresses: tuple[AddressView, ...]
     sessions: tuple[SessionView, ...]
-    orders: tuple[msgspec.Raw, ...]
+    cart: tuple[msgspec.Raw, ...] = ()
+    orders: tuple[msgspec.Raw, ...] = ()
+    payments: tuple[msgspec.Raw, ...] = ()
+    wallet: tuple[msgspec.Raw, ...] = ()
+    deliveries: tuple[msgspec.Raw, ...] = ()
+    reviews: tuple[msgspec.Raw, ...] = ()
+    notifications: tuple[msgspec.Raw, ...] = ()
     missing: tuple[str, ...]
     exported_at: datetime
 

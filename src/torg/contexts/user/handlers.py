@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import msgspec
 
-from torg.contexts.cart.contracts import MergeCarts
-from torg.contexts.order.contracts import ListOrders
-from torg.contexts.payment.contracts import GetBalance
+from torg.contexts.cart.contracts import CartView, GetCart, MergeCarts
+from torg.contexts.notification.contracts import Feed, ListNotifications
+from torg.contexts.order.contracts import ListOrders, OrderPage
+from torg.contexts.payment.contracts import GetBalance, GetWallet, ListPayments, PaymentPage, Wallet
+from torg.contexts.review.contracts import ListMyReviews, ReviewPage
+from torg.contexts.shipping.contracts import DeliveryPage, ListDeliveries
 from torg.contexts.user import contracts as c
 from torg.contexts.user import model
 from torg.contexts.user.model import Account
@@ -19,7 +24,7 @@ from torg.kit import telemetry
 from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handlers
 from torg.kit.errors import DomainError, FieldError, Invalid, NotFound, PreconditionFailed, TooManyRequests, Unauthenticated, Unavailable
-from torg.kit.messages import encode
+from torg.kit.messages import Query, encode
 from torg.kit.values import Language, Money
 
 # ---------------------------------------------------------------- users
@@ -104,16 +109,12 @@ async def export_my_data(query: c.ExportMyData, deps: UserDeps) -> c.PersonalDat
     account = await deps.users.find(user_id)
     if account is None:
         raise _unknown(user_id)
-    profile, missing = await _profile(account, deps), list[str]()
-    try:
-        orders = await _all_orders(query.holder, deps)
-    except Unavailable:
-        orders = []
-        missing.append("order")
+    profile, elsewhere = await _profile(account, deps), await _kept_elsewhere(account, deps)
     sessions = tuple(session.view() for session in await deps.sessions.of(user_id))
+    missing = [name for name, found in elsewhere.items() if found is None] + ["balance"] * (profile.balance is None)
     return c.PersonalData(
         profile=profile, language=account.language, addresses=tuple(await deps.addresses.of(user_id)), sessions=sessions,
-        orders=tuple(orders), missing=tuple(missing + ["payment"] * (profile.balance is None)), exported_at=deps.clock(),
+        **{name: found for name, found in elsewhere.items() if found}, missing=tuple(missing), exported_at=deps.clock(),
     )  # fmt: skip
 
 
@@ -302,14 +303,23 @@ async def _balance(user_id: str, deps: UserDeps) -> Money | None:
         return None  # shown as null: who somebody is does not depend on their wallet
 
 
-async def _all_orders(buyer: Identity, deps: UserDeps) -> list[msgspec.Raw]:
-    orders, cursor = list[msgspec.Raw](), ""
-    while True:
-        page = await deps.call(ListOrders(buyer=buyer, cursor=cursor, limit=100))
-        orders += [msgspec.Raw(encode(order)) for order in page.items]
-        if not page.next_cursor:
-            return orders
-        cursor = page.next_cursor
+async def _kept_elsewhere(account: Account, deps: UserDeps) -> dict[str, tuple[msgspec.Raw, ...] | None]:
+    """Each section of the export; None where its context does not answer. Asked as a customer, so that staff get no more than their own."""
+    me = Identity(account.id, frozenset({Role.CUSTOMER}))
+    return {name: await _section(partial(ask, me, account.language), deps) for name, ask in SECTIONS.items()}
+
+
+async def _section(ask: Callable[[str], Query[Page]], deps: UserDeps) -> tuple[msgspec.Raw, ...] | None:
+    items, cursor = list[object](), ""
+    try:
+        while True:
+            page = await deps.call(ask(cursor))
+            items += page.entries if isinstance(page, Wallet) else [page] if isinstance(page, CartView) else page.items
+            cursor = "" if isinstance(page, CartView) else page.next_cursor or ""
+            if not cursor:
+                return tuple(msgspec.Raw(encode(item)) for item in items)
+    except Unavailable:
+        return None
 
 
 def _address(id: str, cmd: c.AddAddress | c.ChangeAddress, is_default: bool) -> c.AddressView:
@@ -326,6 +336,18 @@ def _one(addresses: Sequence[c.AddressView], address_id: str) -> c.AddressView:
 def _unknown(user_id: str) -> NotFound:
     return NotFound("user.not_found", f"there is no user {user_id}")
 
+
+Page = CartView | DeliveryPage | Feed | OrderPage | PaymentPage | ReviewPage | Wallet
+SECTIONS: Mapping[str, Callable[[Identity, Language, str], Query[Any]]] = {
+    "cart": lambda me, language, _: GetCart(visitor=me, guest_cart_id="", language=language),
+    "orders": lambda me, _, cursor: ListOrders(buyer=me, cursor=cursor, limit=100),
+    "payments": lambda me, _, cursor: ListPayments(viewer=me, cursor=cursor, limit=100),
+    "wallet": lambda me, _, cursor: GetWallet(owner=me, cursor=cursor, limit=100),
+    "deliveries": lambda me, _, cursor: ListDeliveries(viewer=me, cursor=cursor, limit=100),
+    "reviews": lambda me, language, cursor: ListMyReviews(author=me, language=language, cursor=cursor, limit=100),
+    "notifications": lambda me, language, cursor: ListNotifications(reader=me, language=language, cursor=cursor, limit=100),
+}
+"""What other contexts keep about a person, and how to ask for it."""
 
 HANDLERS: Handlers = {
     c.RegisterUser: register_user,

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from torg.contexts.notification.model import QueuedMail
-from torg.contexts.notification.model.wording import FRAMES, money, say
+from torg.contexts.notification.model.wording import FRAMES, money, rest_of, say
 from torg.kit.mail import Letter
 from torg.kit.values import Language
 
@@ -44,5 +44,6 @@ class JinjaLetters:
         return {
             "title": said.title, "text": said.text, "button": said.button, "link": f"{self._shop}{said.link}" if said.link.startswith("/") else said.link,
             "greeting": frame.greeting.format(name=name), "frame": frame, "lines": lines, "total": money(mail.facts.total, language),
+            "rest": money(rest_of(mail.facts), language),
             "language": language.value,
         }  # fmt: skip

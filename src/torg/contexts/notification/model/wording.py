@@ -148,6 +148,13 @@ def money(amount: Money | None, language: Language) -> str:
     return f"{minus}{sign}{whole:,}.{rest:02}"
 
 
+def rest_of(facts: Facts) -> Money | None:
+    """What a receipt's total holds beside its lines: delivery, less the discount."""
+    if facts.total is None or not facts.lines:
+        return None
+    return facts.total - Money(sum(line.total.amount for line in facts.lines), facts.total.currency) or None
+
+
 def date(moment: datetime, language: Language) -> str:
     """5 March, 5 марта."""
     return f"{moment.day}{_NARROW}{_MONTHS[language][moment.month - 1]}"
@@ -173,17 +180,18 @@ class Frame:
     greeting: str
     total: str
     pieces: str
+    rest: str
     link_hint: str
     footer: str
 
 
 FRAMES: Mapping[Language, Frame] = {
     EN: Frame(
-        "Hello, {name}!", "Total", "pcs", "If the button does not work, open this address:",
+        "Hello, {name}!", "Total", "pcs", "Delivery and discounts", "If the button does not work, open this address:",
         "You get this letter because you have an account at Torg. Choose in your profile which letters you want.",
     ),
     RU: Frame(
-        "Здравствуйте, {name}!", "Итого", "шт.", "Если кнопка не работает, откройте этот адрес:",
+        "Здравствуйте, {name}!", "Итого", "шт.", "Доставка и скидки", "Если кнопка не работает, откройте этот адрес:",
         "Вы получили это письмо, потому что у вас есть аккаунт в Torg. В профиле можно выбрать, какие письма вы хотите получать.",
     ),
 }  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from torg.contexts.notification import contracts as c
 from torg.contexts.notification import model
 from torg.contexts.notification.adapters.mails_sql import SqlMailStore
@@ -11,7 +13,7 @@ from torg.contexts.order import contracts as order
 from torg.contexts.user.contracts import UserChanged, UserErased
 from torg.kit.mail import Posted
 from torg.kit.testing.http import ask
-from torg.kit.values import Language
+from torg.kit.values import Language, Money
 
 SHIPPED = order.OrderShipped(order_id="order-1", user_id="anna", tracking_number="TR-1")
 
@@ -48,6 +50,14 @@ async def test_a_letter_speaks_the_language_of_who_gets_it(shop: Notifications) 
     assert "Здравствуйте, Anna" in letter.text
     assert '<html lang="ru">' in letter.html
     assert "5\u00a0марта" in letter.text
+
+
+async def test_a_receipt_adds_up(shop: Notifications) -> None:
+    await shop.hear(registered(), msgspec.structs.replace(confirmed(), total=Money(149_050, "RUB")), confirmed("order-2"))
+    await shop.send()
+    dearer, plain = (letter.text for letter in shop.mailer.letters)
+    assert "Delivery and discounts: ₽200.00\nTotal: ₽1,490.50" in dearer
+    assert "Delivery" not in plain
 
 
 async def test_it_goes_to_the_address_of_the_day(shop: Notifications) -> None:

@@ -7,15 +7,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from torg.contexts.order.contracts import ListOrders, OrderPage
-from torg.contexts.payment.contracts import GetBalance
+from torg.contexts.payment.contracts import GetBalance, ListPayments, PaymentPage, PaymentView
 from torg.contexts.user import contracts as c
 from torg.contexts.user import model
 from torg.contexts.user.tests.user_setup import GOOD, Users, users_at
 from torg.kit.auth import Identity, Role
 from torg.kit.errors import DomainError, Invalid, NotFound, PreconditionFailed, Unauthenticated
+from torg.kit.testing import START
 from torg.kit.testing.http import ask
 from torg.kit.values import Language, Money
 
@@ -174,14 +176,27 @@ async def test_staff_pages_through_users_by_the_beginning_of_an_address(users: U
         await users.do(c.ListUsers(cursor="nonsense"))
 
 
-async def test_an_export_holds_everything_and_says_what_is_missing(tmp_path: Path) -> None:
-    async with users_at(tmp_path, {ListOrders: lambda query: OrderPage((), None)}) as users:
+async def test_an_export_holds_everything_of_all_pages_and_says_what_is_missing(tmp_path: Path) -> None:
+    asked: list[ListPayments] = []
+
+    def payments(query: ListPayments) -> PaymentPage:
+        asked.append(query)
+        number = len(asked)
+        paid = PaymentView(
+            id=f"pay-{number}", order_id="o", amount=Money(1, "RUB"), status="captured", method="card", created_date=START, refunded=Money(0, "RUB")
+        )
+        return PaymentPage((paid,), "next" if number == 1 else None)
+
+    async with users_at(tmp_path, {ListOrders: lambda query: OrderPage((), None), ListPayments: payments}) as users:
         await users.register()
         me = await users.holder(await users.sign_in())
         await users.do(home(me))
-        data = await users.do(c.ExportMyData(me))
+        data = await users.do(c.ExportMyData(Identity(me.user_id, frozenset({Role.ADMIN}))))
     assert (data.profile.email, len(data.addresses), len(data.sessions), data.orders) == ("anna@example.com", 1, 1, ())
-    assert data.missing == ("payment",)
+    assert [msgspec.json.decode(payment)["id"] for payment in data.payments] == ["pay-1", "pay-2"]
+    assert [(query.viewer.roles, query.cursor) for query in asked] == [(frozenset({Role.CUSTOMER}), ""), (frozenset({Role.CUSTOMER}), "next")]
+    assert data.missing == ("cart", "wallet", "deliveries", "reviews", "notifications", "balance")
+    assert msgspec.json.decode(msgspec.json.encode(data), type=c.PersonalData) == data
 
 
 async def test_erasure_leaves_nothing_personal_and_frees_the_address(users: Users, tmp_path: Path) -> None:
