@@ -428,9 +428,7 @@ class GetSynonyms(Query[SynonymGroups], frozen=True): ...
 
 
 def _groups_rule(value: object, _: datetime) -> str | None:
-    if isinstance(value, tuple) and not all(
-        2 <= len(group) <= 20 and all(0 < len(word.strip()) <= 100 for word in group) for group in value
-    ):
+    if isinstance(value, tuple) and not all(2 <= len(group) <= 20 and all(0 < len(word.strip()) <= 100 for word in group) for group in value):
         return "a group has 2 to 20 words or phrases of up to 100 characters"
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -136,6 +136,11 @@ class CategoryTree:
         if faults:
             raise Invalid.fields(*faults)
         return after
+
+    def below(self, category_ids: Collection[str]) -> set[str]:
+        """These categories and all that lie in one of them."""
+        wanted = set(category_ids)
+        return {id_ for id_ in self.categories if not wanted.isdisjoint(self.path_ids(id_))}
 
     def shown(self, counts: Mapping[str, int], language: Language) -> tuple[c.CategoryNode, ...]:
         """The tree for a reader; `counts` are of products whose lowest category it is."""

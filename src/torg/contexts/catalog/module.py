@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
-from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
+from torg.contexts.catalog.adapters.import_rows import rows_of
+from torg.contexts.catalog.adapters.index_opening import open_index
 from torg.contexts.catalog.adapters.pictures_drawn import draw
 from torg.contexts.catalog.adapters.store_sql import SqlCategoryStore, SqlProductStore, SqlSearchMemory
 from torg.contexts.catalog.handlers import HANDLERS, REACTIONS
+from torg.contexts.catalog.handlers.auditing import invariants
 from torg.contexts.catalog.handlers.indexing import Feed
 from torg.contexts.catalog.ports import CatalogDeps
 from torg.contexts.catalog.routes import routes
 from torg.kit.bus import Consumer
 from torg.kit.module import Kit, Module, bound
 from torg.kit.tasks import Job
-from torg.kit.telemetry import log
 
 KEEP_QUERIES_EVERY = 60.0  # seconds
 
@@ -28,7 +26,7 @@ def build(kit: Kit) -> Module:
     deps = CatalogDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
         products=products, categories=categories, memory=SqlSearchMemory(kit.store.database), index=index, feed=feed,
-        draw=draw, purge=kit.purge,
+        draw=draw, rows_of=rows_of, purge=kit.purge,
     )  # fmt: skip
 
     async def start() -> None:
@@ -36,8 +34,10 @@ def build(kit: Kit) -> Module:
         index.remember_queries(await deps.memory.past_queries())
 
     async def keep_queries() -> None:
-        async with deps.transaction() as tx:
-            await deps.memory.keep_past_queries(tx, index.past_queries())
+        queries = index.past_queries()
+        if queries != tuple(await deps.memory.past_queries()):
+            async with deps.transaction() as tx:
+                await deps.memory.keep_past_queries(tx, queries)
 
     async def close() -> None:
         await keep_queries()
@@ -56,17 +56,8 @@ def build(kit: Kit) -> Module:
             Job("catalog.feed", 1.0, feed.run),
             Job("catalog.queries", KEEP_QUERIES_EVERY, keep_queries),
         ),
+        invariants=invariants(deps),
         checks={"index": index_serves},
         start=start,
         close=close,
     )
-
-
-def open_index(folder: Path) -> TantivyProductIndex:
-    """The index of this folder; begun anew where it can't be read, for the feed fills it from the store."""
-    try:
-        return TantivyProductIndex.opened(folder)
-    except Exception as error:  # noqa: BLE001 whatever is wrong with the files (tantivy raises ValueError, msgspec its own), the store has all that was in them
-        log.warning("the search index cannot be read; it is built anew", folder=str(folder), exc_info=error)
-        shutil.rmtree(folder)
-        return TantivyProductIndex.opened(folder)

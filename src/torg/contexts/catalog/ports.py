@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
-from torg.contexts.catalog.contracts import Category, Offer
+from torg.contexts.catalog.contracts import Category, NewProduct, Offer, RowError
 from torg.contexts.catalog.model import CategoryTree, Figures, Product, Stocked
 from torg.kit.deps import Deps
 from torg.kit.store import Transaction
@@ -256,6 +256,10 @@ class ProductStore(Protocol):
         """Adds them or puts them in the place of those with the same ids."""
         ...
 
+    async def renew(self, tx: Transaction, category_ids: Collection[str]) -> None:
+        """Gives the products of these categories new revisions, though they stay as they are: what they lie in was renamed or moved."""
+        ...
+
     async def set_quantities(self, tx: Transaction, quantities: Mapping[str, int]) -> None:
         """Units that can be sold now, also of products that are not (yet) in the catalogue."""
         ...
@@ -312,6 +316,26 @@ class IndexFeed(Protocol):
         ...
 
 
+class ImportRow(NamedTuple):
+    """A row of an import by the line it begins on: the product it is, or what is wrong with it."""
+
+    line: int
+    product: NewProduct | None
+    errors: tuple[RowError, ...] = ()
+
+
+class RowReader(Protocol):
+    """Bytes go in as they come, rows come out. Raises Invalid for what makes all further reading senseless."""
+
+    def feed(self, chunk: bytes) -> Iterator[ImportRow]: ...
+    def end(self) -> Iterator[ImportRow]:
+        """What was waiting for more."""
+        ...
+
+
+RowsOf = Callable[[str, str], RowReader]
+"""The reader for a Content-Type, given the shop's currency. Raises UnsupportedMediaType."""
+
 Draw = Callable[[str, str, str, str], str]
 """Draws a product: its id, the name of what to draw, its brand and its label become an SVG document, always the same."""
 
@@ -326,4 +350,5 @@ class CatalogDeps(Deps):
     index: ProductIndex
     feed: IndexFeed
     draw: Draw
+    rows_of: RowsOf
     purge: Callable[..., None]

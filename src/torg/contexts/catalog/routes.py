@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
 from torg.contexts.catalog import contracts as c
-from torg.contexts.catalog.adapters.import_rows import Row, rows_of
 from torg.contexts.catalog.handlers.staff import MOST_ROW_ERRORS, import_products
-from torg.contexts.catalog.ports import CatalogDeps
+from torg.contexts.catalog.ports import CatalogDeps, ImportRow
 from torg.kit.auth import Role
 from torg.kit.errors import NotFound, TooLarge
 from torg.kit.http import Request, Response, Route, delete, get, patch, post, put
@@ -65,7 +64,8 @@ def routes(deps: CatalogDeps) -> Sequence[Route]:
             summary="Take a product off sale",
         ),
         post(
-            "/products/import", endpoint=import_, who=STAFF_ONLY, answer=c.ImportReport, body_limit=LARGEST_IMPORT, refuses=(413, 415),
+            "/products/import", endpoint=import_, who=STAFF_ONLY, answer=c.ImportReport, body_limit=LARGEST_IMPORT,
+            body_media=("application/x-ndjson", "text/csv"), refuses=(413, 415),
             summary="Add or update products from application/x-ndjson or text/csv, up to 64 MiB",
         ),
         Route(
@@ -122,7 +122,7 @@ class _Import:
         self._counts = Counter[str]()
         self._errors: list[c.RowError] = []
 
-    async def take(self, rows: Iterable[Row]) -> None:
+    async def take(self, rows: Iterable[ImportRow]) -> None:
         for row in rows:
             if row.product is None:
                 self._counts.update(rows=1, rejected=1)
@@ -153,7 +153,7 @@ async def _import(request: Request, deps: CatalogDeps) -> c.ImportReport:
     """Commits as it reads: what was taken before the connection broke stays, and the same stream again goes on from there."""
     if int(request.header("content-length") or 0) > LARGEST_IMPORT:
         raise TooLarge("body.too_large", f"an import may have {LARGEST_IMPORT} bytes at most: send it in parts")
-    rows, done = rows_of(request.header("content-type"), deps.currency), _Import(deps)
+    rows, done = deps.rows_of(request.header("content-type"), deps.currency), _Import(deps)
     async for chunk in request.chunks(LARGEST_IMPORT):
         await done.take(rows.feed(chunk))
     await done.take(rows.end())

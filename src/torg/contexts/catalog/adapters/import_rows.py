@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 
 from torg.contexts.catalog.contracts import NewProduct, RowError
+from torg.contexts.catalog.ports import ImportRow
 from torg.kit.errors import Invalid, UnsupportedMediaType
 
 LONGEST_ROW = 1 << 20  # bytes
@@ -23,28 +24,20 @@ _MONEY = ("price", "old_price")
 _PLAIN = frozenset(_FIELDS) - {"attributes", "variants"}
 
 
-class Row(NamedTuple):
-    """A row by the line it begins on: the product it is, or what is wrong with it."""
-
-    line: int
-    product: NewProduct | None
-    errors: tuple[RowError, ...] = ()
-
-
 class NdjsonRows:
     """One JSON object a line, of NewProduct's fields; blank lines are passed over."""
 
     def __init__(self) -> None:
         self._lines = _Lines()
 
-    def feed(self, chunk: bytes) -> Iterator[Row]:
+    def feed(self, chunk: bytes) -> Iterator[ImportRow]:
         return (self._row(line, text) for line, text in self._lines.feed(chunk) if text.strip())
 
-    def end(self) -> Iterator[Row]:
+    def end(self) -> Iterator[ImportRow]:
         """What was not ended by a line feed."""
         return self.feed(b"\n")
 
-    def _row(self, line: int, text: bytes) -> Row:
+    def _row(self, line: int, text: bytes) -> ImportRow:
         try:
             values = msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -65,7 +58,7 @@ class CsvRows:
         self._record: list[bytes] = []
         self._quoted = False
 
-    def feed(self, chunk: bytes) -> Iterator[Row]:
+    def feed(self, chunk: bytes) -> Iterator[ImportRow]:
         for line, text in self._lines.feed(chunk):
             if not self._quoted:
                 self._begun, self._size, self._record = line, 0, []
@@ -77,12 +70,12 @@ class CsvRows:
             if not self._quoted and self._size > 1:
                 yield from self._read(self._begun, b"\n".join(self._record))
 
-    def end(self) -> Iterator[Row]:
+    def end(self) -> Iterator[ImportRow]:
         yield from self.feed(b"\n")
         if self._quoted:
             yield _bad(self._begun, "", "malformed", "a quoted cell that begins here does not end")
 
-    def _read(self, line: int, record: bytes) -> Iterator[Row]:
+    def _read(self, line: int, record: bytes) -> Iterator[ImportRow]:
         try:
             cells = next(csv.reader([record.decode("utf-8-sig")], strict=True))
         except (csv.Error, UnicodeDecodeError) as error:
@@ -141,13 +134,13 @@ def _heading(cells: list[str]) -> list[str]:
     return names
 
 
-def _row(line: int, values: dict[str, Any], strict: bool) -> Row:
+def _row(line: int, values: dict[str, Any], strict: bool) -> ImportRow:
     if values.keys() <= _FIELDS.keys():
         try:
-            return Row(line, msgspec.convert(values, NewProduct, strict=strict))
+            return ImportRow(line, msgspec.convert(values, NewProduct, strict=strict))
         except msgspec.ValidationError:
-            return Row(line, None, tuple(_faults(line, values, strict)))
-    return Row(line, None, tuple(_faults(line, values, strict)))
+            return ImportRow(line, None, tuple(_faults(line, values, strict)))
+    return ImportRow(line, None, tuple(_faults(line, values, strict)))
 
 
 def _faults(line: int, values: dict[str, Any], strict: bool) -> Iterator[RowError]:
@@ -164,8 +157,8 @@ def _faults(line: int, values: dict[str, Any], strict: bool) -> Iterator[RowErro
             yield RowError(line, name, "invalid", str(error))
 
 
-def _bad(line: int, field: str, code: str, detail: str) -> Row:
-    return Row(line, None, (RowError(line, field, code, detail),))
+def _bad(line: int, field: str, code: str, detail: str) -> ImportRow:
+    return ImportRow(line, None, (RowError(line, field, code, detail),))
 
 
 def _too_long(line: int) -> Invalid:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -34,9 +34,7 @@ class SqlCategoryStore:
     async def tree(self) -> CategoryTree:
         if self._tree is None:
             rows = await self._database.all("select id, name, name_ru, parent, slug from category order by place, id")
-            self._tree = CategoryTree(
-                Category(id=row["id"], name=row["name"], name_ru=row["name_ru"], parent=row["parent"], slug=row["slug"]) for row in rows
-            )
+            self._tree = CategoryTree(Category(id=row["id"], name=row["name"], name_ru=row["name_ru"], parent=row["parent"], slug=row["slug"]) for row in rows)
         return self._tree
 
     async def define(self, tx: Transaction, tree: CategoryTree, categories: Sequence[Category]) -> None:
@@ -98,6 +96,18 @@ class SqlProductStore:
             [_row(product, revision) for revision, product in enumerate(products, last - len(products) + 1)],
         )
         tx.sql.after_commit(partial(self._forget, [product.id for product in products]))
+
+    async def renew(self, tx: Transaction, category_ids: Collection[str]) -> None:
+        for some in _chunks(sorted(category_ids)):
+            names, parameters = _listed(some)
+            count: int = await tx.value(f"select count(*) from product where category in ({names})", **parameters)
+            last: int = await tx.value(_REVISIONS, count=count)
+            await tx.execute(
+                f"""update product set revision = :before + renewed.place
+                    from (select id, row_number() over (order by id) as place from product where category in ({names})) as renewed
+                    where renewed.id = product.id""",
+                before=last - count, **parameters,
+            )  # fmt: skip
 
     async def set_quantities(self, tx: Transaction, quantities: Mapping[str, int]) -> None:
         last: int = await tx.value(_REVISIONS, count=len(quantities))

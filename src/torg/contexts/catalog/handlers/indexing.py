@@ -12,15 +12,15 @@ AT_ONCE = 500  # changes
 LINGER = 0.02  # seconds, so that the sales of a busy moment come together
 LOOK_EVERY = 1.0  # seconds, for what other processes have changed
 BULK = 500  # changes: more at once are a load under way
-SETTLED_AFTER = 0.5  # seconds in which fewer come
-LONGEST_WAITS = 40
+LONGEST_WAITS = 10  # looks at whether it goes on
 
 
 class Feed:
-    """Implements IndexFeed; `run` is to be supervised."""
+    """Implements IndexFeed; `run` is to be supervised. A load is over when hardly anything has come for `settled_after` seconds."""
 
-    def __init__(self, products: ProductStore, categories: CategoryStore, index: ProductIndex, purge: Callable[..., None]) -> None:
+    def __init__(self, products: ProductStore, categories: CategoryStore, index: ProductIndex, purge: Callable[..., None], settled_after: float = 2.0) -> None:
         self._products, self._categories, self._index, self._purge = products, categories, index, purge
+        self._settled_after = settled_after
         self._changed = asyncio.Event()
         self._building = asyncio.Lock()
         self._reached = 0
@@ -77,7 +77,7 @@ class Feed:
         """A load is under way: one build of all of it is cheaper than many updates."""
         for _ in range(LONGEST_WAITS):
             before = await self._behind()
-            await asyncio.sleep(SETTLED_AFTER)
+            await asyncio.sleep(self._settled_after)
             if await self._behind() < before + BULK:
                 return
 

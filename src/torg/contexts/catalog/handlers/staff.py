@@ -70,12 +70,16 @@ async def import_products(cmd: c.ImportProducts, deps: CatalogDeps) -> c.ImportR
 
 
 async def define_categories(cmd: c.DefineCategories, deps: CatalogDeps) -> None:
-    tree = (await deps.categories.tree()).with_(cmd.categories)
+    before = await deps.categories.tree()
+    tree = before.with_(cmd.categories)
+    changed = [category.id for category in cmd.categories if category.id in before and tree.categories[category.id] != before.categories[category.id]]
     async with deps.transaction() as tx:
         await deps.categories.define(tx, tree, cmd.categories)
+        await deps.products.renew(tx, before.below(changed) | tree.below(changed))
         await tx.append("categories", [c.CategoriesDefined(tuple(category.id for category in cmd.categories))])
         await tx.answer(None)
     deps.purge("categories", "catalog", "products")
+    deps.feed.wake()
 
 
 async def _take(tx: Transaction, said: Sequence[c.NewProduct], tree: model.CategoryTree, deps: CatalogDeps) -> tuple[int, int]:

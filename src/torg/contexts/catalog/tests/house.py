@@ -11,6 +11,7 @@ from typing import Any
 
 from torg.contexts.analytics import contracts as analytics
 from torg.contexts.catalog import contracts as c
+from torg.contexts.catalog.adapters.import_rows import rows_of
 from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
 from torg.contexts.catalog.adapters.pictures_drawn import draw
 from torg.contexts.catalog.adapters.store_sql import SqlCategoryStore, SqlProductStore, SqlSearchMemory
@@ -121,11 +122,11 @@ async def opened(folder: Path, categories: Sequence[c.Category] = CATEGORIES) ->
         index = await TantivyProductIndex.open(folder / "index")
         cache, kept = ResponseCache(), SqlCategoryStore(store.database)
         products = SqlProductStore(store.database, kept)
-        feed = Feed(products, kept, index, cache.purge)
+        feed = Feed(products, kept, index, cache.purge, settled_after=0.2)
         deps = CatalogDeps(
             call=LocalCalls(answers), clock=clock, new_id=test_ids(), store=store, currency="USD", products=products, categories=kept,
             memory=SqlSearchMemory(store.database), index=index, feed=feed,
-            draw=draw, purge=cache.purge,
+            draw=draw, rows_of=rows_of, purge=cache.purge,
         )  # fmt: skip
         house = House(deps, store, clock, index, feed, _edge(deps, clock, cache), answers)
         house.loses_analytics()

@@ -9,8 +9,8 @@ import pytest
 
 from torg.contexts.analytics.contracts import GetRecommendations
 from torg.contexts.catalog import contracts as c
+from torg.contexts.catalog.adapters.index_opening import open_index
 from torg.contexts.catalog.handlers.indexing import BULK
-from torg.contexts.catalog.module import open_index
 from torg.contexts.catalog.tests.house import ADMIN, House, new_product, opened, usd
 from torg.contexts.inventory.contracts import StockChanged
 from torg.contexts.review.contracts import RatingChanged
@@ -53,6 +53,17 @@ async def test_a_list_item_says_the_same_as_the_page(house: House) -> None:
     assert {name: getattr(item, name) for name in same} == {name: getattr(page, name) for name in same}
     assert by_id.pictures == page.pictures
     assert item.pictures == ("/static/p1.jpg",)
+
+
+async def test_a_renamed_category_is_found_by_its_new_name(house: House) -> None:
+    house.follow()
+    await house.stock(new_product("p1", "Hawaii"), new_product("m1", "Milk", category="dairy.milk"))
+    await house.caught_up()
+    await house(c.DefineCategories((c.Category(id="frozen", name="Ice cold"), c.Category(id="dairy", name="Dairy", name_ru="Молочное"))))
+    await house.caught_up()
+    assert await house.found(query="cold") == ["p1"]
+    names = {facet.value: facet.name for facet in (await house(c.ListProducts())).facets.category}
+    assert (names["frozen"], names["frozen.pizza"]) == ("Ice cold", "Frozen pizza")
 
 
 async def test_a_restart_goes_on_where_the_index_stood(tmp_path: Path) -> None:

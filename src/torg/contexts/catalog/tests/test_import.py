@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from torg.contexts.catalog import contracts as c
-from torg.contexts.catalog.adapters.import_rows import LONGEST_ROW, CsvRows, NdjsonRows, Row
+from torg.contexts.catalog.adapters.import_rows import LONGEST_ROW, CsvRows, NdjsonRows
+from torg.contexts.catalog.ports import ImportRow
 from torg.contexts.catalog.tests.house import House, new_product, usd
 from torg.kit.errors import Invalid
 
@@ -21,8 +22,8 @@ p4,Short,dairy.milk,1
 '''
 
 
-def rows(text: bytes, reader: CsvRows | NdjsonRows, size: int) -> list[Row]:
-    found: list[Row] = []
+def rows(text: bytes, reader: CsvRows | NdjsonRows, size: int) -> list[ImportRow]:
+    found: list[ImportRow] = []
     for start in range(0, len(text), size):
         found += reader.feed(text[start : start + size])
     return [*found, *reader.end()]

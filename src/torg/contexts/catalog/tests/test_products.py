@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from torg.contexts.catalog import contracts as c
+from torg.contexts.catalog.handlers import HANDLERS
 from torg.contexts.catalog.tests.house import ADMIN, House, new_product, usd
 from torg.contexts.inventory.contracts import StockChanged, StocksChanged, Units
 from torg.contexts.review.contracts import RatingChanged
+from torg.kit.calls import LoopbackCalls
 from torg.kit.errors import DomainError, Invalid, NotFound, PreconditionFailed
+from torg.kit.messages import Command, Query
+from torg.kit.module import bound
 from torg.kit.values import Language, Money
 
 
@@ -152,3 +158,19 @@ async def test_an_id_in_a_list_of_ids_is_shown_when_it_is_on_sale(house: House) 
     await house(c.WithdrawProduct(product_id="p1", staff=ADMIN))
     shown = await house(c.ListProductsById(product_ids=("p2", "p1", "p0")))
     assert [item.id for item in shown] == ["p2", "p0"]
+
+
+async def test_what_crosses_the_wire_comes_back_the_same(house: House) -> None:
+    await house.stock(new_product("p1", old_price=usd(700), attributes=(c.Attribute(name="Colour", value="red"),)), new_product("p2"))
+    call = LoopbackCalls(bound(HANDLERS, house.deps))
+    questions: tuple[Query[Any] | Command[Any], ...] = (
+        c.GetOffers(("p1", "p2")),
+        c.GetProduct(product_id="p1"),
+        c.ListProductsById(product_ids=("p1",)),
+        c.ListProducts(),
+        c.ListCategories(),
+        c.Recommend(product_id="p1"),
+        c.ChangeProduct(product_id="p1", staff=ADMIN, name="Calzone"),
+    )
+    for question in questions:
+        assert await call(question) == await house(question), question

@@ -1,0 +1,93 @@
+"""What must stay true in the catalogue: its documents say what the log says, and the index what the documents say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from torg.contexts.catalog import contracts as c
+from torg.contexts.catalog import model
+from torg.contexts.catalog.ports import LARGEST_PAGE, CatalogDeps, ProductCard, SearchRequest, Sort
+from torg.kit.messages import Message
+from torg.kit.operations import Invariant
+from torg.kit.values import Money
+
+AT_ONCE = 500  # log rows, products; then others have their turn
+LOOKED_AT: tuple[Sort, ...] = ("-popularity", "-created_at", "price")
+TRIES = 6
+
+
+def invariants(deps: CatalogDeps, pause: float = 0.5) -> Sequence[Invariant]:
+    """`pause`: seconds that the index is given to hear of the latest changes, several times."""
+    index = partial(_settled, partial(index_equals_store, deps), pause)
+    return (
+        Invariant("catalog.prices", "Every product is sold at the last price in the log.", partial(prices_equal_log, deps)),
+        Invariant("catalog.index", "The search finds just the products on sale, as the store knows them.", index),
+    )
+
+
+async def prices_equal_log(deps: CatalogDeps) -> list[str]:
+    said, position = dict[str, Money](), 0
+    while rows := await deps.store.log.tail(position, AT_ONCE):
+        for row in rows:
+            _note(said, row.message)
+        position = rows[-1].position
+        await asyncio.sleep(0)
+    ids, wrong = list(said), list[str]()
+    for start in range(0, len(ids), AT_ONCE):
+        some = ids[start : start + AT_ONCE]
+        found = {stocked.product.id: stocked.product.price for stocked in await deps.products.find_all(some)}
+        wrong += [product_id for product_id in some if found.get(product_id) != said[product_id]]
+        await asyncio.sleep(0)
+    return [sentence for product_id in wrong if (sentence := await _dispute(product_id, deps))]
+
+
+async def index_equals_store(deps: CatalogDeps) -> list[str]:
+    """Looks at how many there are, and closely at those that are shown first."""
+    differences, total = list[str](), 0
+    for sort in LOOKED_AT:
+        page = await deps.index.search(SearchRequest(sort=sort, limit=LARGEST_PAGE))
+        total = page.total
+        known = {stocked.product.id: stocked for stocked in await deps.products.find_all([card.id for card in page.items])}
+        differences += [f"the search shows {card.id} other than it is" for card in page.items if not _same(card, known.get(card.id))]
+    on_sale = sum((await deps.products.count_by_category()).values())
+    if total != on_sale:
+        differences.append(f"the search finds {total} products of {on_sale} on sale")
+    return sorted(set(differences))
+
+
+async def _settled(look: Callable[[], Awaitable[list[str]]], pause: float) -> list[str]:
+    """What is still wrong after a while."""
+    found = await look()
+    for _ in range(TRIES - 1):
+        if not found:
+            break
+        await asyncio.sleep(pause)
+        found = await look()
+    return found
+
+
+async def _dispute(product_id: str, deps: CatalogDeps) -> str:
+    """A second look at one product, at one moment: it may have been edited since the first."""
+    said = dict[str, Money]()
+    for row in await deps.store.log.stream(product_id):
+        _note(said, row.message)
+    found = await deps.products.find(product_id)
+    if found is None:
+        return f"{product_id} was added, but is not in the store"
+    price, logged = found.product.price, said[product_id]
+    return "" if price == logged else f"{product_id} is sold at {price.amount}, but the log says {logged.amount}"
+
+
+def _note(said: dict[str, Money], message: Message) -> None:
+    if isinstance(message, c.ProductAdded | c.PriceChanged):
+        said[message.product_id] = message.price
+
+
+def _same(card: ProductCard, stocked: model.Stocked | None) -> bool:
+    if stocked is None or not stocked.product.on_sale:
+        return False
+    product, figures = stocked.product, stocked.figures
+    shown = (card.name, card.price, card.quantity, round(card.rating_average * 100), card.rating_count)
+    return shown == (product.name, product.price.amount, figures.quantity, figures.rating_hundredths, figures.rating_count)

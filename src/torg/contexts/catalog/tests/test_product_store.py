@@ -1,0 +1,134 @@
+"""What every ProductStore does."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from msgspec.structs import replace
+
+from torg.contexts.catalog import model
+from torg.contexts.catalog.ports import ProductStore
+from torg.contexts.catalog.tests.house import House, new_product, usd
+from torg.kit.errors import DomainError
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def product(number: int) -> model.Product:
+    return model.added(new_product(f"p{number:04}"), NOW)
+
+
+async def saved(house: House, *products: model.Product) -> None:
+    async with house.store.transaction() as tx:
+        await house.deps.products.save(tx, products)
+
+
+async def counted(house: House, **quantities: int) -> None:
+    async with house.store.transaction() as tx:
+        await house.deps.products.set_quantities(tx, quantities)
+
+
+async def walk(store: ProductStore, limit: int) -> list[tuple[list[str], dict[str, int], int]]:
+    """All steps of a reader that starts with nothing."""
+    steps, after = [], 0
+    while after < await store.revision():
+        changes = await store.changes(after, limit)
+        assert changes.revision > after
+        after = changes.revision
+        steps.append(([one.product.id for one in changes.products], {id_: figures.quantity for id_, figures in changes.figures}, after))
+    return steps
+
+
+async def test_documents_come_back_as_they_were(house: House) -> None:
+    said = model.added(new_product("p1", "Пицца «Гавайи»", pictures=("/a.jpg",), old_price=usd(700), popularity=3), NOW)
+    await saved(house, said)
+    assert await house.deps.products.find("p1") == model.Stocked(said, model.Figures())
+    assert await house.deps.products.find("p2") is None
+
+
+async def test_many_are_found_in_the_order_asked_for(house: House) -> None:
+    await saved(house, *(product(number) for number in range(1200)))
+    wanted = [f"p{number:04}" for number in range(1199, -1, -1)]
+    assert [one.product.id for one in await house.deps.products.find_all([*wanted, "nothing"])] == wanted
+    assert [offer.product_id for offer in await house.deps.products.offers(wanted)] == wanted
+
+
+async def test_a_reader_sees_every_change_once_in_steps_of_any_size(house: House) -> None:
+    await saved(house, product(1), product(2))
+    await counted(house, p0002=5, p0003=6)
+    await saved(house, replace(product(1), name="New"))
+    await counted(house, p0002=4)
+    for limit in (1, 2, 3, 100):
+        steps = await walk(house.deps.products, limit)
+        assert sorted(id_ for products, _, _ in steps for id_ in products) == ["p0001", "p0002"]
+        assert {id_: quantity for _, figures, _ in steps for id_, quantity in figures.items()} == {"p0003": 6, "p0002": 4}
+        assert [reached for _, _, reached in steps] == sorted({reached for _, _, reached in steps})
+
+
+async def test_products_of_renewed_categories_come_again(house: House) -> None:
+    milk = model.added(new_product("m1", category="dairy.milk"), NOW)
+    await saved(house, product(1), milk, product(2))
+    before = await house.deps.products.revision()
+    async with house.store.transaction() as tx:
+        await house.deps.products.renew(tx, {"frozen.pizza", "frozen"})
+    changes = await house.deps.products.changes(before, 10)
+    assert [one.product for one in changes.products] == [product(1), product(2)]
+    assert await house.deps.products.revision() == before + 2
+
+
+async def test_a_reader_that_is_up_to_date_is_told_nothing(house: House) -> None:
+    await saved(house, product(1))
+    revision = await house.deps.products.revision()
+    changes = await house.deps.products.changes(revision, 10)
+    assert (list(changes.products), list(changes.figures), changes.revision) == ([], [], revision)
+
+
+async def test_writers_at_the_same_time_never_share_a_revision(house: House) -> None:
+    await asyncio.gather(*(saved(house, product(number)) for number in range(50)), *(counted(house, **{f"p{number:04}": 1}) for number in range(50)))
+    assert await house.deps.products.revision() == 100
+    steps = await walk(house.deps.products, 1)
+    assert len(steps) == 100
+
+
+async def test_what_is_undone_leaves_no_trace(house: House) -> None:
+    await saved(house, product(1))
+    before = await house.deps.products.revision()
+    with pytest.raises(DomainError):
+        async with house.store.transaction() as tx:
+            await house.deps.products.save(tx, [replace(product(1), price=usd(1))])
+            raise DomainError("test", "a rule said no")
+    assert await house.deps.products.revision() == before
+    (offer,) = await house.deps.products.offers(["p0001"])
+    assert offer.price == usd(500)
+
+
+async def test_an_offer_is_never_older_than_the_last_commit(house: House) -> None:
+    await saved(house, product(1))
+    for price in range(1, 20):
+        await house.deps.products.offers(["p0001"])
+        await saved(house, replace(product(1), price=usd(price)))
+        assert [offer.price.amount for offer in await house.deps.products.offers(["p0001"])] == [price]
+
+
+async def test_products_on_sale_are_read_to_the_end_while_others_write(house: House) -> None:
+    await saved(house, *(product(number) for number in range(1100)))
+    seen: list[str] = []
+    async for one in house.deps.products.on_sale():
+        seen.append(one.product.id)
+        if len(seen) == 3:
+            await saved(house, replace(product(700), status="withdrawn"))
+    assert len(seen) == len(set(seen)) == 1099
+    assert sum((await house.deps.products.count_by_category()).values()) == 1099
+
+
+async def test_an_offer_is_quick_to_tell(house: House) -> None:
+    """A checkout asks for a handful; remembered ones take microseconds, so this bound is generous."""
+    await saved(house, *(product(number) for number in range(10)))
+    ids = [f"p{number:04}" for number in range(10)]
+    await house.deps.products.offers(ids)
+    began = asyncio.get_running_loop().time()
+    for _ in range(200):
+        await house.deps.products.offers(ids)
+    assert (asyncio.get_running_loop().time() - began) / 200 < 0.001
