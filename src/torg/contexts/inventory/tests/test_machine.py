@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from torg.contexts.inventory import contracts as c
 from torg.contexts.inventory.handlers.auditing import Auditor
@@ -126,12 +126,18 @@ class Stock(RuleBasedStateMachine):
         if wish and self.run(self._status(order)) != "released" and all(self.free(product) >= quantity for product, quantity in wish.items()):
             self.held[order] = self.lost.pop(order)
 
-    @rule(order=orders)
-    def send_back(self, order: str) -> None:
-        return_id = f"{order}/return"
-        goods = self.gone.get(order)
-        if not goods:
-            return
+    @rule(wish=st.dictionaries(products, st.integers(1, 3), min_size=1), city=st.sampled_from(["Kazan", "Vladivostok"]))
+    def sell(self, wish: dict[str, int], city: str) -> None:
+        order = f"s{len(self.seen)}"
+        self.reserve(order, wish, city)
+        self.confirm(order)
+        self.ship(order)
+
+    @precondition(lambda self: bool(self.gone))
+    @rule(which=st.integers(0, 9))
+    def send_back(self, which: int) -> None:
+        order = sorted(self.gone)[which % len(self.gone)]
+        return_id, goods = f"{order}/return", self.gone[order]
         lines = tuple(c.Units(product, 1) for product in goods)
         for _ in range(2):  # a saga that got no answer asks again
             self.run(self.house.do(c.RestockItems(order_id=order, return_id=return_id, lines=lines)))
