@@ -44,6 +44,4 @@ def _entry(row: Envelope) -> Entry | None:
     told = row.message
     if not isinstance(told, c.NotificationAdded):
         return None
-    return Entry(
-        id=told.notification_id, user_id=told.user_id, kind=told.kind, subject="", order_id=told.order_id, facts=told.facts, created_at=row.at
-    )
+    return Entry(id=told.notification_id, user_id=told.user_id, kind=told.kind, subject="", order_id=told.order_id, facts=told.facts, created_at=row.at)

@@ -104,9 +104,7 @@ class Session:
     refreshed_at: datetime
 
     def view(self) -> SessionView:
-        return SessionView(
-            id=self.id, address=self.address, created_at=self.created_at, refreshed_at=self.refreshed_at, expires_at=self.refresh_until
-        )
+        return SessionView(id=self.id, address=self.address, created_at=self.created_at, refreshed_at=self.refreshed_at, expires_at=self.refresh_until)
 
     def renewed(self, tokens: Tokens, now: datetime) -> Session:
         return replace(

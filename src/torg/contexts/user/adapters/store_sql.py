@@ -96,9 +96,7 @@ class SqlAddressStore:
         self._database, self._clock = database, clock
 
     async def of(self, user_id: str, tx: Transaction | None = None) -> Sequence[AddressView]:
-        rows = await (tx or self._database).all(
-            "select * from address where user_id = :user_id order by is_default desc, created_at, id", user_id=user_id
-        )
+        rows = await (tx or self._database).all("select * from address where user_id = :user_id order by is_default desc, created_at, id", user_id=user_id)
         return [
             AddressView(
                 id=row["id"], city=row["city"], street=row["street"], postcode=row["postcode"], country=row["country"], is_default=bool(row["is_default"])

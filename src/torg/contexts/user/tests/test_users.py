@@ -41,9 +41,7 @@ async def test_an_email_address_is_taken_once_whatever_its_case(users: Users) ->
 async def test_registration_tells_everyone_how_to_reach_them(users: Users) -> None:
     user = await users.do(c.RegisterUser(email="a@b.example", password=GOOD, full_name=" Анна ", city="Москва", language=Language.RU))
     (row,) = await users.deps.store.log.stream(user.id)
-    assert row.message == c.UserRegistered(
-        user_id=user.id, email="a@b.example", full_name="Анна", city="Москва", language=Language.RU, at=user.created_at
-    )
+    assert row.message == c.UserRegistered(user_id=user.id, email="a@b.example", full_name="Анна", city="Москва", language=Language.RU, at=user.created_at)
     assert await users.do(c.GetContact(user.id)) == c.Contact(user.id, "Анна", "a@b.example", "Москва", Language.RU)
 
 
