@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -252,7 +252,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-def _a_difference(quantity: Any, _: datetime) -> str | None:
+def _a_difference(quantity: int, _: datetime) -> str | None:
     return None if 0 < abs(quantity) <= MOST else f"say how many units more or less there are, up to {MOST:,}; not 0"
 
 

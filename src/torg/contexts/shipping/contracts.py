@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -34,11 +34,11 @@ class DeliveryQuote(msgspec.Struct, frozen=True, kw_only=True):
     pickup_points: tuple[PickupPoint, ...] = ()
 
 
-def _named(city: Any, _: datetime) -> str | None:
+def _named(city: str, _: datetime) -> str | None:
     return None if 1 <= len(city.strip()) <= 200 else "name the city, in 1 to 200 characters"
 
 
-def _weighable(grams: Any, _: datetime) -> str | None:
+def _weighable(grams: int, _: datetime) -> str | None:
     return None if 0 <= grams <= HEAVIEST else f"a weight is from 0 to {HEAVIEST} grams"
 
 
