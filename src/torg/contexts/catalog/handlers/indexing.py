@@ -47,25 +47,29 @@ class Feed:
 
     async def rebuild(self) -> int:
         async with self._building:
-            revision, count = await self._products.revision(), 0
+            return await self._build()
 
-            async def documents() -> AsyncIterator[ProductDocument]:
-                nonlocal count
-                tree = await self._categories.tree()
-                async for stocked in self._products.on_sale():
-                    count += 1
-                    yield document(stocked, tree)
+    async def _build(self) -> int:
+        revision, count = await self._products.revision(), 0
 
-            await self._index.rebuild(documents(), revision)
-            self._reached = revision
-            self._purge("products")
+        async def documents() -> AsyncIterator[ProductDocument]:
+            nonlocal count
+            tree = await self._categories.tree()
+            async for stocked in self._products.on_sale():
+                count += 1
+                yield document(stocked, tree)
+
+        await self._index.rebuild(documents(), revision)
+        self._reached = revision
+        self._purge("products")
         return count
 
     async def _catch_up(self) -> None:
         if await self._behind() > BULK:
             await self._let_settle()
-            if await self._behind() > sum((await self._products.count_by_category()).values()) // 2:
-                await self.rebuild()
+            async with self._building:  # which may have ended with nothing left to do
+                if await self._behind() > sum((await self._products.count_by_category()).values()) // 2:
+                    await self._build()
         while await self._behind():
             async with self._building:
                 await self._take(await self._products.changes(self._reached, AT_ONCE))

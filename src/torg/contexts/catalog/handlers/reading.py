@@ -31,12 +31,17 @@ async def list_categories(query: c.ListCategories, deps: CatalogDeps) -> c.Categ
 
 async def recommend(query: c.Recommend, deps: CatalogDeps) -> c.RecommendedProducts:
     product = (await _find(query.product_id, deps)).product
-    try:
-        together = (await deps.call(GetRecommendations(query.product_id, query.limit))).bought_together
-    except Unavailable:
-        together = ()  # a product's page does without
+    together = await _bought_together(query, deps)
     shown = await list_products_by_id(c.ListProductsById(product_ids=together, language=query.language), deps)
     return c.RecommendedProducts(shown[: query.limit], await _similar(product, query, deps))
+
+
+async def _bought_together(query: c.Recommend, deps: CatalogDeps) -> tuple[str, ...]:
+    """Nothing while analytics is away: a product's page does without."""
+    try:
+        return (await deps.call(GetRecommendations(query.product_id, query.limit))).bought_together
+    except Unavailable:
+        return ()
 
 
 async def _similar(product: model.Product, query: c.Recommend, deps: CatalogDeps) -> tuple[c.ListedProduct, ...]:
