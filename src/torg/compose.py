@@ -16,7 +16,7 @@ from types import ModuleType
 import msgspec
 
 from torg import __version__, topology
-from torg.acquirer.app import Acquirer, Asgi, beside, kept_secret, open_acquirer
+from torg.acquirer.app import Acquirer, Asgi, beside, open_acquirer
 from torg.contexts.admin.contracts import RecordAudit
 from torg.contexts.user.contracts import Authenticate
 from torg.kit import values
@@ -31,6 +31,7 @@ from torg.kit.log import Log
 from torg.kit.messages import Message, Registry, context_of
 from torg.kit.module import Check, Kit, Module
 from torg.kit.operations import Desk
+from torg.kit.secrets import kept_secret
 from torg.kit.settings import Settings
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.migrate import KIT, migrate
@@ -116,7 +117,8 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     async def audit(request: Request, route: Route, response: Response) -> None:
         await call(_audit_record(request, route, response))
 
-    http = App(world.clock, world.new_id, authenticate, cache, audit if "admin" in contexts else None)
+    secret = (settings.secret or kept_secret(Path(settings.data), world.randomness)).encode()
+    http = App(world.clock, world.new_id, authenticate, cache, audit if "admin" in contexts else None, secret)
     app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry())
     for context in contexts:
         module = await _build(context, app, world)

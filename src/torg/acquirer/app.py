@@ -23,7 +23,7 @@ from torg.kit.sql.migrate import KIT, migrate
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 from torg.kit.tasks import Job, Supervisor
-from torg.kit.values import Clock, NewId, Randomness
+from torg.kit.values import Clock, NewId
 
 PREFIX = "/acquirer"
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -74,16 +74,6 @@ def beside(shop: Asgi, acquirer: Asgi) -> Asgi:
         await (acquirer if to_acquirer else shop)(scope, receive, send)
 
     return both
-
-
-def kept_secret(folder: Path, randomness: Randomness) -> str:
-    """The secret that the merchant shares with the acquirer: made at random once, and kept in its folder."""
-    file = folder / "secret"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(randomness(32).hex())
-    return file.read_text()
 
 
 def _database(folder: Path, sync: str) -> SqliteDatabase:

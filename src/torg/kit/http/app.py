@@ -47,13 +47,19 @@ class _Served:
 
 class App:
     """All routes of a process. `authenticate` turns a token into an identity; `cache` keeps public answers (None: keeps nothing); `audit` is told
-    of every request of the staff that was to change something, once it was handled."""
+    of every request of the staff that was to change something, once it was handled; `secret` keys what is filed of a request's body."""
 
     def __init__(
-        self, clock: Clock, new_id: NewId, authenticate: Authenticate, cache: ResponseCache | None = None, audit: Audit | None = None
+        self,
+        clock: Clock,
+        new_id: NewId,
+        authenticate: Authenticate,
+        cache: ResponseCache | None = None,
+        audit: Audit | None = None,
+        secret: bytes = b"",
     ) -> None:
         self._clock, self._new_id, self._authenticate, self._audit = clock, new_id, authenticate, audit
-        self.cache = cache
+        self.cache, self._secret = cache, hashlib.blake2b(secret, digest_size=32).digest()
         self.problem_page: ProblemPage | None = None
         self.stats = RequestStats()
         self.routes: list[Route] = []
@@ -63,7 +69,7 @@ class App:
 
     def add(self, routes: Iterable[Route], handle: Callable[[type[Message]], Handle], store: Store | None = None) -> None:
         """Serves a context's routes; `handle` finds who handles a message, `store` files answers to Idempotency-Keys."""
-        keys = Keys(store) if store else None
+        keys = Keys(store, self._secret) if store else None
         for route in routes:
             self.routes.append(route)
             self._router.add(route.method, route.path, _Served(route, self._plan(route, handle, keys), {}))
