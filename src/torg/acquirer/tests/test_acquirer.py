@@ -12,6 +12,7 @@ from torg.acquirer.app import beside
 from torg.acquirer.cards import TEST_CARDS, Behaviour
 from torg.acquirer.faults import Faults
 from torg.acquirer.tests.acquirer_setup import SECRET, SHOP, an_acquirer
+from torg.kit.secrets import kept_secret
 
 
 async def test_only_the_merchant_may_use_the_api(tmp_path: Path) -> None:
