@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -101,6 +102,35 @@ def replay(
     households = {household.id: household for household in purchases.households()}
     plan = Plan(list(purchases.purchases(days)), households, seed.demo_password(settings), secret, speed, buyers, settings.currency)
     sys.exit(telling.play(plan, to or f"http://{settings.host}:{settings.port}", Ledger(record or folder / "replay.ndjson")))
+
+
+@app.command
+def bench(
+    *,
+    only: list[str] | None = None,
+    repeats: int = 5,
+    quick: Annotated[bool, Parameter(negative="")] = False,
+    out: Path | None = None,
+) -> None:
+    """Measure this checkout on this machine, in turns with a bare application on the same server. Takes some minutes and wants the machine for itself.
+
+    Parameters
+    ----------
+    only
+        Just these: starts, pages, search, carts, orders, telemetry.
+    repeats
+        How often each is measured; medians are told.
+    quick
+        A tiny shop and short bursts, to see that the measurements work.
+    out
+        The JSON file of all figures (var/bench/<time>.json in the checkout).
+    """
+    from datetime import UTC, datetime
+
+    sys.path.insert(0, str(ROOT))
+    measuring = importlib.import_module("bench.run")  # beside src/: the benchmarks are no part of the package
+    kept = out or ROOT / "var" / "bench" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.json"
+    sys.exit(measuring.run(only or [], repeats, quick, kept))
 
 
 @app.command
