@@ -10,9 +10,11 @@ from typing import Protocol
 
 from torg.contexts.admin.contracts import AuditPage, InvariantReports, RecordAudit
 from torg.contexts.admin.model import Account
+from torg.kit.calls import Call
 from torg.kit.deps import Deps
 from torg.kit.operations import Desk
 from torg.kit.store import Transaction
+from torg.kit.values import Clock, Language, NewId
 
 GRACE = timedelta(seconds=15)  # how long a doubt must last before it counts, where only time can tell
 
@@ -101,9 +103,43 @@ class Inspection:
     doubts: Doubts = field(default_factory=Doubts)
 
 
+class Pages(Protocol):
+    """Templates, in the staff's languages."""
+
+    def render(self, name: str, language: Language, values: Mapping[str, object]) -> str:
+        """The page of a template; text is escaped wherever it comes from."""
+        ...
+
+    def say(self, text: str, language: Language) -> str:
+        """An English text in another language, or as it is."""
+        ...
+
+
+@dataclass(frozen=True)
+class Static:
+    """A file that pages are made with, and its compressed form."""
+
+    media: str
+    body: bytes
+    gzipped: bytes
+
+
 @dataclass(frozen=True)
 class AdminDeps(Deps):
     desks: Mapping[str, Desk]
     trail: Trail
     books: Books
     inspection: Inspection = field(default_factory=Inspection)
+
+
+@dataclass(frozen=True)
+class PageDeps:
+    """What the staff's pages need: they ask everything by `call`."""
+
+    call: Call
+    clock: Clock
+    new_id: NewId
+    currency: str
+    contexts: Collection[str]
+    pages: Pages
+    statics: Mapping[str, Static]

@@ -1,0 +1,93 @@
+"""Sagas, dead letters, consumers, logs, the audit trail and the invariants."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from torg.contexts.admin.contracts import (
+    BrowseLog,
+    GetInvariants,
+    ListAudit,
+    ListConsumers,
+    ListDeadLetters,
+    RedriveDeadLetter,
+)
+from torg.contexts.admin.routes.pages.visit import Visit
+from torg.contexts.order.contracts import CompensateSaga, ListSagas, RetrySaga
+from torg.contexts.user.contracts import ListUsers
+from torg.kit.errors import DomainError
+from torg.kit.http import Response
+from torg.kit.http.forms import read_form
+from torg.kit.values import is_id
+
+STATUSES = ("", "running", "compensating", "stuck", "completed", "compensated")
+AT_ONCE = "50"
+
+
+async def sagas(visit: Visit, refusal: DomainError | None = None) -> Response:
+    page = await visit.ask(read_form(ListSagas, visit.query, visit.deps.clock()))
+    now = visit.deps.clock()
+    ages = {saga.saga_id: _seconds(saga.created_at, saga.updated_at if saga.status in ("completed", "compensated") else now) for saga in page.items}
+    return visit.page("sagas.html", refusal, sagas=page.items, more_cursor=page.next_cursor, shown_tabs=STATUSES, tab=visit.query.get("status", ""), ages=ages)
+
+
+async def retry(visit: Visit) -> Response:
+    return await _act(visit, RetrySaga(visit.of_path("saga_id")), "retried")
+
+
+async def compensate(visit: Visit) -> Response:
+    return await _act(visit, CompensateSaga(visit.of_path("saga_id")), "compensated")
+
+
+async def _act(visit: Visit, command: RetrySaga | CompensateSaga, done: str) -> Response:
+    back = (await visit.form()).get("order_id", "")
+    try:
+        await visit.ask(command)
+    except DomainError as refusal:
+        return await sagas(visit.back_at("/admin/sagas"), refusal)
+    return visit.go(f"/admin/orders/{back}" if is_id(back) else "/admin/sagas", done)
+
+
+async def dead_letters(visit: Visit, refusal: DomainError | None = None) -> Response:
+    page = await visit.ask(read_form(ListDeadLetters, visit.query, visit.deps.clock()))
+    return visit.page("dead_letters.html", refusal, letters=page.items, more_cursor=page.next_cursor)
+
+
+async def redrive(visit: Visit) -> Response:
+    try:
+        await visit.ask(RedriveDeadLetter(visit.of_path("dead_letter_id")))
+    except DomainError as refusal:
+        return await dead_letters(visit.back_at("/admin/dead-letters"), refusal)
+    return visit.go("/admin/dead-letters", "redriven")
+
+
+async def consumers(visit: Visit) -> Response:
+    return visit.page("consumers.html", consumers=(await visit.ask(ListConsumers())).items)
+
+
+async def events(visit: Visit) -> Response:
+    page = await visit.ask(read_form(BrowseLog, {"limit": AT_ONCE, **visit.query}, visit.deps.clock()))
+    return visit.page(
+        "events.html", rows=[(row, bytes(row.data).decode()) for row in page.items], more_cursor=page.next_cursor, contexts=sorted(visit.deps.contexts)
+    )
+
+
+async def audit(visit: Visit) -> Response:
+    actor = visit.query.get("actor", "").strip()
+    if actor and not is_id(actor):
+        found = (await visit.ask(ListUsers(query=actor, limit=1))).items
+        actor = found[0].id if found else actor
+    page = await visit.ask(read_form(ListAudit, {"limit": AT_ONCE, **visit.query, "actor": actor}, visit.deps.clock()))
+    names = await visit.names([entry.actor for entry in page.items])
+    return visit.page("audit.html", entries=page.items, more_cursor=page.next_cursor, names=names)
+
+
+async def invariants(visit: Visit) -> Response:
+    reports = (await visit.ask(GetInvariants())).items
+    ordered = sorted(reports, key=lambda report: (report.holds, report.context, report.name))
+    at = max((report.checked_at for report in reports), default=datetime.min.replace(tzinfo=UTC))
+    return visit.page("invariants.html", reports=ordered, at_last=at, broken=sum(not report.holds for report in reports))
+
+
+def _seconds(since: datetime, until: datetime) -> str:
+    return f"{(until - since).total_seconds():.1f}"

@@ -1,0 +1,170 @@
+"""A visit of somebody of the staff: who they are, what they may open, and the frame of every page."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Final, TypeVar
+from urllib.parse import urlencode
+
+from torg.contexts.admin.ports import PageDeps
+from torg.contexts.user.contracts import GetContact
+from torg.kit.auth import STAFF, Identity, Role
+from torg.kit.errors import DomainError, Forbidden, Unauthenticated, Unavailable
+from torg.kit.http import Request, Response
+from torg.kit.http.app import SAFE
+from torg.kit.messages import Command, Query
+
+R = TypeVar("R")
+ADMINS = frozenset({Role.ADMIN})
+OPERATORS = frozenset({Role.SUPPORT})
+KEEPERS = frozenset({Role.WAREHOUSE})
+COURIERS = frozenset({Role.COURIER})
+PARCELS = frozenset({Role.COURIER, Role.SUPPORT, Role.WAREHOUSE})
+MODERATORS = frozenset({Role.MODERATOR})
+ANALYSTS = frozenset({Role.ANALYST})
+
+SECTIONS: Final[Sequence[tuple[str, Sequence[tuple[str, str, frozenset[Role]]]]]] = (
+    ("Shop", (
+        ("/admin/overview", "Overview", OPERATORS),
+        ("/admin/orders", "Orders", OPERATORS),
+        ("/admin/deliveries", "Deliveries", PARCELS),
+        ("/admin/reviews", "Reviews", MODERATORS),
+        ("/admin/stock", "Stock", KEEPERS),
+        ("/admin/purchases", "Purchases", KEEPERS),
+        ("/admin/users", "Users", OPERATORS),
+        ("/admin/promo-codes", "Promo codes", ADMINS),
+        ("/admin/reports", "Reports", ANALYSTS),
+    )),
+    ("Operations", (
+        ("/admin/invariants", "Invariants", OPERATORS),
+        ("/admin/sagas", "Sagas", OPERATORS),
+        ("/admin/dead-letters", "Dead letters", OPERATORS),
+        ("/admin/consumers", "Consumers", OPERATORS),
+        ("/admin/events", "Events", OPERATORS),
+        ("/admin/audit", "Audit", OPERATORS),
+    )),
+)  # fmt: skip
+SAID: Final = {
+    "cancelled": "The order is being cancelled.",
+    "moved": "The delivery was moved on.",
+    "approved": "The review is published.",
+    "rejected": "The review was rejected.",
+    "corrected": "The stock was corrected.",
+    "alert": "The alert was set.",
+    "drafted": "The purchase order was drafted.",
+    "ordered": "The purchase order was sent.",
+    "received": "The goods were taken in.",
+    "given_up": "The purchase order was cancelled.",
+    "supplier": "The supplier was added.",
+    "roles": "The roles were changed.",
+    "created": "The promo code was created.",
+    "disabled": "The promo code was ended.",
+    "retried": "The step was asked for again.",
+    "compensated": "Everything the saga did is being undone.",
+    "redriven": "The message will be handled anew.",
+}
+CSP = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+class Visit:
+    """A request for a staff page by somebody who may have it."""
+
+    def __init__(self, request: Request, deps: PageDeps, identity: Identity) -> None:
+        self.request, self.deps, self.identity = request, deps, identity
+        self.language = request.language()
+        self.query = request.query()
+        self.path = request.path
+
+    def of_path(self, name: str) -> str:
+        return self.request.path_values[name]
+
+    def back_at(self, path: str) -> Visit:
+        """The same visit, answered by the page that the form stood on."""
+        self.path = path
+        return self
+
+    def may(self, who: frozenset[Role]) -> bool:
+        return self.identity.is_one_of(who)
+
+    async def ask(self, message: Command[R] | Query[R]) -> R:
+        return await self.deps.call(message)
+
+    async def ask_for_extra(self, message: Command[R] | Query[R]) -> R | None:
+        """Something that the page can do without."""
+        try:
+            return await self.deps.call(message)
+        except (DomainError, Unavailable):
+            return None
+
+    async def names(self, user_ids: Sequence[str]) -> dict[str, str]:
+        """E-mail addresses by id, of those who still have one."""
+        emails: dict[str, str] = {}
+        for user_id in dict.fromkeys(user_ids):
+            with suppress(DomainError, Unavailable):
+                emails[user_id] = (await self.ask(GetContact(user_id))).email
+        return emails
+
+    async def form(self) -> dict[str, str]:
+        return await self.request.form()
+
+    def link(self, path: str = "", **query: str | None) -> str:
+        """An address with what is given in its query; without a path, this page with some of its query changed."""
+        fields = query if path else {**{name: value for name, value in self.query.items() if name != "done"}, **query}
+        given = {name: value for name, value in fields.items() if value}
+        return (path or self.path) + (f"?{urlencode(given)}" if given else "")
+
+    def page(self, template: str, refusal: DomainError | None = None, **values: object) -> Response:
+        frame = {
+            "sections": [(name, shown) for name, links in SECTIONS if (shown := [link for link in links if self.may(link[2])])],
+            "path": self.path, "here": self.link(), "link": self.link, "language": self.language.value, "key": self.deps.new_id(),
+            "said": SAID.get(self.query.get("done", ""), ""), "fault": refusal.detail if refusal else "", "query": self.query,
+            "roles": sorted(self.identity.roles), "is_admin": self.may(ADMINS), "currency": self.deps.currency,
+        }  # fmt: skip
+        text = self.deps.pages.render(template, self.language, {**frame, **values})
+        response = Response.html(text, refusal.status if refusal else 200)
+        response.headers += [(b"cache-control", b"private, no-store"), (b"content-security-policy", CSP), (b"content-language", self.language.encode())]
+        return response
+
+    def go(self, where: str, done: str = "", **query: str | None) -> Response:
+        """Sends the browser on after a form; `done` names the sentence that the next page says."""
+        return Response.see_other(self.link(where, **query, done=done))
+
+
+Show = Callable[[Visit], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def visits(deps: PageDeps) -> Callable[[Show, frozenset[Role]], Endpoint]:
+    """Turns what answers a visit into an endpoint for those who may: others are sent to sign in, or told that this is not for them."""
+
+    def endpoint_of(show: Show, who: frozenset[Role]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            if request.identity is None:
+                return Response.see_other(f"/sign-in?{urlencode({'next': _way_back(request)})}")
+            visit = Visit(request, deps, request.identity)
+            if not visit.may(who):
+                return visit.page("problem.html", Forbidden("role.required", f"this page is for {', '.join(sorted(who))}"), title="Not for you")
+            try:
+                return await show(visit)
+            except Unauthenticated:
+                raise
+            except DomainError as refusal:
+                return visit.page("problem.html", refusal, title=refusal.title)
+
+        return endpoint
+
+    return endpoint_of
+
+
+def _way_back(request: Request) -> str:
+    """Where to go on after signing in; a form that was sent too late is not sent again."""
+    if request.method not in SAFE:
+        return "/admin"
+    query = request.query_string.decode("ascii", "replace")
+    return f"{request.path}?{query}" if query else request.path
+
+
+__all__ = ["ADMINS", "ANALYSTS", "COURIERS", "KEEPERS", "MODERATORS", "OPERATORS", "PARCELS", "STAFF", "Endpoint", "Show", "Visit", "visits"]
