@@ -154,10 +154,11 @@ class SqlProductStore:
 
     async def on_sale(self) -> AsyncIterator[Stocked]:
         last = ""
-        while rows := await self._database.all(f"{_FIND} where id > :last and on_sale = 1 order by id limit :limit", last=last, limit=AT_ONCE):
+        while rows := await self._database.all(f"{_FIND} where id > :last order by id limit :limit", last=last, limit=AT_ONCE):
             for stocked in map(_stocked, rows):
                 last = stocked.product.id
-                yield stocked
+                if stocked.product.on_sale:
+                    yield stocked
 
     async def count_by_category(self) -> Mapping[str, int]:
         rows = await self._database.all("select category, count(*) as products from product where on_sale = 1 group by category")
