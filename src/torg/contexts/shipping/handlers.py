@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from datetime import datetime
 
 from torg.contexts.order.contracts import GetOrder, OrderConfirmed
 from torg.contexts.shipping import contracts as c
@@ -57,11 +59,20 @@ async def carry_on(deps: ShippingDeps) -> None:
     """The simulated carrier: every parcel that has lain long enough goes a step on."""
     if deps.stage is None:
         return
-    for delivery_id in await deps.deliveries.waiting(deps.clock() - deps.stage, MOVED_AT_ONCE):
-        async with deps.transaction() as tx:
-            found = await deps.deliveries.load(tx, delivery_id)
-            if (status := found.next()) and found.updated_at <= deps.clock() - deps.stage:
-                await _move(tx, found, status, deps)
+    while waiting := await deps.deliveries.waiting(deps.clock() - deps.stage, MOVED_AT_ONCE):
+        moved = await asyncio.gather(*(_carry(delivery_id, deps.clock() - deps.stage, deps) for delivery_id in waiting))
+        if not any(moved):
+            return
+
+
+async def _carry(delivery_id: str, since: datetime, deps: ShippingDeps) -> bool:
+    async with deps.transaction() as tx:
+        found = await deps.deliveries.load(tx, delivery_id)
+        status = found.next()
+        if status is None or found.updated_at > since:
+            return False
+        await _move(tx, found, status, deps)
+        return True
 
 
 # ---------------------------------------------------------------- sagas ask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from torg.contexts.inventory import contracts as c
@@ -50,12 +51,20 @@ async def restock_items(cmd: c.RestockItems, deps: InventoryDeps) -> None:
 
 async def expire_reservations(deps: InventoryDeps) -> None:
     """Frees what was held for orders that were not paid in time; each order in a transaction of its own."""
-    for order_id in await deps.reservations.run_out(deps.clock(), EXPIRED_AT_ONCE):
-        async with deps.transaction() as tx:
-            found = await deps.reservations.find(tx, order_id)
-            if found and found.status == "held" and await deps.reservations.move(tx, found, "expired"):
-                await tell(tx, await deps.shelves.let_go(tx, found.allocations))
-                await tx.append(order_id, [c.ReservationExpired(order_id)])
+    while due := await deps.reservations.run_out(deps.clock(), EXPIRED_AT_ONCE):
+        freed = await asyncio.gather(*(_expire(order_id, deps) for order_id in due))
+        if not any(freed):
+            return
+
+
+async def _expire(order_id: str, deps: InventoryDeps) -> bool:
+    async with deps.transaction() as tx:
+        found = await deps.reservations.find(tx, order_id)
+        if found is None or found.status != "held" or not await deps.reservations.move(tx, found, "expired"):
+            return False
+        await tell(tx, await deps.shelves.let_go(tx, found.allocations))
+        await tx.append(order_id, [c.ReservationExpired(order_id)])
+        return True
 
 
 async def on_order_confirmed(event: OrderConfirmed, deps: InventoryDeps) -> None:

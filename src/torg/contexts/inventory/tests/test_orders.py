@@ -91,6 +91,16 @@ async def test_an_unpaid_hold_runs_out_and_frees_its_units(house: House) -> None
     assert await house.logged(c.ReservationExpired) == [c.ReservationExpired("o1")]
 
 
+async def test_a_flood_of_unpaid_holds_runs_out_at_once(house: House) -> None:
+    await house.receive(house.moscow, plum=300)
+    for number in range(250):
+        await house.do(house.ask(f"o{number}", plum=1))
+    house.clock.advance(minutes=21)
+    await house.expire()
+    assert await house.available("plum") == 300
+    assert len(await house.logged(c.ReservationExpired)) == 250
+
+
 async def test_a_confirmed_order_keeps_its_units_for_good(house: House) -> None:
     await house.do(house.ask(apple=2))
     assert await house.told(house.confirm()) == [c.ReservationSecured("o1")]
