@@ -1,0 +1,35 @@
+"""Sessions carried on, at most once for each refresh token of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from datetime import datetime, timedelta
+
+from torg.contexts.user.contracts import RefreshSession, Tokens
+from torg.kit.calls import Call
+from torg.kit.values import Clock
+
+REMEMBERED = timedelta(seconds=60)  # longer than a browser takes to send what it had begun with the old token
+
+
+class MemoryRenewals:
+    """Implements Renewals. A used refresh token ends its session, so two tabs that wake up together must share one answer."""
+
+    def __init__(self, call: Call, clock: Clock) -> None:
+        self._call, self._clock = call, clock
+        self._bought: dict[bytes, tuple[datetime, asyncio.Future[Tokens]]] = {}
+
+    async def renew(self, refresh_token: str) -> Tokens:
+        self._forget()
+        key = hashlib.sha256(refresh_token.encode()).digest()
+        if key not in self._bought:
+            self._bought[key] = self._clock(), asyncio.ensure_future(self._call(RefreshSession(refresh_token)))
+        return await asyncio.shield(self._bought[key][1])
+
+    def _forget(self) -> None:
+        before = self._clock() - REMEMBERED
+        for key, (at, _) in list(self._bought.items()):
+            if at > before:
+                return  # the rest is younger
+            del self._bought[key]

@@ -1,0 +1,30 @@
+"""The shop's pages, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from torg.contexts.web.adapters.categories_memory import MemoryCategories
+from torg.contexts.web.adapters.pages_jinja import JinjaPages
+from torg.contexts.web.adapters.renewals_memory import MemoryRenewals
+from torg.contexts.web.adapters.statics import read_statics
+from torg.contexts.web.adapters.texts import read_texts
+from torg.contexts.web.ports import WebDeps
+from torg.contexts.web.routes import documents, problem_page, routes
+from torg.contexts.web.routes.links import link
+from torg.kit.module import Kit, Module
+
+HERE = Path(__file__).parent
+FUNCTIONS: Mapping[str, Callable[..., object]] = {"link": link, "shape": documents.shape, "bounds": documents.bounds, "named": documents.named}
+
+
+def build(kit: Kit) -> Module:
+    statics, addresses = read_statics(HERE / "static")
+    deps = WebDeps(
+        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
+        pages=JinjaPages(HERE / "templates", read_texts(HERE / "locale"), addresses, FUNCTIONS),
+        renewals=MemoryRenewals(kit.call, kit.clock), categories=MemoryCategories(kit.call), statics=statics,
+        describe=kit.describe, public_url=kit.public_url, secure=kit.public_url.startswith("https:"),
+    )  # fmt: skip
+    return Module(name="web", routes=routes(deps), problem_page=problem_page(deps))

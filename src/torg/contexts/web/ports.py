@@ -1,0 +1,61 @@
+"""What the shop's pages need around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torg.contexts.catalog.contracts import CategoryNode
+from torg.contexts.user.contracts import Tokens
+from torg.kit.deps import Deps
+from torg.kit.values import Language
+
+
+class Pages(Protocol):
+    """Templates and texts in the shop's languages."""
+
+    def render(self, name: str, language: Language, values: Mapping[str, object]) -> str:
+        """The page of a template; text is escaped wherever it comes from."""
+        ...
+
+    def text(self, key: str, language: Language) -> str:
+        """A sentence by its key; empty where there is none."""
+        ...
+
+
+class Renewals(Protocol):
+    """Buys new tokens for old, once: browsers send several requests with the same refresh token."""
+
+    async def renew(self, refresh_token: str) -> Tokens:
+        """Raises Unauthenticated when the token buys nothing any more."""
+        ...
+
+
+class Categories(Protocol):
+    """The tree of categories, which pages show all the time and which seldom changes."""
+
+    async def tree(self, language: Language) -> tuple[CategoryNode, ...]: ...
+
+
+@dataclass(frozen=True)
+class Static:
+    """A file of the shop's own look and behaviour, with its compressed form; its name holds its content's hash."""
+
+    name: str
+    media: str
+    body: bytes
+    gzipped: bytes
+
+
+@dataclass(frozen=True)
+class WebDeps(Deps):
+    """`secure`: cookies go over HTTPS alone. `describe` makes the API's and the events' descriptions."""
+
+    pages: Pages
+    renewals: Renewals
+    categories: Categories
+    statics: Mapping[str, Static]
+    describe: Mapping[str, Callable[[], Mapping[str, object]]]
+    public_url: str
+    secure: bool

@@ -1,0 +1,108 @@
+"""Looking around: the home page, departments, categories and search."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from babel.numbers import get_currency_precision
+
+from torg.contexts.catalog.contracts import CategoryNode, ListedProduct, ListProducts, ProductPage
+from torg.contexts.web.model import minor_units, path_to, read_form
+from torg.contexts.web.routes.links import link
+from torg.contexts.web.routes.visit import Visit
+from torg.kit.errors import Invalid, NotFound
+from torg.kit.http import Response
+
+SORTS = ("relevance", "-popularity", "price", "-price", "-rating", "-created_at")
+FILTERS = ("query", "brand", "price_min", "price_max", "in_stock", "rating_min", "sort")
+SHOWN_DEPARTMENTS = 12
+ON_A_SHELF = 12
+LOOKED_THROUGH_FOR_OFFERS = 100  # of the most popular products
+
+
+async def home(visit: Visit) -> Response:
+    asked = visit.ask_for_extra(ListProducts(sort="-popularity", in_stock=True, limit=LOOKED_THROUGH_FOR_OFFERS, language=visit.language))
+    tree, popular = await asyncio.gather(visit.deps.categories.tree(visit.language), asked)
+    items = popular.items if popular else ()
+    offers = tuple(islice((item for item in items if item.old_price), ON_A_SHELF))
+    departments = sorted(tree, key=lambda node: -node.product_count)[:SHOWN_DEPARTMENTS]
+    shelf = [item for item in items if item not in offers][:ON_A_SHELF]
+    return await visit.page("home.html", departments=departments, pictures=_pictures(items), popular=shelf, offers=offers)
+
+
+async def departments(visit: Visit) -> Response:
+    return await visit.page("departments.html", tree=await visit.deps.categories.tree(visit.language))
+
+
+async def category(visit: Visit) -> Response:
+    wanted = visit.request.path_values["category_id"]
+    tree = await visit.deps.categories.tree(visit.language)
+    path = path_to(tree, wanted)
+    if tree and not path:
+        raise NotFound("category.not_found", f"there is no category {wanted}")
+    return await _listing(visit, f"/catalog/{wanted}", path)
+
+
+async def search(visit: Visit) -> Response:
+    given = visit.request.query()
+    if not given.get("query", "").strip() and not given.get("brand"):
+        return Response.see_other("/catalog")
+    tree = await visit.deps.categories.tree(visit.language)
+    return await _listing(visit, "/search", path_to(tree, given.get("category", "")))
+
+
+async def _listing(visit: Visit, base: str, path: Sequence[CategoryNode]) -> Response:
+    given = {name: value.strip() for name, value in visit.request.query().items() if value.strip()}
+    chosen = {name: given[name] for name in FILTERS if name in given}
+    category = path[-1].id if path else ""
+    if base == "/search" and category:
+        chosen["category"] = category
+    try:
+        found = await visit.ask(_question(visit, chosen, category, given.get("cursor", "")))
+    except Invalid:
+        return visit.go(link(base, {name: chosen[name] for name in ("query", "category") if name in chosen}))
+    return await visit.page(
+        "listing.html", base=base, chosen=chosen, crumbs=path, found=found, query=chosen.get("query", ""), sorts=SORTS,
+        children=_children(path, found), more=_more(base, chosen, found), removable=_removable(base, chosen, found, path),
+    )  # fmt: skip
+
+
+def _question(visit: Visit, chosen: Mapping[str, str], category: str, cursor: str) -> ListProducts:
+    digits = get_currency_precision(visit.deps.currency)
+    prices = {name: minor_units(chosen[name], digits) for name in ("price_min", "price_max") if name in chosen}
+    sort = {} if "query" in chosen or "sort" in chosen else {"sort": "-popularity"}
+    rest = {name: value for name, value in chosen.items() if name not in prices} | sort
+    return read_form(ListProducts, rest, visit.deps.clock(), category=category, cursor=cursor, language=visit.language, **prices)
+
+
+def _children(path: Sequence[CategoryNode], found: ProductPage) -> Sequence[tuple[str, str, int]]:
+    """Categories to go on to, as (id, name, count)."""
+    counts = {value.value: value.count for value in found.facets.category}
+    if path:
+        return [(node.id, node.name, counts.get(node.id, node.product_count)) for node in path[-1].children if node.product_count]
+    return [(value.value, value.name, value.count) for value in found.facets.category if value.count]
+
+
+def _more(base: str, chosen: Mapping[str, str], found: ProductPage) -> str:
+    return link(base, chosen, cursor=found.next_cursor) if found.next_cursor else ""
+
+
+def _removable(base: str, chosen: Mapping[str, str], found: ProductPage, path: Sequence[CategoryNode]) -> list[tuple[str, str, str]]:
+    """What is filtered by, as (kind, value, address without it)."""
+    names = {value.value: value.name for value in found.facets.brand}
+    shown = {"brand": names.get(chosen.get("brand", ""), chosen.get("brand", "")), "category": path[-1].name if path else ""}
+    kinds = [name for name in ("category", "brand", "price_min", "price_max", "rating_min", "in_stock") if name in chosen]
+    return [(kind, shown.get(kind) or chosen[kind], link(base, {name: chosen[name] for name in chosen if name != kind})) for kind in kinds]
+
+
+def _pictures(items: Sequence[ListedProduct]) -> dict[str, str]:
+    """A picture for each department: its most popular product's."""
+    pictures: dict[str, str] = {}
+    for item in items:
+        for ref in item.category_path[:1]:
+            pictures.setdefault(ref.id, item.pictures[0] if item.pictures else "")
+    return pictures
+
+

@@ -1,0 +1,235 @@
+"""One visit to a page: who comes, in which language, what every page shows of them, and what their browser is to remember."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from torg.contexts.cart.contracts import CartView, GetCart
+from torg.contexts.notification.contracts import ListNotifications
+from torg.contexts.user.contracts import Authenticate, Tokens
+from torg.contexts.web.model import safe_path
+from torg.contexts.web.ports import WebDeps
+from torg.contexts.web.routes.links import link
+from torg.kit import telemetry
+from torg.kit.auth import Identity
+from torg.kit.errors import DomainError, FieldError, Unauthenticated, Unavailable
+from torg.kit.http import Request, Response
+from torg.kit.http.app import SAFE, SESSION_COOKIE, refuse_forgery
+from torg.kit.messages import Command, Query
+from torg.kit.values import is_id
+
+R = TypeVar("R")
+REFRESH_COOKIE, CART_COOKIE, SAID_COOKIE, LANGUAGE_COOKIE = "refresh", "cart", "said", "language"
+DAY = 24 * 3600
+SIGNED_IN_FOR = 30 * DAY  # seconds: as long as a refresh token lives
+CART_KEPT = 30 * DAY
+TOLERANCE = 0.4  # seconds that a page waits for something it can do without
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; connect-src 'self'; form-action 'self'; "
+    "manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+class Visit:
+    """A request for a page and the answer that takes shape."""
+
+    def __init__(self, request: Request, deps: WebDeps) -> None:
+        self.request, self.deps = request, deps
+        self.cookies = request.cookies()
+        self.language = request.language()
+        self._set: list[tuple[str, str, int]] = []
+
+    # ---------------------------------------------------------------- who
+
+    @property
+    def identity(self) -> Identity | None:
+        return self.request.identity
+
+    @property
+    def member(self) -> Identity:
+        """Raises Unauthenticated, which sends them to sign in and then back."""
+        if self.request.identity is None:
+            raise Unauthenticated("session.required", "sign in first")
+        return self.request.identity
+
+    @property
+    def guest_cart_id(self) -> str:
+        named = self.cookies.get(CART_COOKIE, "")
+        return named if is_id(named) else ""
+
+    @property
+    def here(self) -> str:
+        """The path and query of this page."""
+        query = self.request.query_string.decode("ascii", "replace")
+        return f"{self.request.path}?{query}" if query else self.request.path
+
+    async def carry_on(self) -> None:
+        """Renews a session whose access token has run out, so that nobody has to sign in again every quarter of an hour."""
+        token = self.cookies.get(REFRESH_COOKIE, "")
+        if self.request.identity is not None or not token:
+            return
+        try:
+            tokens = await self.deps.renewals.renew(token)
+        except Unauthenticated:
+            self.forget_session()
+            return
+        self.request.identity = await self.ask(Authenticate(tokens.access_token))
+        self.remember_session(tokens)
+
+    def remember_session(self, tokens: Tokens) -> None:
+        self.set_cookie(SESSION_COOKIE, tokens.access_token, tokens.expires_in)
+        self.set_cookie(REFRESH_COOKIE, tokens.refresh_token, SIGNED_IN_FOR)
+
+    def forget_session(self) -> None:
+        self.set_cookie(SESSION_COOKIE, "", 0)
+        self.set_cookie(REFRESH_COOKIE, "", 0)
+
+    def remember_cart(self, cart: CartView) -> None:
+        if cart.guest:
+            self.set_cookie(CART_COOKIE, cart.id, CART_KEPT)
+
+    def set_cookie(self, name: str, value: str, max_age: int) -> None:
+        self._set.append((name, value, max_age))
+
+    # ---------------------------------------------------------------- asking
+
+    async def ask(self, message: Command[R] | Query[R]) -> R:
+        return await self.deps.call(message)
+
+    async def ask_for_extra(self, message: Command[R] | Query[R]) -> R | None:
+        """Something that the page can do without: None when it isn't there in time."""
+        try:
+            async with asyncio.timeout(TOLERANCE):
+                return await self.deps.call(message)
+        except (Unavailable, DomainError, TimeoutError) as away:
+            telemetry.log.info("a page goes without", message=type(message).NAME, path=self.request.path, why=str(away))
+            return None
+
+    async def form(self) -> dict[str, str]:
+        return {name: value.strip() if name not in UNTOUCHED else value for name, value in (await self.request.form()).items()}
+
+    def text(self, key: str) -> str:
+        return self.deps.pages.text(key, self.language)
+
+    # ---------------------------------------------------------------- answering
+
+    async def page(self, template: str, status: int = 200, *, cart: CartView | None = None, **values: object) -> Response:
+        """A page with its frame: search, account, cart, and what is still to be said from the page before."""
+        frame = await frame_of(self, cart)
+        return self.html(self.deps.pages.render(template, self.language, {**frame, **values}), status)
+
+    def html(self, text: str, status: int = 200) -> Response:
+        response = Response.html(text, status)
+        kept = b"private, no-store" if self.identity else b"private, no-cache"
+        response.headers += [(b"cache-control", kept), (b"content-language", self.language.encode()), (b"vary", b"cookie, accept-language"), *guards(self.deps)]
+        return response
+
+    def go(self, where: str, say: str = "") -> Response:
+        """Sends the browser on after a form; `say` is the key of a sentence for the next page."""
+        if say:
+            self.set_cookie(SAID_COOKIE, say, 60)
+        return Response.see_other(where)
+
+    def leave(self, response: Response) -> Response:
+        for name, value, max_age in self._set:
+            response.with_cookie(name, value, max_age, self.deps.secure)
+        return response
+
+    def faults(self, refusal: DomainError) -> dict[str, str]:
+        """Sentences for a form: by field, and under "" what is wrong with all of it."""
+        if not refusal.errors:
+            return {"": self.sentence(refusal)}
+        return {error.field: self._fault(error) for error in reversed(refusal.errors)}
+
+    def sentence(self, refusal: DomainError | Unavailable) -> str:
+        code = refusal.code if isinstance(refusal, DomainError) else "unavailable"
+        return self.text(f"errors.{code}") or _capital(refusal.detail)
+
+    def _fault(self, error: FieldError) -> str:
+        return self.text(f"fields.{error.field}.{error.code}") or self.text(f"fields.{error.code}") or _capital(error.detail)
+
+
+UNTOUCHED = frozenset({"password", "current_password", "new_password"})
+
+
+def guards(deps: WebDeps) -> list[tuple[bytes, bytes]]:
+    """What keeps a page's content from doing more than it should."""
+    headers = [
+        (b"content-security-policy", CSP.encode()),
+        (b"cross-origin-opener-policy", b"same-origin"),
+        (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=()"),
+    ]
+    return [*headers, (b"strict-transport-security", b"max-age=31536000")] if deps.secure else headers
+
+
+def bare_frame(deps: WebDeps, visit: Visit) -> dict[str, object]:
+    """What every page shows, of nobody in particular."""
+    return {
+        "here": visit.here, "path": visit.request.path, "member": visit.identity is not None, "cart_count": 0, "unread": 0, "said": "",
+        "query": "", "public_url": deps.public_url, "currency": deps.currency,
+    }  # fmt: skip
+
+
+async def frame_of(visit: Visit, cart: CartView | None) -> dict[str, object]:
+    frame = bare_frame(visit.deps, visit)
+    if cart is None and (visit.identity or visit.guest_cart_id):
+        cart = await visit.ask_for_extra(GetCart(visitor=visit.identity, guest_cart_id=visit.guest_cart_id, language=visit.language))
+    if visit.identity:
+        feed = await visit.ask_for_extra(ListNotifications(reader=visit.identity, language=visit.language, limit=1))
+        frame["unread"] = feed.unread if feed else 0
+    frame["cart_count"] = sum(item.quantity for item in cart.items) if cart else 0
+    if said := visit.cookies.get(SAID_COOKIE, ""):
+        frame["said"] = visit.text(f"said.{said}")
+        visit.set_cookie(SAID_COOKIE, "", 0)
+    return frame
+
+
+# ---------------------------------------------------------------- endpoints
+
+Show = Callable[[Visit], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def visits(deps: WebDeps) -> Callable[[Show], Endpoint]:
+    """Turns what answers a visit into an endpoint: forged forms are refused, sessions renewed, refusals shown as pages."""
+
+    def endpoint_of(show: Show) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            if request.method not in SAFE:
+                refuse_forgery(request)
+            visit = Visit(request, deps)
+            try:
+                await visit.carry_on()
+                response = await show(visit)
+            except Unauthenticated:
+                back = visit.here if request.method in SAFE else safe_path(_referrer(request))
+                response = visit.go(link("/sign-in", next=back), "sign_in_first")
+            except (DomainError, Unavailable) as refusal:
+                response = await _problem(visit, refusal)
+            return visit.leave(response)
+
+        return endpoint
+
+    return endpoint_of
+
+
+async def _problem(visit: Visit, refusal: DomainError | Unavailable) -> Response:
+    status = refusal.status if isinstance(refusal, DomainError) else 503
+    values: Mapping[str, object] = {"status": status, "sentence": visit.sentence(refusal), "request_id": visit.request.id}
+    response = visit.html(visit.deps.pages.render("problem.html", visit.language, {**bare_frame(visit.deps, visit), **values}), status)
+    if isinstance(refusal, Unavailable):
+        response.headers.append((b"retry-after", str(refusal.retry_after).encode()))
+    return response
+
+
+def _referrer(request: Request) -> str:
+    """The path of the page a form stood on, for coming back to it."""
+    _, _, rest = request.header("referer").partition("://")
+    host, slash, path = rest.partition("/")
+    return slash + path if host == request.header("host") else "/"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
