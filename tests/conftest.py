@@ -13,8 +13,9 @@ from tests.shop.holding import everything_holds
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=MODES)
 async def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
-    """Contexts talk directly (local), or everything is encoded, decoded and delivered twice on its way (loopback)."""
-    async with open_shop(tmp_path_factory.mktemp(request.param), calls=request.param) as opened:
+    """Contexts talk directly (local), or everything is encoded, decoded and delivered twice on its way, and no answer is kept (loopback)."""
+    loopback = request.param == "loopback"
+    async with open_shop(tmp_path_factory.mktemp(request.param), calls=request.param, response_cache=not loopback) as opened:
         yield opened
 
 

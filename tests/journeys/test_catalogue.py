@@ -25,7 +25,7 @@ async def test_the_tree_of_categories_counts_every_product(shop: Shop):
 
 async def test_pages_of_a_list_repeat_nothing_and_skip_nothing(shop: Shop):
     seen: list[tuple[int, str]] = []
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         page = (await shop.guest().get("/products", sort="price", limit=17, cursor=cursor)).json
         seen += [(item["price"]["amount"], item["id"]) for item in page["items"]]

@@ -163,7 +163,7 @@ async def test_own_orders_come_page_by_page_and_by_status(shop: Shop):
     await anna.cancel(orders[2])
     await anna.sees(orders[2], "cancelled")
     seen: list[str] = []
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         page = (await anna.get("/orders", limit=2, cursor=cursor)).json
         seen += [order["id"] for order in page["items"]]
