@@ -93,12 +93,14 @@ def replay(
     """
     from torg.demo import purchases, seed, telling
     from torg.demo.ledger import Ledger
-    from torg.demo.replay import Plan, kept_secret
+    from torg.demo.replay import Plan
+    from torg.kit import values
+    from torg.kit.secrets import kept_secret
 
     given = {"data": data and str(data), "demo_password": password}
     settings = _settings({name: value for name, value in given.items() if value})
     folder = Path(settings.data)
-    secret = kept_secret(folder)
+    secret = kept_secret(folder / "replay-secret", values.randomness)
     households = {household.id: household for household in purchases.households()}
     plan = Plan(list(purchases.purchases(days)), households, seed.demo_password(settings), secret, speed, buyers, settings.currency)
     sys.exit(telling.play(plan, to or f"http://{settings.host}:{settings.port}", Ledger(record or folder / "replay.ndjson")))
@@ -125,11 +127,11 @@ def bench(
     out
         The JSON file of all figures (var/bench/<time>.json in the checkout).
     """
-    from datetime import UTC, datetime
+    from torg.kit import values
 
     sys.path.insert(0, str(ROOT))
     measuring = importlib.import_module("bench.run")  # beside src/: the benchmarks are no part of the package
-    kept = out or ROOT / "var" / "bench" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.json"
+    kept = out or ROOT / "var" / "bench" / f"{values.utc_now():%Y-%m-%dT%H-%M-%S}.json"
     sys.exit(measuring.run(only or [], repeats, quick, kept))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +49,7 @@ class World:
 
     clock: Clock = values.utc_now
     new_id: NewId = values.new_id
-    randomness: Randomness = os.urandom
+    randomness: Randomness = values.randomness
 
 
 @dataclass
@@ -117,7 +116,7 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     async def audit(request: Request, route: Route, response: Response) -> None:
         await call(_audit_record(request, route, response))
 
-    secret = (settings.secret or kept_secret(Path(settings.data), world.randomness)).encode()
+    secret = (settings.secret or kept_secret(Path(settings.data) / "secret", world.randomness)).encode()
     http = App(world.clock, world.new_id, authenticate, cache, audit if "admin" in contexts else None, secret)
     app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry())
     for context in contexts:
@@ -154,7 +153,7 @@ async def _open_sandbox(settings: Settings, world: World) -> Acquirer | None:
     if settings.acquirer_url:
         return None
     folder = Path(settings.data) / "acquirer"
-    secret = settings.acquirer_secret or kept_secret(folder, world.randomness)
+    secret = settings.acquirer_secret or kept_secret(folder / "secret", world.randomness)
     webhooks = f"{settings.public_url}/api/v1/payments/webhooks/sandbox"
     return await open_acquirer(folder, secret, settings.public_url, webhooks, world.clock, world.new_id, settings.sync)
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -78,16 +76,6 @@ class _Account:
     user_id: str = ""
     balance: int | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-def kept_secret(folder: Path) -> str:
-    """What the households' passwords are derived from: made once and kept in the shop's data folder."""
-    kept = folder / "replay-secret"
-    if not kept.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        kept.touch(mode=0o600)
-        kept.write_text(secrets.token_urlsafe(32) + "\n")
-    return kept.read_text().strip()
 
 
 class Replay:

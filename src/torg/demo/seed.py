@@ -4,7 +4,6 @@ Each part is filed as done when it is; a start that was cut short goes on with t
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -20,9 +19,11 @@ from torg.contexts.payment.contracts import CreditWallet
 from torg.contexts.user.contracts import EnsureUser
 from torg.demo.catalogue import DemoCategory, DemoProduct, categories, products
 from torg.demo.progress import Steps
+from torg.kit import values
 from torg.kit.auth import Role
 from torg.kit.calls import Call
 from torg.kit.errors import DomainError
+from torg.kit.secrets import kept_secret
 from torg.kit.settings import Settings
 from torg.kit.values import Language, Money
 
@@ -30,6 +31,14 @@ T = TypeVar("T")
 BATCH = 1000
 WAREHOUSES = (("Moscow main", "Moscow"), ("Saint Petersburg", "Saint Petersburg"), ("Ural", "Yekaterinburg"), ("Siberia", "Novosibirsk"))
 POCKET = 100_000_00  # the demonstration buyer's wallet, in minor units: a hundred orders and more
+ATTRIBUTES = {
+    "brand": ("Brand", "Бренд"),
+    "variety": ("Variety", "Вид"),
+    "size": ("Size", "Размер"),
+    "unit_price": ("Unit price", "Цена за единицу"),
+    "age": ("Age", "Возраст"),
+    "item_number": ("Item number", "Артикул"),
+}
 STAFF = {
     "admin": (Role.ADMIN, "Alexandra Admin"),
     "support": (Role.SUPPORT, "Sofia Support"),
@@ -66,11 +75,7 @@ def demo_password(settings: Settings) -> str:
     """The demonstration accounts' one password: TORG_DEMO_PASSWORD, else made once and kept in the data folder for its owner to read."""
     if settings.demo_password:
         return settings.demo_password
-    kept = Path(settings.data) / "demo-password"
-    if not kept.exists():
-        kept.touch(mode=0o600)
-        kept.write_text(secrets.token_urlsafe(9) + "\n")
-    return kept.read_text().strip()
+    return kept_secret(Path(settings.data) / "demo-password", values.randomness, 9)
 
 
 def welcome(settings: Settings, address: str) -> Iterator[str]:
@@ -113,7 +118,7 @@ async def _categories(call: Call) -> None:
 
 def _flat(nodes: Iterable[DemoCategory], parent: str) -> Iterator[Category]:
     for node in nodes:
-        yield Category(id=node.id, name=node.name, name_ru=node.name_ru, parent=parent, slug=node.id)
+        yield Category(id=node.id, name=node.name, name_ru=node.name_ru, parent=parent)
         yield from _flat(node.children, node.id)
 
 
@@ -134,10 +139,20 @@ def _new_product(product: DemoProduct, currency: str) -> NewProduct:
         id=product.id, name=product.name, name_ru=product.name_ru, description=product.description, description_ru=product.description_ru,
         category=product.category_id, brand=product.brand, price=Money(product.price_cents, currency),
         old_price=Money(product.old_price_cents, currency) if product.old_price_cents else None,
-        attributes=tuple(Attribute(name=name, value=value) for name, value in product.attributes.items()),
+        attributes=tuple(_attributes(product)),
         drawing=product.picture, drawing_label=product.label, weight_grams=product.weight_grams, popularity=product.popularity,
         created_at=product.created_at,
     )  # fmt: skip
+
+
+def _attributes(product: DemoProduct) -> Iterator[Attribute]:
+    """What a shopper compares, in both languages; the metric size stands behind the till's own."""
+    given = {**product.attributes, "brand": product.brand}
+    if "size" in given and "size_metric" in given:
+        given["size"] = f"{given['size']} ({given['size_metric']})"
+    for key, (name, name_ru) in ATTRIBUTES.items():
+        if given.get(key):
+            yield Attribute(name=name, name_ru=name_ru, value=given[key])
 
 
 async def _stock(call: Call, settings: Settings, steps: Steps) -> None:
@@ -181,9 +196,8 @@ async def _promo_codes(call: Call, settings: Settings) -> None:
 
 
 async def _accounts(call: Call, settings: Settings, password: str) -> None:
-    buyer = await call(
-        EnsureUser(email="buyer@torg.example", password=password, full_name="Boris Buyer", city="Moscow", roles=(Role.CUSTOMER,), language=Language(settings.language))
-    )
+    language = Language(settings.language)
+    buyer = await call(EnsureUser(email="buyer@torg.example", password=password, full_name="Boris Buyer", city="Moscow", language=language))
     await call(CreditWallet(user_id=buyer.id, amount=Money(POCKET, settings.currency), reference="demonstration"))
     for name, (role, full_name) in STAFF.items():
         await call(EnsureUser(email=f"{name}@torg.example", password=password, full_name=full_name, city="Moscow", roles=(role,)))

@@ -75,6 +75,11 @@ def new_id() -> str:
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+def randomness(count: int) -> bytes:
+    """The system's randomness, as the process's composition hands it out."""
+    return os.urandom(count)
+
+
 def is_id(text: str) -> bool:
     """Whether the text is an identifier in canonical form."""
     return _UUID.fullmatch(text) is not None
@@ -93,6 +98,15 @@ def moment(text: str) -> datetime:
     except ValueError:
         raise ValueError(f"{text!r} is neither a date (2026-11-21) nor an RFC 3339 time (2026-11-21T09:30:00Z)") from None
     return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+
+
+def a_moment(text: str, _: datetime) -> str | None:
+    """A message's rule for a field that may be left empty: it reads as a date or time."""
+    try:
+        moment(text) if text else None
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def today(clock: Clock) -> date:

@@ -248,6 +248,6 @@ async def test_both_live_on_one_port(tmp_path: Path) -> None:
 
 
 def test_the_shared_secret_is_made_once(tmp_path: Path) -> None:
-    first = kept_secret(tmp_path / "new", lambda count: bytes(range(count)))
-    assert first == kept_secret(tmp_path / "new", lambda count: b"\0" * count)
+    first = kept_secret(tmp_path / "new" / "secret", lambda count: bytes(range(count)))
+    assert first == kept_secret(tmp_path / "new" / "secret", lambda count: b"\0" * count)
     assert (tmp_path / "new" / "secret").stat().st_mode & 0o077 == 0

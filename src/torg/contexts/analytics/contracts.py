@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from torg.kit.auth import Identity
 from torg.kit.messages import Command, Query, Rule, message
-from torg.kit.values import Limit, Money, moment
+from torg.kit.values import Limit, Money, a_moment
 
 
 class Recommendations(msgspec.Struct, frozen=True):
@@ -24,15 +23,7 @@ class GetRecommendations(Query[Recommendations], frozen=True):
     limit: int = 12
 
 
-def _a_moment(text: Any, _: datetime) -> str | None:
-    try:
-        moment(text) if text else None
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-PERIOD: dict[str, Rule] = {"since": _a_moment, "until": _a_moment}
+PERIOD: dict[str, Rule] = {"since": a_moment, "until": a_moment}
 Grouping = Literal["day", "week", "month", "category", "product", "city"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -12,7 +12,7 @@ from torg.contexts.shipping.contracts import DeliveryMethod
 from torg.contexts.user.contracts import Address
 from torg.kit.auth import Identity
 from torg.kit.messages import Command, Event, Query, Rule, message
-from torg.kit.values import Limit, Money, ProductId, Quantity, Text, moment
+from torg.kit.values import Limit, Money, ProductId, Quantity, Text, a_moment
 
 Status = Literal["pending", "reserved", "paid", "confirmed", "shipped", "delivered", "rejected", "cancelling", "cancelled", "return_requested", "returned"]
 
@@ -91,15 +91,7 @@ class PlaceOrder(Command[OrderView], frozen=True, kw_only=True):
     expected_total: Money | None = None
 
 
-def _a_moment(text: Any, _: datetime) -> str | None:
-    try:
-        moment(text) if text else None
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-PERIOD: dict[str, Rule] = {"since": _a_moment, "until": _a_moment}
+PERIOD: dict[str, Rule] = {"since": a_moment, "until": a_moment}
 
 
 @message("order.list_orders")
@@ -155,10 +147,12 @@ class GetOrder(Query[OrderView], frozen=True):
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
+    """One event of an order; `data` is the event as it stands in the log."""
+
     version: int
     name: str
     at: datetime
-    data: dict[str, Any]
+    data: msgspec.Raw
 
 
 class History(msgspec.Struct, frozen=True):

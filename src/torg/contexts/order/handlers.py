@@ -18,7 +18,7 @@ from torg.kit import telemetry
 from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handlers
 from torg.kit.errors import FieldError, Invalid, NotFound, Unavailable
-from torg.kit.messages import Envelope, context_of
+from torg.kit.messages import Envelope, context_of, encode
 from torg.kit.saga import Instance
 from torg.kit.values import Money, moment, stamp
 
@@ -289,7 +289,7 @@ def _not_found(order_id: str) -> NotFound:
 
 
 def _entry(row: Envelope) -> c.HistoryEntry:
-    return c.HistoryEntry(row.version, row.message.NAME, row.at, msgspec.to_builtins(row.message))
+    return c.HistoryEntry(row.version, row.message.NAME, row.at, msgspec.Raw(encode(row.message)))
 
 
 def _saga_view(saga: Instance, deps: OrderDeps) -> c.SagaView:

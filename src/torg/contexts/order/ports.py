@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from torg.contexts.order.contracts import OrderPlaced, OrderView, Status
+from torg.contexts.order.contracts import OrderCount, OrderPlaced, OrderView, Status
 from torg.contexts.order.model import Order
 from torg.kit.deps import Deps
 from torg.kit.messages import Event

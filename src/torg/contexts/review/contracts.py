@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -100,18 +100,18 @@ class GetReview(Query[ReviewView], frozen=True, kw_only=True):
     language: Language
 
 
-def _plain(text: Any, _: datetime) -> str | None:
+def _plain(text: str, _: datetime) -> str | None:
     lines = text.replace("\n", "").replace("\r", "").replace("\t", "")
     if not text.strip():
         return "write at least a word"
     return None if all(letter >= " " and letter != "\x7f" for letter in lines) else "must not have control characters"
 
 
-def _one_line(text: Any, now: datetime) -> str | None:
+def _one_line(text: str, now: datetime) -> str | None:
     return "must be one line" if "\n" in text or "\r" in text else _plain(text, now)
 
 
-def _maybe_plain(text: Any, now: datetime) -> str | None:
+def _maybe_plain(text: str, now: datetime) -> str | None:
     return _plain(text, now) if text else None
 
 

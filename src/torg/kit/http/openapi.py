@@ -8,13 +8,15 @@ from typing import Any
 
 import msgspec
 
-from torg.kit.errors import Problem
+from torg.kit import errors
+from torg.kit.errors import DomainError, Problem
 from torg.kit.http.binding import Binding
 from torg.kit.http.routes import API, Route
 from torg.kit.messages import Event, Message, context_of, reply_type
 from torg.kit.values import utc_now
 
 REF = "#/components/schemas/{name}"
+STATUS = {name: str(kind.status) for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, DomainError)}
 TITLES = {
     400: "Cannot be read", 401: "Sign-in needed", 403: "Not allowed", 404: "Not found, or somebody else's", 409: "Conflict with the current state",
     412: "It has changed meanwhile", 413: "Too large", 415: "Media type not supported", 422: "Some of it is not valid", 429: "Too many requests",
@@ -41,7 +43,7 @@ def openapi(routes: Iterable[Route], version: str, server: str) -> dict[str, Any
         "servers": [{"url": server}],
         "tags": [{"name": tag} for tag in sorted({_tag(route) for route in shown})],
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": components, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": _readable(components), "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
     }
 
 
@@ -75,7 +77,7 @@ def asyncapi(kinds: Iterable[type[Message]], version: str) -> dict[str, Any]:
         "info": {"title": "Torg's events", "version": version},
         "channels": channels,
         "operations": operations,
-        "components": {"schemas": components, "messages": messages},
+        "components": {"schemas": _readable(components), "messages": messages},
     }
 
 
@@ -113,11 +115,19 @@ def _operation(route: Route, binding: Binding | None, answer: Any, body: Any, na
     refused = {str(status): {"description": TITLES[status], "content": problem} for status in _refusals(route, body is not None)}
     not_modified = {"304": {"description": "Not modified"}} if route.etag else {}
     operation["responses"] = {str(route.status): success, **not_modified, **refused}
+    if description := _description(route):
+        operation["description"] = description
     if route.who is not None:
         operation["security"] = [{"bearer": []}]
-        if route.who:
-            operation["description"] = f"For {', '.join(sorted(route.who))}."
     return operation
+
+
+def _description(route: Route) -> str:
+    """What the message says of itself, with HTTP's statuses for the errors it names; and whose the route is."""
+    said = re.sub(r"\b(R|r)aises\b", r"\1efused with", _paragraph(route.message))
+    said = re.sub(r"\b[A-Z]\w+", lambda word: STATUS.get(word[0], word[0]), said)
+    whose = f"For {', '.join(sorted(route.who))}." if route.who else ""
+    return f"{said} {whose}".strip()
 
 
 def _refusals(route: Route, has_body: bool) -> list[int]:
@@ -139,7 +149,8 @@ def _parameters(route: Route, binding: Binding | None) -> list[dict[str, Any]]:
     found = [{"name": name, "in": "path", "required": True, "schema": _schema(hints.get(name, str))} for name in names]
     if binding and not binding.from_body:
         for info in msgspec.structs.fields(binding.rest):
-            found.append({"name": info.encode_name, "in": "query", "required": info.required, "schema": _schema(info.type)})
+            schema = _schema(info.type) | ({"default": info.default} if not info.required and info.default else {})
+            found.append({"name": info.encode_name, "in": "query", "required": info.required, "schema": schema})
     if route.idempotency != "no":
         schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
         found.append({"name": "Idempotency-Key", "in": "header", "required": route.idempotency == "required", "schema": schema})
@@ -164,6 +175,19 @@ def _tag(route: Route) -> str:
 
 
 def _sentence(kind: type[Any] | None) -> str:
-    text = (kind.__doc__ or "").strip() if kind else ""
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).capitalize() if kind else ""
-    return text.split("\n")[0] if text and not text.startswith(f"{kind.__name__}(" if kind else "") else words
+    return _paragraph(kind) or words
+
+
+def _paragraph(kind: type[Any] | None) -> str:
+    """The first paragraph of a docstring, as one line; empty where there is none."""
+    text = (kind.__doc__ or "").strip() if kind else ""
+    return " ".join(text.split("\n\n")[0].split()) if not (kind and text.startswith(f"{kind.__name__}(")) else ""
+
+
+def _readable(components: dict[str, Any]) -> dict[str, Any]:
+    """Descriptions without the indentation of the docstrings that they were."""
+    for schema in components.values():
+        if "description" in schema:
+            schema["description"] = " ".join(schema["description"].split())
+    return components

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from torg.contexts.order.contracts import OrderPlaced, OrderView, Status
+from torg.contexts.order.contracts import OrderCount, OrderPlaced, OrderView, Status
 from torg.contexts.order.model import Order, apply, fold
 from torg.kit.errors import DomainError, FieldError, Invalid, NotFound
 from torg.kit.messages import Event, encode
