@@ -21,7 +21,7 @@ Randomness = Callable[[int], bytes]
 
 
 class Language(StrEnum):
-    """A language the shop speaks; the edge fills a message's field of this type from Accept-Language."""
+    """A language the shop speaks; where a message has a field of this type, it is filled from Accept-Language."""
 
     EN = "en"
     RU = "ru"

@@ -98,7 +98,7 @@ FUNNEL: Final[tuple[FunnelName, ...]] = ("view", "cart", "checkout", "placed", "
 
 
 class FunnelStep(msgspec.Struct, frozen=True):
-    """`share` is of the step before, in per cent, rounded down; None for the first or after an empty step."""
+    """`share` is of the step before, in per cent, rounded down; null for the first or after an empty step."""
 
     step: FunnelName
     visitors: int

@@ -13,7 +13,7 @@ ANALYST = frozenset({Role.ANALYST})
 
 def routes() -> Sequence[Route]:
     return (
-        post("/analytics/events", c.RecordBehaviour, who=ANYONE, status=202, idempotency="accepted", summary="A batch of views, searches, clicks"),
+        post("/analytics/events", c.RecordBehaviour, who=ANYONE, status=202, idempotency="accepted", summary="Record a batch of views, searches, clicks"),
         get("/analytics/sales", c.GetSales, who=ANALYST, summary="What was sold, by day, week, month, category, product or city"),
         get("/analytics/top-products", c.GetTopProducts, who=ANALYST, summary="The products that sold best"),
         get("/analytics/funnel", c.GetFunnel, who=ANALYST, summary="How far visitors came"),

@@ -188,7 +188,7 @@ Uses = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
 
 class PromoCode(msgspec.Struct, frozen=True, kw_only=True):
-    """A code as staff see it. It counts from `valid_from` until just before `valid_until`, None being no bound; `used` are the uses that
+    """A code as staff see it. It counts from `valid_from` until just before `valid_until`, null being no bound; `used` are the uses that
     were not given back."""
 
     code: str
@@ -208,7 +208,7 @@ class PromoCode(msgspec.Struct, frozen=True, kw_only=True):
 @message("cart.create_promo_code")
 class CreatePromoCode(Command[PromoCode], frozen=True, kw_only=True):
     """`percent` (1 to 100, of the items) goes with that kind, `amount` (taken off the items, as far as they go) with its own. Raises
-    DomainError `promo.code_taken`, Invalid."""
+    DomainError `promo.code_taken`, Invalid for terms that do not go together."""
 
     code: Code
     kind: PromoKind

@@ -328,8 +328,8 @@ class AddProduct(ProductFacts, Command[ProductView], frozen=True, kw_only=True):
 
 @message("catalog.change_product")
 class ChangeProduct(Command[ProductView], frozen=True, kw_only=True):
-    """What is unset stays. `if_versions`: the edit is refused (PreconditionFailed `product.changed`) unless the product is at one of them; None edits
-    any. `status` brings a withdrawn product back. Raises NotFound `product.not_found`."""
+    """What is not given stays; `status` brings a withdrawn product back. Raises NotFound `product.not_found`; PreconditionFailed `product.changed`
+    where If-Match names versions (`if_versions`) and the product is at another one."""
 
     RULES: ClassVar[dict[str, Rule]] = {"pictures": pictures_rule, "price": price_rule, "old_price": price_rule}
 
@@ -356,7 +356,8 @@ class ChangeProduct(Command[ProductView], frozen=True, kw_only=True):
 
 @message("catalog.withdraw_product")
 class WithdrawProduct(Command[None], frozen=True, kw_only=True):
-    """Takes it off sale for good reasons of the staff's; asking again does nothing. Raises NotFound or PreconditionFailed as ChangeProduct does."""
+    """Takes it off sale; asking again does nothing. Raises NotFound `product.not_found`; PreconditionFailed `product.changed` where If-Match names
+    versions (`if_versions`) and the product is at another one."""
 
     product_id: ProductId
     staff: Identity
@@ -424,7 +425,8 @@ class SynonymGroups(msgspec.Struct, frozen=True):
 
 
 @message("catalog.get_synonyms")
-class GetSynonyms(Query[SynonymGroups], frozen=True): ...
+class GetSynonyms(Query[SynonymGroups], frozen=True):
+    """All groups of words that mean the same to the search."""
 
 
 def _groups_rule(value: object, _: datetime) -> str | None:

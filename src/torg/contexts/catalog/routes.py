@@ -42,7 +42,7 @@ def routes(deps: CatalogDeps) -> Sequence[Route]:
     return (
         get("/categories", c.ListCategories, cached=TREE_KEPT, tags=_tags("categories"), etag=True, summary="The tree of categories"),
         get("/products", c.ListProducts, cached=LIST_KEPT, tags=_tags("products"), etag=True, summary="Find products"),
-        get("/products/suggest", c.Suggest, cached=LIST_KEPT, tags=_tags("products"), summary="Complete what is being typed"),
+        get("/products/suggest", c.Suggest, cached=LIST_KEPT, tags=_tags("products"), summary="Suggestions for what is being typed"),
         get(
             "/products/{product_id}", c.GetProduct, cached=PRODUCT_KEPT, tags=_of_product, etag=True, reply_headers=_etag,
             summary="One product; its ETag goes into If-Match of an edit",

@@ -49,7 +49,8 @@ class ReserveItems(Command[None], frozen=True, kw_only=True):
 
 @message("inventory.items_reserved")
 class ItemsReserved(Event, frozen=True, kw_only=True):
-    """`source` names the city of the (first) warehouse. `again`: an answer given before, repeated; nothing more was held."""
+    """The order's lines are put aside. `source` names the city of the (first) warehouse. `again`: an answer given before, repeated; nothing more
+    was held."""
 
     order_id: str
     allocations: tuple[Allocation, ...]
@@ -96,7 +97,7 @@ class RestockItems(Command[None], frozen=True, kw_only=True):
 
 @message("inventory.items_restocked")
 class ItemsRestocked(Event, frozen=True):
-    """`allocations` say what went where; empty when this repeats an answer."""
+    """Returned goods are back on the shelf; `allocations` say what went where, and are empty when this repeats an answer."""
 
     order_id: str
     return_id: str
@@ -113,7 +114,7 @@ class StockChanged(Event, frozen=True):
 
 @message("inventory.stock_changed_many")
 class StocksChanged(Event, frozen=True):
-    """As StockChanged, for many products at once: after a big receipt."""
+    """As `inventory.stock_changed`, for many products at once: after a big receipt."""
 
     items: tuple[Units, ...]
 
@@ -235,7 +236,7 @@ class StockView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @message("inventory.get_stock")
 class GetStock(Query[StockView], frozen=True):
-    """0 of a product that stock does not know (yet)."""
+    """How much of a product can be sold; staff also see what lies where. 0 of a product that stock does not know (yet)."""
 
     product_id: str
     viewer: Identity | None = None
@@ -307,7 +308,7 @@ class ListLowStock(Query[LowStockPage], frozen=True, kw_only=True):
 
 @message("inventory.set_stock_alert")
 class SetStockAlert(Command[LowStockLine], frozen=True, kw_only=True):
-    """Has LowStock told whenever fewer than so many units are for sale; 0 ends it. Raises NotFound `product.not_found`."""
+    """Has `inventory.low_stock` told whenever fewer than so many units are for sale; 0 ends it. Raises NotFound `product.not_found`."""
 
     product_id: ProductId
     alert_below: Annotated[int, msgspec.Meta(ge=0, le=MOST)]
@@ -328,6 +329,8 @@ class Supplier(msgspec.Struct, frozen=True, kw_only=True):
 
 @message("inventory.add_supplier")
 class AddSupplier(Command[Supplier], frozen=True, kw_only=True):
+    """`lead_days`: how long they usually take to deliver."""
+
     name: Text
     email: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^([^@\s]+@[^@\s]+)?$")] = ""
     lead_days: Annotated[int, msgspec.Meta(ge=0, le=365)] = 7

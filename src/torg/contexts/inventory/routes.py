@@ -21,7 +21,7 @@ def _stock() -> Sequence[Route]:
         post("/warehouses", c.CreateWarehouse, who=KEEPERS, status=201, idempotency="accepted", summary="Open a warehouse"),
         get("/inventory/low-stock", c.ListLowStock, who=KEEPERS, summary="Products of which fewer are for sale than there should be"),
         get("/inventory/{product_id}", c.GetStock, summary="Units for sale; for staff also what lies where"),
-        get("/inventory/{product_id}/movements", c.ListMovements, who=KEEPERS, summary="What came and went, newest first"),
+        get("/inventory/{product_id}/movements", c.ListMovements, who=KEEPERS, summary="A product's movements, newest first"),
         post(
             "/inventory/{product_id}/movements", c.MoveStock, who=KEEPERS, status=201, idempotency="accepted",
             summary="Correct what lies in a warehouse",
@@ -40,10 +40,10 @@ def _purchasing() -> Sequence[Route]:
             location=lambda order: f"/api/v1/purchase-orders/{order.id}",
         ),
         get("/purchase-orders/{purchase_order_id}", c.GetPurchaseOrder, who=KEEPERS, summary="One purchase order"),
-        post("/purchase-orders/{purchase_order_id}/order", c.PlacePurchaseOrder, who=KEEPERS, idempotency="accepted", summary="Order what a draft says"),
-        post("/purchase-orders/{purchase_order_id}/cancel", c.CancelPurchaseOrder, who=KEEPERS, idempotency="accepted", summary="Give up what has not come"),
+        post("/purchase-orders/{purchase_order_id}/order", c.PlacePurchaseOrder, who=KEEPERS, idempotency="accepted", summary="Send a draft to its supplier"),
+        post("/purchase-orders/{purchase_order_id}/cancel", c.CancelPurchaseOrder, who=KEEPERS, idempotency="accepted", summary="Cancel a purchase order"),
         post(
             "/purchase-orders/{purchase_order_id}/receipts", c.ReceivePurchase, who=KEEPERS, status=201, idempotency="accepted",
-            summary="Take in what has come",
+            summary="Receive goods of a purchase order",
         ),
     )  # fmt: skip

@@ -88,7 +88,7 @@ class Unread(msgspec.Struct, frozen=True):
 
 @message("notification.mark_read")
 class MarkRead(Command[Unread], frozen=True):
-    """Raises NotFound `notification.not_found`. Harmless when repeated."""
+    """Marks one entry of the feed as read; harmless when repeated. Raises NotFound `notification.not_found`."""
 
     notification_id: str
     reader: Identity
@@ -96,6 +96,8 @@ class MarkRead(Command[Unread], frozen=True):
 
 @message("notification.mark_all_read")
 class MarkAllRead(Command[Unread], frozen=True):
+    """Marks the whole feed as read."""
+
     reader: Identity
 
 

@@ -27,7 +27,7 @@ def routes(deps: NotificationDeps) -> Sequence[Route]:
         get("/notifications", c.ListNotifications, who=SIGNED_IN, summary="What you were told, newest first"),
         post("/notifications/read-all", c.MarkAllRead, who=SIGNED_IN, summary="Mark all as read"),
         post("/notifications/{notification_id}/read", c.MarkRead, who=SIGNED_IN, summary="Mark one as read"),
-        get("/notifications/stream", endpoint=stream, who=SIGNED_IN, media="text/event-stream", summary="What you are told, live"),
+        get("/notifications/stream", endpoint=stream, who=SIGNED_IN, media="text/event-stream", summary="What you are told, live (SSE)"),
         get("/notifications/preferences", c.GetPreferences, who=SIGNED_IN, summary="What you want to be told, and where"),
         put("/notifications/preferences", c.ChangePreferences, who=SIGNED_IN, summary="Choose what you want to be told, and where"),
     )

@@ -231,7 +231,8 @@ class CompensateSaga(Command[SagaView], frozen=True):
 
 @message("order.cancel_order")
 class CancelMyOrder(Command[OrderView], frozen=True, kw_only=True):
-    """Raises DomainError `order.not_cancellable` once it was handed to the carrier, or has ended."""
+    """Stops the order and undoes what was done for it. Raises DomainError `order.not_cancellable` once it was handed to the carrier, or has
+    ended."""
 
     order_id: str
     buyer: Identity
@@ -245,7 +246,7 @@ class ReturnLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @message("order.request_return")
 class RequestReturn(Command[OrderView], frozen=True, kw_only=True):
-    """Within 30 days of delivery. Raises DomainError `order.not_returnable`, Invalid for lines that were not ordered or were returned before."""
+    """Has goods fetched back, within 30 days of delivery. Raises DomainError `order.not_returnable`, Invalid for lines that were not ordered or were returned before."""
 
     order_id: str
     buyer: Identity
@@ -340,7 +341,7 @@ class CancellationFailed(Event, frozen=True, kw_only=True):
 
 @message("order.cancelled")
 class OrderCancelled(Event, frozen=True, kw_only=True):
-    """`was_sale`: it had been confirmed, so reports take it back."""
+    """The order is cancelled, and everything undone. `was_sale`: it had been confirmed, so reports take it back."""
 
     order_id: str
     user_id: str

@@ -25,12 +25,12 @@ def routes(deps: PaymentDeps) -> Sequence[Route]:
         return Response(204)
 
     return (
-        get("/wallet", c.GetWallet, who=SIGNED_IN, summary="The own wallet and its latest movements"),
+        get("/wallet", c.GetWallet, who=SIGNED_IN, summary="Your wallet and its latest movements"),
         post(
             "/wallet/top-ups", c.TopUpWallet, who=SIGNED_IN, status=201, idempotency="required",
-            summary="Put money into the own wallet (there is no bank behind the sandbox: it is credited at once)",
+            summary="Put money into your wallet",
         ),
-        get("/payments", c.ListPayments, who=SIGNED_IN, summary="Own payments, newest first; of one order with order_id"),
+        get("/payments", c.ListPayments, who=SIGNED_IN, summary="Your payments, newest first; of one order with order_id"),
         get("/payments/{payment_id}", c.GetPayment, who=SIGNED_IN, summary="One payment"),
         post("/payments/{payment_id}/check", c.CheckPayment, who=SIGNED_IN, status=202, summary="Have the acquirer asked how a card payment stands"),
         post(

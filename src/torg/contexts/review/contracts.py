@@ -161,7 +161,7 @@ class ListReviewsByStatus(Query[ReviewPage], frozen=True, kw_only=True):
 @message("review.moderate")
 class ModerateReview(Command[ReviewView], frozen=True, kw_only=True):
     """Lets a review through, or not; a rejection needs a reason. The same decision again changes nothing, the opposite one takes the place of
-    the first, and the rating follows. Raises NotFound `review.not_found`, Invalid."""
+    the first, and the rating follows. Raises NotFound `review.not_found`, Invalid for a missing reason."""
 
     RULES = REASON
 

@@ -20,9 +20,9 @@ def routes() -> Sequence[Route]:
             location=lambda review: f"/api/v1/reviews/{review.id}", summary="Review a product that was delivered to you",
         ),
         get("/reviews", c.ListReviewsByStatus, who=MODERATORS, summary="Reviews by status, longest waiting first"),
-        get("/reviews/mine", c.ListMyReviews, who=SIGNED_IN, summary="Own reviews, newest first"),
+        get("/reviews/mine", c.ListMyReviews, who=SIGNED_IN, summary="Your reviews, newest first"),
         get("/reviews/{review_id}", c.GetReview, summary="One review"),
-        post("/reviews/{review_id}/moderation", c.ModerateReview, who=MODERATORS, idempotency="accepted", summary="Let a review through, or not"),
+        post("/reviews/{review_id}/moderation", c.ModerateReview, who=MODERATORS, idempotency="accepted", summary="Publish or reject a review"),
         post("/reviews/{review_id}/votes", c.Vote, who=SIGNED_IN, idempotency="accepted", summary="Say whether a review is helpful"),
         post("/reviews/{review_id}/reply", c.ReplyToReview, who=SELLERS, idempotency="accepted", summary="Answer a review as the seller"),
     )  # fmt: skip

@@ -58,7 +58,7 @@ class GetAddress(Query[Address], frozen=True):
 
 @message("user.registered")
 class UserRegistered(Event, frozen=True, kw_only=True):
-    """`self_made`: they came themselves; False for one whom an operator or the demonstration made."""
+    """Somebody has an account. `self_made`: they came themselves; false for one whom an operator or the demonstration made."""
 
     user_id: str
     email: str
@@ -71,7 +71,7 @@ class UserRegistered(Event, frozen=True, kw_only=True):
 
 @message("user.changed")
 class UserChanged(Event, frozen=True, kw_only=True):
-    """The contact as it is now."""
+    """A user's name, e-mail address, city or language changed; this is how they are reached now."""
 
     user_id: str
     email: str
@@ -82,7 +82,7 @@ class UserChanged(Event, frozen=True, kw_only=True):
 
 @message("user.erased")
 class UserErased(Event, frozen=True):
-    """Forget what is personal about them; bookkeeping stays."""
+    """A user was erased: forget what is personal about them; bookkeeping stays."""
 
     user_id: str
 
@@ -167,7 +167,7 @@ NEW_PASSWORD: dict[str, Rule] = {"new_password": _password}
 
 @message("user.register")
 class RegisterUser(Command[User], frozen=True, kw_only=True):
-    """Raises DomainError `user.email_taken`, Invalid for a weak or breached password."""
+    """Opens an account. Raises DomainError `user.email_taken`, Invalid for a weak password."""
 
     RULES = PERSON
 
@@ -195,12 +195,15 @@ class EnsureUser(Command[User], frozen=True, kw_only=True):
 
 @message("user.get_profile")
 class GetProfile(Query[Profile], frozen=True):
+    """The holder's profile, with what their wallet holds."""
+
     holder: Identity
 
 
 @message("user.change_profile")
 class ChangeProfile(Command[Profile], frozen=True, kw_only=True):
-    """Changes what is given. `if_match`: the ETag it was read with; raises PreconditionFailed when it has changed since."""
+    """Changes what is given. Raises DomainError `user.email_taken`; PreconditionFailed `user.changed` where If-Match (`if_match`) names an ETag
+    that has changed since."""
 
     RULES = PERSON
 
@@ -269,6 +272,8 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True):
 
 @message("user.export")
 class ExportMyData(Query[PersonalData], frozen=True):
+    """All that the contexts keep about the holder; `missing` names those that did not answer."""
+
     holder: Identity
 
 
@@ -286,7 +291,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
 @message("user.sign_in")
 class SignIn(Command[Tokens], frozen=True, kw_only=True):
-    """Raises Unauthenticated `session.bad_credentials`, the same for an unknown address; TooManyRequests after many wrong passwords.
+    """Opens a session. Raises Unauthenticated `session.bad_credentials`, the same for an unknown address; TooManyRequests
+    `session.too_many_attempts` after many wrong passwords.
 
     `address` is the caller's network address; `guest_cart_id` names a cart that joins the user's."""
 
@@ -298,7 +304,7 @@ class SignIn(Command[Tokens], frozen=True, kw_only=True):
 
 @message("user.refresh_session")
 class RefreshSession(Command[Tokens], frozen=True):
-    """Raises Unauthenticated `session.bad_refresh_token`; a token that was used before ends its session."""
+    """Carries a session on with a new pair of tokens. Raises Unauthenticated `session.bad_refresh_token`; a token that was used before ends its session."""
 
     refresh_token: str
 

@@ -28,7 +28,7 @@ def _users() -> Sequence[Route]:
         ),
         post("/users/me/password", c.ChangePassword, who=SIGNED_IN, status=204, refuses=(429,), summary="Change your password"),
         get("/users/me/export", c.ExportMyData, who=SIGNED_IN, reply_headers=_unkept, summary="All that is kept about you, as one document"),
-        delete("/users/me", c.EraseMe, who=SIGNED_IN, summary="Be forgotten, for good"),
+        delete("/users/me", c.EraseMe, who=SIGNED_IN, summary="Erase your account, for good"),
     )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def _addresses() -> Sequence[Route]:
 def _staff() -> Sequence[Route]:
     return (
         get("/admin/users", c.ListUsers, who=SUPPORT, summary="Users, newest first, by the beginning of their e-mail address"),
-        put("/admin/users/{user_id}/roles", c.GrantRoles, who=ADMIN, summary="Have a user have just these roles"),
+        put("/admin/users/{user_id}/roles", c.GrantRoles, who=ADMIN, summary="Set a user's roles"),
     )
 
 

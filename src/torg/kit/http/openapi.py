@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from torg.kit import errors
+from torg.kit.auth import Role
 from torg.kit.errors import DomainError, Problem
 from torg.kit.http.binding import Binding
 from torg.kit.http.routes import API, Route
@@ -126,7 +127,7 @@ def _description(route: Route) -> str:
     """What the message says of itself, with HTTP's statuses for the errors it names; and whose the route is."""
     said = re.sub(r"\b(R|r)aises\b", r"\1efused with", _paragraph(route.message))
     said = re.sub(r"\b[A-Z]\w+", lambda word: STATUS.get(word[0], word[0]), said)
-    whose = f"For {', '.join(sorted(route.who))}." if route.who else ""
+    whose = f"Needs the role {' or '.join(sorted({*route.who, Role.ADMIN}))}." if route.who else ""
     return f"{said} {whose}".strip()
 
 

@@ -68,8 +68,8 @@ def operations_routes(
         return _json(documents.setdefault("asyncapi", encode(asyncapi(registry.types(), version))))
 
     return (
-        _plain("/health", health, Health, "The process lives"),
-        _plain("/ready", ready, Readiness, "Every engine answers"),
+        _plain("/health", health, Health, "Whether the process lives"),
+        _plain("/ready", ready, Readiness, "Whether every engine answers and every task runs"),
         _plain("/metrics", metrics, None, "Figures for Prometheus", media="text/plain"),
         _plain("/openapi.json", api, dict[str, Any], "This description"),
         _plain("/asyncapi.json", events, dict[str, Any], "The events' description"),

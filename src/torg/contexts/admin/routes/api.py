@@ -17,7 +17,7 @@ def api() -> Sequence[Route]:
         get("/admin/orders", ListAllOrders, who=OPERATORS, summary="Everybody's orders of a period, newest first"),
         get("/admin/sagas", ListSagas, who=OPERATORS, summary="Sagas, newest first"),
         post("/admin/sagas/{saga_id}/retry", RetrySaga, who=OPERATORS, idempotency="accepted", summary="Have a saga's current step asked again, now"),
-        post("/admin/sagas/{saga_id}/compensate", CompensateSaga, who=OPERATORS, idempotency="accepted", summary="Give a saga up: all is undone"),
+        post("/admin/sagas/{saga_id}/compensate", CompensateSaga, who=OPERATORS, idempotency="accepted", summary="Give a saga up, and have everything undone"),
         get("/admin/dead-letters", c.ListDeadLetters, who=OPERATORS, summary="Messages that consumers gave up on"),
         post(
             "/admin/dead-letters/{dead_letter_id}/redrive", c.RedriveDeadLetter, who=OPERATORS, idempotency="accepted",
