@@ -246,7 +246,8 @@ class ReturnLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @message("order.request_return")
 class RequestReturn(Command[OrderView], frozen=True, kw_only=True):
-    """Has goods fetched back, within 30 days of delivery. Raises DomainError `order.not_returnable`, Invalid for lines that were not ordered or were returned before."""
+    """Has goods fetched back, within 30 days of delivery. Raises DomainError `order.not_returnable`, Invalid for lines that were not ordered or were
+    returned before."""
 
     order_id: str
     buyer: Identity
