@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -21,7 +22,7 @@ class Steps:
         )  # fmt: skip
         self._task: TaskID | None = None
 
-    def __enter__(self) -> Steps:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 

@@ -107,7 +107,7 @@ class SqlFacts:
     async def report(self, dimension: str, since: date, until: date, by: str, limit: int) -> Sequence[ReportRow]:
         months, days = ([], [(since.isoformat(), until.isoformat())]) if dimension == "day" else split_period(since, until)
         ranges: dict[str, str] = {}
-        parts = []
+        parts: list[str] = []
         for grain, found in (("month", months), ("day", days)):
             for first, after in found:
                 name = f"{grain}{len(parts)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -169,7 +170,7 @@ def test_no_sequence_of_decisions_leaves_the_allowed_transitions(moves: list[str
 
 def _decide(order: Order, move: str) -> list[Event]:
     """A decision as its callers take it: the saga's only where the saga stands there."""
-    legal = {
+    legal: dict[str, Callable[[], list[Event]]] = {
         "reserve": order.reserve,
         "pay": lambda: order.pay("p1") if order.status in ("reserved", "confirmed", "shipped", "delivered") else [],
         "confirm": lambda: order.confirm(None) if order.status in ("reserved", "paid") else [],
