@@ -37,6 +37,10 @@ class Categories(Protocol):
 
     async def tree(self, language: Language) -> tuple[CategoryNode, ...]: ...
 
+    async def pictures(self, language: Language) -> Mapping[str, str]:
+        """A picture for each of the largest departments, by id: its most popular product's."""
+        ...
+
 
 @dataclass(frozen=True)
 class Static:

@@ -33,7 +33,7 @@ class JinjaPages:
 
 
 def _environment(folder: Path, texts: Texts, statics: Mapping[str, str]) -> Environment:
-    environment = Environment(  # noqa: S701 everything is escaped, whatever a template is called
+    environment = Environment(
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False, cache_size=-1
     )
     filters: dict[str, Callable[..., object]] = {

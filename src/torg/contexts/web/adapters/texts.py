@@ -46,15 +46,15 @@ class Texts:
         return format_decimal(value, locale=self._locale)
 
     def date(self, at: datetime) -> str:
-        return format_date(at, "d MMMM y" if self.language is Language.RU else "MMMM d, y", locale=self._locale)
+        return format_date(at, "d MMMM y", locale=self._locale)
 
     def day(self, at: datetime) -> str:
         """A date of these months, without its year."""
-        return format_date(at, "d MMMM" if self.language is Language.RU else "MMMM d", locale=self._locale)
+        return format_date(at, "d MMMM", locale=self._locale)
 
     def time(self, at: datetime) -> str:
         """Date and time, UTC; pages put the reader's own time in its place."""
-        return format_datetime(at, "d MMM y, HH:mm" if self.language is Language.RU else "MMM d, y, HH:mm", locale=self._locale)
+        return format_datetime(at, "d MMM y, HH:mm", locale=self._locale)
 
     def symbol(self, currency: str) -> str:
         return get_currency_symbol(currency, locale=self._locale)
@@ -78,9 +78,7 @@ def read_texts(folder: Path) -> Mapping[Language, Texts]:
 
 def _flat(prefix: str, table: Mapping[str, object]) -> Iterator[tuple[str, Sentence]]:
     for name, value in table.items():
-        if isinstance(value, str):
-            yield prefix + name, value
-        elif isinstance(value, dict) and value.keys() <= PLURALS:
+        if isinstance(value, str) or (isinstance(value, dict) and value.keys() <= PLURALS):
             yield prefix + name, value
         elif isinstance(value, dict):
             yield from _flat(f"{prefix}{name}.", value)

@@ -36,7 +36,7 @@ async def add(visit: Visit) -> Response:
 async def change(visit: Visit) -> Response:
     """Sets how many of a product the cart holds; none takes it out."""
     form, product_id = await visit.form(), visit.request.path_values["product_id"]
-    typed = form.get("quantity", "")
+    typed = form.get("set") or form.get("quantity", "")
     try:
         if form.get("remove") or typed == "0":
             await visit.ask(RemoveItem(visitor=visit.identity, guest_cart_id=visit.guest_cart_id, language=visit.language, product_id=product_id))

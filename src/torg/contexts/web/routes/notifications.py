@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from torg.contexts.notification.contracts import (
-    Channel, ChangePreferences, GetPreferences, Kind, ListNotifications, MarkAllRead, MarkRead, Preference,
+    ChangePreferences,
+    Channel,
+    GetPreferences,
+    Kind,
+    ListNotifications,
+    MarkAllRead,
+    MarkRead,
+    Preference,
 )  # fmt: skip
 from torg.contexts.web.model import safe_path
 from torg.contexts.web.routes.links import link

@@ -9,7 +9,16 @@ from typing import get_args
 
 from torg.contexts.catalog.contracts import ListedProduct, ListProductsById
 from torg.contexts.order.contracts import (
-    CancelMyOrder, GetHistory, GetOrder, GetSaga, ListOrders, OrderView, RequestReturn, ReturnLine, SagaView, Status,
+    CancelMyOrder,
+    GetHistory,
+    GetOrder,
+    GetSaga,
+    ListOrders,
+    OrderView,
+    RequestReturn,
+    ReturnLine,
+    SagaView,
+    Status,
 )  # fmt: skip
 from torg.contexts.payment.contracts import ListPayments
 from torg.contexts.shipping.contracts import ListDeliveries

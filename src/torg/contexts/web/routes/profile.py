@@ -10,7 +10,15 @@ from babel.numbers import get_currency_precision
 
 from torg.contexts.payment.contracts import GetWallet, TopUpWallet
 from torg.contexts.user.contracts import (
-    AddAddress, ChangeAddress, ChangePassword, ChangeProfile, EraseMe, ExportMyData, GetProfile, ListAddresses, RemoveAddress,
+    AddAddress,
+    ChangeAddress,
+    ChangePassword,
+    ChangeProfile,
+    EraseMe,
+    ExportMyData,
+    GetProfile,
+    ListAddresses,
+    RemoveAddress,
 )  # fmt: skip
 from torg.contexts.web.model import minor_units, read_form
 from torg.contexts.web.routes.links import link

@@ -19,6 +19,7 @@ SORTS = ("relevance", "-popularity", "price", "-price", "-rating", "-created_at"
 FILTERS = ("query", "brand", "price_min", "price_max", "in_stock", "rating_min", "sort")
 SHOWN_DEPARTMENTS = 12
 ON_A_SHELF = 12
+IN_THE_WINDOW = 6
 LOOKED_THROUGH_FOR_OFFERS = 100  # of the most popular products
 
 
@@ -27,9 +28,11 @@ async def home(visit: Visit) -> Response:
     tree, popular = await asyncio.gather(visit.deps.categories.tree(visit.language), asked)
     items = popular.items if popular else ()
     offers = tuple(islice((item for item in items if item.old_price), ON_A_SHELF))
+    chosen = {item.id for item in offers}
+    shelf = [item for item in items if item.id not in chosen][:ON_A_SHELF]
+    pictures = await visit.deps.categories.pictures(visit.language)
     departments = sorted(tree, key=lambda node: -node.product_count)[:SHOWN_DEPARTMENTS]
-    shelf = [item for item in items if item not in offers][:ON_A_SHELF]
-    return await visit.page("home.html", departments=departments, pictures=_pictures(items), popular=shelf, offers=offers)
+    return await visit.page("home.html", departments=departments, pictures=pictures, popular=shelf, offers=offers, window=_window(items))
 
 
 async def departments(visit: Visit) -> Response:
@@ -42,7 +45,7 @@ async def category(visit: Visit) -> Response:
     path = path_to(tree, wanted)
     if tree and not path:
         raise NotFound("category.not_found", f"there is no category {wanted}")
-    return await _listing(visit, f"/catalog/{wanted}", path)
+    return await _listing(visit, f"/catalog/{wanted}", tree, path)
 
 
 async def search(visit: Visit) -> Response:
@@ -50,10 +53,10 @@ async def search(visit: Visit) -> Response:
     if not given.get("query", "").strip() and not given.get("brand"):
         return Response.see_other("/catalog")
     tree = await visit.deps.categories.tree(visit.language)
-    return await _listing(visit, "/search", path_to(tree, given.get("category", "")))
+    return await _listing(visit, "/search", tree, path_to(tree, given.get("category", "")))
 
 
-async def _listing(visit: Visit, base: str, path: Sequence[CategoryNode]) -> Response:
+async def _listing(visit: Visit, base: str, tree: Sequence[CategoryNode], path: Sequence[CategoryNode]) -> Response:
     given = {name: value.strip() for name, value in visit.request.query().items() if value.strip()}
     chosen = {name: given[name] for name in FILTERS if name in given}
     category = path[-1].id if path else ""
@@ -65,7 +68,7 @@ async def _listing(visit: Visit, base: str, path: Sequence[CategoryNode]) -> Res
         return visit.go(link(base, {name: chosen[name] for name in ("query", "category") if name in chosen}))
     return await visit.page(
         "listing.html", base=base, chosen=chosen, crumbs=path, found=found, query=chosen.get("query", ""), sorts=SORTS,
-        children=_children(path, found), more=_more(base, chosen, found), removable=_removable(base, chosen, found, path),
+        children=_children(path[-1].children if path else tree, found), more=_more(base, chosen, found), removable=_removable(base, chosen, found, path),
     )  # fmt: skip
 
 
@@ -77,12 +80,10 @@ def _question(visit: Visit, chosen: Mapping[str, str], category: str, cursor: st
     return read_form(ListProducts, rest, visit.deps.clock(), category=category, cursor=cursor, language=visit.language, **prices)
 
 
-def _children(path: Sequence[CategoryNode], found: ProductPage) -> Sequence[tuple[str, str, int]]:
+def _children(below: Sequence[CategoryNode], found: ProductPage) -> Sequence[tuple[str, str, int]]:
     """Categories to go on to, as (id, name, count)."""
     counts = {value.value: value.count for value in found.facets.category}
-    if path:
-        return [(node.id, node.name, counts.get(node.id, node.product_count)) for node in path[-1].children if node.product_count]
-    return [(value.value, value.name, value.count) for value in found.facets.category if value.count]
+    return sorted(((node.id, node.name, counts[node.id]) for node in below if counts.get(node.id)), key=lambda one: -one[2])
 
 
 def _more(base: str, chosen: Mapping[str, str], found: ProductPage) -> str:
@@ -97,12 +98,10 @@ def _removable(base: str, chosen: Mapping[str, str], found: ProductPage, path: S
     return [(kind, shown.get(kind) or chosen[kind], link(base, {name: chosen[name] for name in chosen if name != kind})) for kind in kinds]
 
 
-def _pictures(items: Sequence[ListedProduct]) -> dict[str, str]:
-    """A picture for each department: its most popular product's."""
+def _window(items: Sequence[ListedProduct]) -> list[str]:
+    """Pictures for the shop window: the most popular product of each of the first departments."""
     pictures: dict[str, str] = {}
     for item in items:
-        for ref in item.category_path[:1]:
-            pictures.setdefault(ref.id, item.pictures[0] if item.pictures else "")
-    return pictures
-
-
+        if item.pictures and item.category_path:
+            pictures.setdefault(item.category_path[0].id, item.pictures[0])
+    return list(pictures.values())[:IN_THE_WINDOW]

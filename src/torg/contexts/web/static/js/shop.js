@@ -83,7 +83,7 @@ document.addEventListener("click", async (event) => {
 
 /** Times stand on the page in UTC; people want their own. */
 export function localTimes() {
-  const write = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  const write = new Intl.DateTimeFormat(document.documentElement.lang === "en" ? "en-GB" : "ru", { dateStyle: "medium", timeStyle: "short" });
   for (const time of document.querySelectorAll("time.small[datetime]:not([data-local])")) {
     time.textContent = write.format(new Date(time.dateTime));
     time.dataset.local = "";
