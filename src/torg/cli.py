@@ -44,7 +44,6 @@ def up(
     """
     from torg import serve
     from torg.demo import seed
-    from torg.kit.sql.migrate import MigrationRefused
 
     chosen = {"port": port, "host": host, "data": data and str(data), "demo": False if empty else None}
     settings = _settings({name: value for name, value in chosen.items() if value is not None})
@@ -58,7 +57,7 @@ def up(
         for line in seed.welcome(settings, address):
             print(line, flush=True)
 
-    _or_explain(lambda: serve.run(settings, prepare, tell), serve.CannotStart, MigrationRefused, OSError)
+    _or_explain(lambda: serve.run(settings, prepare, tell), *serve.FAILURES)
 
 
 @app.command

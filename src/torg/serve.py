@@ -7,11 +7,12 @@ import errno
 import fcntl
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import uvloop
 from granian.constants import HTTPModes, Interfaces
@@ -19,7 +20,9 @@ from granian.server.embed import Server
 
 from torg import compose
 from torg.kit import telemetry
+from torg.kit.errors import Unavailable
 from torg.kit.settings import Settings
+from torg.kit.sql.migrate import MigrationRefused
 
 Prepare = Callable[[compose.Running], Awaitable[None]]
 Tell = Callable[[compose.Running, str], None]
@@ -140,10 +143,15 @@ class _own_folder:  # noqa: N801 used as a context manager only
         self._lock.close()
 
 
+FAILURES: Final = (CannotStart, MigrationRefused, Unavailable, OSError, sqlite3.Error)
+"""What may stand in the way of a start; anything else is a defect and shows as one."""
+
+
 def explain(error: BaseException) -> str:
     """What a failed start says to a person."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "the disk is full: make room, or name another folder with --data"
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    if full or (isinstance(error, Unavailable | sqlite3.Error) and "disk is full" in str(error)):
+        return "the disk is full: make room and start again (it goes on where it was), or name another folder with --data"
     return str(error)
 
 
