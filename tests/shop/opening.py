@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, cast
 
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
@@ -18,10 +19,13 @@ from tests.shop.people import Buyer, Visitor, fresh
 from tests.shop.waiting import until
 from torg import compose, topology
 from torg.kit import values
+from torg.kit.calls import Handle
+from torg.kit.messages import Message
 from torg.kit.settings import Settings
 
 MODES = ("local", "loopback")
 CONTEXTS = tuple(context for context in topology.ALL if context != "web")
+SLOWEST = 0.002  # seconds
 
 
 class MovableClock:
@@ -116,14 +120,17 @@ def _as_merchant(app: compose.Running) -> Visitor:
 
 
 @asynccontextmanager
-async def open_shop(folder: Path, **settings: Any) -> AsyncIterator[Shop]:
-    """The whole shop, filled and indexed, until the block ends."""
+async def open_shop(folder: Path, *, dawdling: Random | None = None, **settings: Any) -> AsyncIterator[Shop]:
+    """The whole shop, filled and indexed, until the block ends. `dawdling`: contexts take random moments to ask and to answer each other, as on a
+    network, so that requests get in each other's way wherever they can."""
     clock, port = MovableClock(), _free_port()
     chosen = {"port": port, "data": str(folder), "sync": "OFF", "currency": CURRENCY, "password_memory_kib": 8, "log_level": "error", **settings}
     app = await compose.compose(Settings(**chosen), CONTEXTS, world=compose.World(clock=clock))
     await compose.start(app)
     try:
         await fill(app.call)
+        if dawdling:
+            _dawdle(app, dawdling)
         async with _on_port(app):
             shop = Shop(app, clock)
             await app.settle()
@@ -131,6 +138,20 @@ async def open_shop(folder: Path, **settings: Any) -> AsyncIterator[Shop]:
             yield shop
     finally:
         await app.close()
+
+
+def _dawdle(app: compose.Running, random: Random) -> None:
+    def slowed(handle: Handle) -> Handle:
+        async def dawdle(message: Any) -> Any:
+            await asyncio.sleep(random.random() * SLOWEST)
+            reply = await handle(message)
+            await asyncio.sleep(random.random() * SLOWEST)
+            return reply
+
+        return dawdle
+
+    handlers = cast("dict[type[Message], Handle]", app.call._handlers)
+    handlers.update({kind: slowed(handle) for kind, handle in handlers.items()})
 
 
 async def _indexed(shop: Shop) -> bool:
