@@ -1,0 +1,94 @@
+"""`torg up` as a process: what it prints, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = {"TORG_DEMO_PRODUCTS": "60", "TORG_SYNC": "OFF", "TORG_PASSWORD_MEMORY_KIB": "64", "TORG_DEMO_PASSWORD": "a-password-for-tests"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def up(*arguments: str, **settings: str) -> subprocess.Popen[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
+    environment = {**kept, "PYTHONPATH": str(ROOT / "src"), **SMALL, **settings}
+    return subprocess.Popen([sys.executable, "-m", "torg", "up", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def until_ready(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Torg is ready at "):
+            return line.removeprefix("Torg is ready at ").strip()
+    raise AssertionError(f"it ended before it was ready: {process.stderr and process.stderr.read()}")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
+    data = tmp_path_factory.mktemp("shop")
+    process = up("--port", str(free_port()), "--data", str(data))
+    yield process, until_ready(process), data
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+def refusal(*arguments: str, **settings: str) -> tuple[int, str]:
+    process = up(*arguments, **settings)
+    _, said = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def test_it_answers_at_the_address_it_prints(running: tuple[subprocess.Popen[str], str, Path]):
+    for path in ("/ready", "/", "/openapi.json", "/metrics"):
+        with urllib.request.urlopen(running[1] + path, timeout=20) as answer:
+            assert answer.status == 200
+
+
+def test_a_port_in_use_is_said(running: tuple[subprocess.Popen[str], str, Path], tmp_path: Path):
+    port = running[1].rpartition(":")[2]
+    status, said = refusal("--port", port, "--data", str(tmp_path))
+    assert (status, said) == (1, f"torg: port {port} is in use: stop what listens there, or choose another with --port\n")
+
+
+def test_a_folder_in_use_is_said(running: tuple[subprocess.Popen[str], str, Path]):
+    status, said = refusal("--port", str(free_port()), "--data", str(running[2]))
+    assert status == 1
+    assert "another Torg runs on" in said
+
+
+def test_bad_settings_are_all_said():
+    status, said = refusal(TORG_LANGUAGE="tlh", TORG_NONSENSE="1")
+    assert status == 2
+    assert "TORG_LANGUAGE='tlh'" in said
+    assert "TORG_NONSENSE" in said
+
+
+def test_a_signal_ends_it_cleanly_and_data_of_a_newer_version_is_refused(running: tuple[subprocess.Popen[str], str, Path]):
+    process, _, data = running
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "Traceback" not in said
+    assert not [file for file in data.rglob("*-wal") if file.stat().st_size]
+    with sqlite3.connect(data / "order" / "order.db") as database:
+        database.execute("insert into migration (name, checksum, applied_at) values ('order/9999_future.sql', 'x', 'x')")
+    status, said = refusal("--port", str(free_port()), "--data", str(data))
+    assert status == 1
+    assert "newer version of Torg" in said
