@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from torg.contexts.admin.routes.pages.visit import COURIERS, Visit
+from torg.contexts.admin.routes.pages.visit import COURIERS, Given, Visit
 from torg.contexts.shipping.contracts import DeliveryStatus, DeliveryView, ListDeliveries, MoveDelivery
 from torg.kit.errors import DomainError
 from torg.kit.http import Response
@@ -13,7 +13,7 @@ from torg.kit.http.forms import read_form
 
 TABS: Final[tuple[DeliveryStatus, ...]] = ("scheduled", "shipped", "in_transit", "delivered", "returned", "cancelled")
 NEXT: Final[Mapping[DeliveryStatus, DeliveryStatus]] = {"scheduled": "shipped", "shipped": "in_transit", "in_transit": "delivered"}
-DO: Final[Mapping[DeliveryStatus, str]] = {"shipped": "Hand over", "in_transit": "On its way", "delivered": "Delivered", "returned": "Back in the warehouse"}
+DO: Final[Mapping[DeliveryStatus, str]] = {"shipped": "Picked up", "in_transit": "On the way", "delivered": "Delivered", "returned": "Back in the warehouse"}
 """What the button says that moves a parcel to this status."""
 
 
@@ -23,7 +23,8 @@ async def listed(visit: Visit, refusal: DomainError | None = None) -> Response:
     status = next((tab for tab in TABS if tab == asked), None)
     page = await visit.ask(ListDeliveries(viewer=visit.identity, order_id=order_id, status=status, cursor=visit.query.get("cursor", "")))
     steps = {delivery.id: following(delivery) for delivery in page.items} if visit.may(COURIERS) else {}
-    names = await visit.names([delivery.user_id for delivery in page.items])
+    contacts = await visit.contacts([delivery.user_id for delivery in page.items])
+    names = {user_id: contact.full_name for user_id, contact in contacts.items()}
     return visit.page(
         "deliveries.html", refusal, deliveries=page.items, more_cursor=page.next_cursor, shown_tabs=TABS, tab=status, steps=steps, do=DO, names=names
     )
@@ -32,7 +33,7 @@ async def listed(visit: Visit, refusal: DomainError | None = None) -> Response:
 async def move(visit: Visit) -> Response:
     form = await visit.form()
     shown = form.get("status_shown", "")
-    visit.query = {"status": shown}
+    visit.query = Given({"status": shown})
     try:
         await visit.ask(read_form(MoveDelivery, form, visit.deps.clock(), delivery_id=visit.of_path("delivery_id")))
     except DomainError as refusal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 
@@ -72,6 +72,7 @@ def _renamed(query: dict[str, str]) -> dict[str, str]:
     return {{"from": "since", "to": "until"}.get(name, name): value for name, value in query.items()}
 
 
-def _told(data: dict[str, Any]) -> str:
-    """What an event says besides whom it is about, as short JSON."""
-    return msgspec.json.encode({name: value for name, value in data.items() if name not in PLACES}).decode()
+def _told(data: msgspec.Raw) -> str:
+    """What an event says besides whom it is about."""
+    told = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({name: value for name, value in told.items() if name not in PLACES}).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torg.contexts.admin.routes.pages.visit import Visit
+from torg.contexts.admin.routes.pages.visit import Given, Visit
 from torg.contexts.user.contracts import GrantRoles, ListUsers
 from torg.kit.auth import Role
 from torg.kit.errors import DomainError
@@ -19,7 +19,7 @@ async def listed(visit: Visit, refusal: DomainError | None = None) -> Response:
 async def grant(visit: Visit) -> Response:
     form = await visit.form()
     chosen = tuple(role for role in Role if form.get(role.value))
-    visit.query = {"q": form.get("q", "")}
+    visit.query = Given({"q": form.get("q", "")})
     try:
         await visit.ask(read_form(GrantRoles, {}, visit.deps.clock(), user_id=visit.of_path("user_id"), roles=chosen or (Role.CUSTOMER,)))
     except DomainError as refusal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
-from torg.contexts.admin.routes.pages.visit import Visit
+from torg.contexts.admin.routes.pages.visit import Given, Visit
 from torg.contexts.cart.contracts import CreatePromoCode, DisablePromoCode, ListPromoCodes
 from torg.kit.errors import DomainError, FieldError, Invalid
 from torg.kit.http import Response
@@ -17,7 +17,7 @@ UNITS = 100  # minor units of the currency
 
 async def listed(visit: Visit, refusal: DomainError | None = None) -> Response:
     page = await visit.ask(ListPromoCodes(cursor=visit.query.get("cursor", ""), limit=100))
-    typed = await visit.form() if refusal else {}
+    typed = await visit.form() if refusal else Given()
     return visit.page("promo_codes.html", refusal, codes=page.items, more_cursor=page.next_cursor, typed=typed)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from torg.contexts.admin.routes.pages.visit import Visit
+from torg.contexts.admin.routes.pages.visit import Given, Visit
 from torg.contexts.catalog.contracts import GetOffers
 from torg.contexts.inventory.contracts import (
     AddSupplier,
@@ -29,7 +29,7 @@ async def listed(visit: Visit, refusal: DomainError | None = None) -> Response:
     page = await visit.ask(ListPurchaseOrders(cursor=visit.query.get("cursor", "")))
     suppliers = {supplier.id: supplier for supplier in (await visit.ask(ListSuppliers(limit=100))).items}
     houses = {house.id: house for house in (await visit.ask(ListWarehouses())).items}
-    typed = await visit.form() if refusal else {}
+    typed = await visit.form() if refusal else Given()
     return visit.page("purchases.html", refusal, purchases=page.items, more_cursor=page.next_cursor, suppliers=suppliers, houses=houses, typed=typed)
 
 

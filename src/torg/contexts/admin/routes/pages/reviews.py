@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from torg.contexts.admin.routes.pages.visit import Visit
+from torg.contexts.admin.routes.pages.visit import Given, Visit
 from torg.contexts.catalog.contracts import GetOffers
 from torg.contexts.review.contracts import ListReviewsByStatus, ModerateReview, Status
 from torg.kit.errors import DomainError
@@ -33,7 +33,7 @@ async def queue(visit: Visit, refusal: DomainError | None = None) -> Response:
 
 async def moderate(visit: Visit) -> Response:
     form = await visit.form()
-    visit.query = {"status": form.get("status", "pending")}
+    visit.query = Given({"status": form.get("status", "pending")})
     try:
         command = read_form(ModerateReview, form, visit.deps.clock(), review_id=visit.of_path("review_id"), language=visit.language)
         await visit.ask(command)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 from torg.contexts.admin.ports import PageDeps
-from torg.contexts.user.contracts import GetContact
+from torg.contexts.user.contracts import Contact, GetContact
 from torg.kit.auth import STAFF, Identity, Role
 from torg.kit.errors import DomainError, Forbidden, Unauthenticated, Unavailable
 from torg.kit.http import Request, Response
@@ -69,13 +69,20 @@ CSP = (
 )
 
 
+class Given(dict[str, str]):
+    """What was sent, by name; empty where nothing was."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
 class Visit:
     """A request for a staff page by somebody who may have it."""
 
     def __init__(self, request: Request, deps: PageDeps, identity: Identity) -> None:
         self.request, self.deps, self.identity = request, deps, identity
         self.language = request.language()
-        self.query = request.query()
+        self.query = Given(request.query())
         self.path = request.path
 
     def of_path(self, name: str) -> str:
@@ -99,16 +106,20 @@ class Visit:
         except (DomainError, Unavailable):
             return None
 
-    async def names(self, user_ids: Sequence[str]) -> dict[str, str]:
-        """E-mail addresses by id, of those who still have one."""
-        emails: dict[str, str] = {}
+    async def contacts(self, user_ids: Iterable[str]) -> dict[str, Contact]:
+        """By id, of those who still have one."""
+        found: dict[str, Contact] = {}
         for user_id in dict.fromkeys(user_ids):
             with suppress(DomainError, Unavailable):
-                emails[user_id] = (await self.ask(GetContact(user_id))).email
-        return emails
+                found[user_id] = await self.ask(GetContact(user_id))
+        return found
 
-    async def form(self) -> dict[str, str]:
-        return await self.request.form()
+    async def names(self, user_ids: Iterable[str]) -> dict[str, str]:
+        """E-mail addresses by id."""
+        return {user_id: contact.email for user_id, contact in (await self.contacts(user_ids)).items() if contact.email}
+
+    async def form(self) -> Given:
+        return Given(await self.request.form())
 
     def link(self, path: str = "", **query: str | None) -> str:
         """An address with what is given in its query; without a path, this page with some of its query changed."""

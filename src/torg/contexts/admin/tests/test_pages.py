@@ -1,0 +1,193 @@
+"""The staff's pages in a composed process: who may open which, what their forms do, and that they speak both languages."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import get_args
+from urllib.parse import urlencode
+
+import pytest
+
+from torg import compose, topology
+from torg.contexts.admin import contracts as c
+from torg.contexts.admin.routes.pages import SENT, SENT_ONCE, SHOWN
+from torg.contexts.admin.routes.pages.deliveries import DO, TABS
+from torg.contexts.admin.routes.pages.reports import bars, filled
+from torg.contexts.admin.routes.pages.reviews import REASONS
+from torg.contexts.admin.routes.pages.visit import SAID, SECTIONS
+from torg.contexts.admin.tests.house import usd
+from torg.contexts.analytics.contracts import FUNNEL, SalesRow
+from torg.contexts.inventory.contracts import AddSupplier, CreateWarehouse, GetStock, ListPurchaseOrders, PurchaseStatus, ReceiveStock, Units
+from torg.contexts.order.contracts import Status
+from torg.contexts.user.contracts import EnsureUser, SignIn
+from torg.kit.auth import STAFF, Role
+from torg.kit.settings import Settings
+from torg.kit.testing.http import Answer, ask
+
+HERE = Path(__file__).parents[1]
+PASSWORD = "Long-1234-and-better"
+CONTEXTS = tuple(context for context in topology.CONTEXTS if context not in ("web", "notification"))
+EVERYBODY = (*STAFF, Role.CUSTOMER)
+
+
+class Shop:
+    """A composed shop without demonstration and without pages of its own, and somebody signed in for each role."""
+
+    def __init__(self, app: compose.Running) -> None:
+        self.app = app
+        self.tokens: dict[Role, str] = {}
+        self.ids: dict[Role, str] = {}
+
+    async def sign_in(self, role: Role) -> None:
+        email = f"{role}@torg.example"
+        self.ids[role] = (await self.app.call(EnsureUser(email=email, password=PASSWORD, full_name=role.title(), roles=(role,)))).id
+        self.tokens[role] = (await self.app.call(SignIn(email=email, password=PASSWORD))).access_token
+
+    async def get(self, role: Role | None, path: str, language: str = "en") -> Answer:
+        cookie = f"language={language}" + (f"; session={self.tokens[role]}" if role else "")
+        return await ask(self.app.http, "GET", path, cookie=cookie)
+
+    async def send(self, role: Role | None, path: str, site: str = "same-origin", **form: str) -> Answer:
+        headers = {"content_type": "application/x-www-form-urlencoded", "sec_fetch_site": site}
+        headers |= {"cookie": f"session={self.tokens[role]}"} if role else {}
+        return await ask(self.app.http, "POST", path, raw=urlencode(form).encode(), **headers)
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    app = await compose.compose(Settings(data=str(tmp_path), sync="OFF", password_memory_kib=8, demo=False), CONTEXTS)
+    opened = Shop(app)
+    try:
+        await compose.start(app)
+        for role in EVERYBODY:
+            await opened.sign_in(role)
+        yield opened
+    finally:
+        await app.close()
+
+
+async def test_each_page_opens_for_its_roles_alone(shop: Shop) -> None:
+    for path, (who, _) in SHOWN.items():
+        address = re.sub(r"{\w+}", "none", path)
+        for role in EVERYBODY:
+            reply = await shop.get(role, address)
+            if role is Role.ADMIN or role in who:
+                assert reply.status in (200, 303, 404), (path, role, reply.status)
+            else:
+                assert reply.status == 403, (path, role)
+        assert (await shop.get(None, address)).headers["location"] == f"/sign-in?next={address.replace('/', '%2F')}", path
+
+
+async def test_each_form_is_taken_from_its_roles_alone(shop: Shop) -> None:
+    for path, (who, _) in {**SENT, **SENT_ONCE}.items():
+        address = re.sub(r"{\w+}", "none", path)
+        for role in EVERYBODY:
+            reply = await shop.send(role, address, key=f"{path}-{role}")
+            assert (reply.status != 403) is (role is Role.ADMIN or role in who), (path, role, reply.status)
+            assert reply.status < 500, (path, role, reply.body)
+        assert (await shop.send(None, address)).headers["location"] == "/sign-in?next=%2Fadmin", path
+    assert (await shop.send(Role.ADMIN, "/admin/suppliers", site="cross-site", name="Evil")).status == 403
+
+
+async def test_the_first_page_is_the_roles_own_and_its_links_are_those_that_open(shop: Shop) -> None:
+    firsts = {role: (await shop.get(role, "/admin/")).headers["location"] for role in STAFF}
+    assert firsts[Role.ADMIN] == firsts[Role.SUPPORT] == "/admin/overview"
+    assert firsts[Role.COURIER] == firsts[Role.WAREHOUSE] == "/admin/deliveries"
+    assert (firsts[Role.MODERATOR], firsts[Role.ANALYST]) == ("/admin/reviews", "/admin/reports")
+    for role, first in firsts.items():
+        links = re.findall(r'<li><a href="(/admin/[\w-]+)"', (await shop.get(role, first)).body.decode())
+        assert links
+        assert all([(await shop.get(role, link)).status == 200 for link in links]), role
+
+
+async def test_pages_allow_no_foreign_content_and_are_never_kept(shop: Shop) -> None:
+    reply = await shop.get(Role.ADMIN, "/admin/overview")
+    assert "script-src 'self'" in reply.headers["content-security-policy"]
+    assert reply.headers["cache-control"] == "private, no-store"
+    assert not re.search(rb"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", reply.body)
+    sheet = re.search(r'href="(/admin/static/[\w.]+css)"', reply.body.decode())
+    assert sheet
+    assert (await shop.get(None, sheet[1])).headers["cache-control"].endswith("immutable")
+
+
+async def test_a_correction_sent_twice_counts_once(shop: Shop) -> None:
+    house = await shop.app.call(CreateWarehouse(name="Main", city="Moscow"))
+    await shop.app.call(ReceiveStock(warehouse_id=house.id, lines=(Units("p1", 10),), reason="opening"))
+    for _ in range(2):
+        reply = await shop.send(Role.WAREHOUSE, "/admin/stock/p1/movements", key="once", warehouse_id=house.id, quantity="-3", reason="broken")
+        assert (reply.status, reply.headers["location"]) == (303, "/admin/stock/p1?done=corrected")
+    assert (await shop.app.call(GetStock("p1"))).available == 7
+    page = (await shop.get(Role.WAREHOUSE, "/admin/stock/p1?done=corrected")).body.decode()
+    assert "The stock was corrected." in page
+    assert "broken" in page
+    refused = await shop.send(Role.WAREHOUSE, "/admin/stock/p1/movements", key="other", warehouse_id=house.id, quantity="-99", reason="typo")
+    assert refused.status == 422
+    assert 'role="alert"' in refused.body.decode()
+
+
+async def test_a_purchase_is_drafted_from_typed_lines_and_unreadable_ones_are_kept(shop: Shop) -> None:
+    house = await shop.app.call(CreateWarehouse(name="Main", city="Moscow"))
+    supplier = await shop.app.call(AddSupplier(name="Farm"))
+    refused = await shop.send(Role.WAREHOUSE, "/admin/purchases", key="a", supplier_id=supplier.id, warehouse_id=house.id, wanted="p1 many")
+    assert refused.status == 422
+    assert "p1 many" in refused.body.decode()
+    assert "1029743 24" in refused.body.decode()
+    assert not (await shop.app.call(ListPurchaseOrders())).items
+
+
+async def test_roles_and_promo_codes_are_given_by_an_administrator_and_audited(shop: Shop) -> None:
+    buyer = shop.ids[Role.CUSTOMER]
+    reply = await shop.send(Role.ADMIN, f"/admin/users/{buyer}/roles", customer="1", courier="1", q="customer@")
+    assert reply.headers["location"] == "/admin/users?q=customer%40&done=roles"
+    assert (await shop.get(Role.CUSTOMER, "/admin/")).headers["location"] == "/admin/deliveries"
+    made = await shop.send(Role.ADMIN, "/admin/promo-codes", key="k", code="SPRING", kind="amount", amount="2,50", minimum_total="10")
+    assert made.status == 303
+    page = (await shop.get(Role.ADMIN, "/admin/promo-codes")).body.decode()
+    assert "SPRING" in page
+    assert "$2.50" in page
+    refused = await shop.send(Role.ADMIN, "/admin/promo-codes", key="l", code="BAD", kind="amount", amount="much")
+    assert refused.status == 422
+    trail = (await shop.app.call(c.ListAudit())).items
+    assert [(entry.route, entry.status) for entry in trail] == [
+        ("/admin/promo-codes", 422), ("/admin/promo-codes", 303), ("/admin/users/{user_id}/roles", 303),
+    ]  # fmt: skip
+    assert (await shop.get(Role.SUPPORT, "/admin/audit?actor=admin@torg.example")).body.decode().count("/admin/promo-codes</code>") == 2
+
+
+async def test_an_order_is_looked_for_by_number_and_by_person(shop: Shop) -> None:
+    number = "019a0000-0000-7000-8000-000000000001"
+    assert (await shop.get(Role.SUPPORT, f"/admin/orders?q={number}")).headers["location"] == f"/admin/orders/{number}"
+    assert (await shop.get(Role.SUPPORT, f"/admin/orders/{number}")).status == 404
+    several = (await shop.get(Role.SUPPORT, "/admin/orders?q=c")).body.decode()
+    assert "courier@torg.example" in several
+    assert "customer@torg.example" in several
+
+
+async def test_pages_speak_russian(shop: Shop) -> None:
+    page = (await shop.get(Role.ADMIN, "/admin/overview", "ru")).body.decode()
+    assert '<html lang="ru">' in page
+    assert "Заказы за сегодня" in page
+    assert (await shop.get(Role.ADMIN, "/admin/orders?from=yesterday", "ru")).status == 422
+
+
+def test_every_text_of_the_pages_has_its_translation() -> None:
+    words = tomllib.loads((HERE / "locale" / "ru.toml").read_text())
+    said = [
+        text for page in (HERE / "templates").glob("*.html") for text in re.findall(r"'((?:[^'{}]|\{\w+\})+)' \| t\b|nothing\('([^']+)'\)", page.read_text())
+    ]
+    texts = {first or second for first, second in said}
+    texts |= {*SAID.values(), *DO.values(), *REASONS, *(name for name, _ in SECTIONS), *(label for _, links in SECTIONS for _, label, _ in links)}
+    names = {*get_args(Status), *get_args(PurchaseStatus), *TABS, *FUNNEL, *Role}
+    texts |= {name.replace("_", " ") for name in names}
+    assert not texts - words.keys()
+
+
+def test_a_chart_has_a_bar_for_each_day_and_the_best_is_the_highest() -> None:
+    sold = [SalesRow(key="2026-03-01", orders=1, units=1, revenue=usd(50)), SalesRow(key="2026-03-03", orders=2, units=2, revenue=usd(100))]
+    drawn = bars(filled(sold, "2026-03-01", "2026-03-04", "USD"))
+    assert [bar.row.key for bar in drawn] == ["2026-03-01", "2026-03-02", "2026-03-03"]
+    assert [bar.height for bar in drawn] == [80, 0, 160]
+    assert all(bar.y + bar.height == 160 for bar in drawn)
