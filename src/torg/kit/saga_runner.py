@@ -162,8 +162,11 @@ class SagaRunner:
         return self._read(row["instance"]) if row else None
 
     def _read(self, text: str) -> Instance:
+        """With the steps that the table has now: one that was added while the saga was under way is still to be done."""
         raw = msgspec.json.decode(text, type=Instance)
-        return msgspec.structs.replace(raw, state=msgspec.convert(raw.state, self._sagas[raw.type].state))
+        saga, known = self._sagas[raw.type], {step.name: step for step in raw.steps}
+        steps = tuple(known.get(step.name) or engine.StepState(step.name) for step in saga.steps)
+        return msgspec.structs.replace(raw, state=msgspec.convert(raw.state, saga.state), steps=steps)
 
 
 def _fresh(step: engine.StepState) -> engine.StepState:
