@@ -218,7 +218,7 @@ def give_back(payment: Payment, refund_id: str, amount: int | None, reason: str)
     back = min(payment.refundable, max(amount, 0)) if amount is not None else payment.refundable
     if not back:
         return Outcome(payment, (_refunded(payment, refund_id, 0),), refund=Refund(refund_id, 0, done=True))
-    asked = replace(payment, refunding=payment.refunding + back, reason=reason)
+    asked = replace(payment, refunding=payment.refunding + back)
     if payment.method == "card":
         return Outcome(asked, errands=(Errand(payment.id, "refund", back, refund_id),), refund=Refund(refund_id, back, done=False))
     return settle_refund(asked, Refund(refund_id, back, done=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -102,8 +103,23 @@ async def test_webhooks_twice_and_out_of_order_settle_once(tmp_path: Path) -> No
         for notice in (captured, authorized, captured, authorized):
             await take_notice("sandbox", notice, till.deps)
             await take_notice("sandbox", Notice(f"again {notice.id}", notice.charge), till.deps)
+            assert (await till.payment()).status == "captured"
         await till.errands()
         assert await kinds(till) == ["PaymentRedirected", "PaymentProcessed"]
+
+
+async def test_bad_news_after_the_money_came_changes_nothing(tmp_path: Path) -> None:
+    async with a_till(tmp_path) as till:
+        await paid(till)
+        charge = till.acquirer.charges[till.charge_id]
+        await take_notice("sandbox", Notice("old", replace(charge, status="failed", captured=0)), till.deps)
+        assert (await till.payment()).status == "captured"
+
+
+async def test_an_errand_rings_for_the_job_once_it_is_filed(tmp_path: Path) -> None:
+    async with a_till(tmp_path, started=False) as till:
+        await process_payment(pay(500, "card"), till.deps)
+        await asyncio.wait_for(till.deps.bell.wait(60), 1)
 
 
 async def test_a_webhook_that_comes_before_the_pages_reply_is_heard(tmp_path: Path) -> None:
