@@ -24,7 +24,7 @@ def api() -> Sequence[Route]:
             summary="Have a dead letter handled anew",
         ),
         get("/admin/consumers", c.ListConsumers, who=OPERATORS, summary="Consumers, and how far behind they are"),
-        get("/admin/events", c.BrowseLog, who=OPERATORS, summary="A context's log, newest first"),
+        get("/admin/events", c.BrowseLog, who=OPERATORS, refuses=(404,), summary="A context's log, newest first"),
         get("/admin/audit", c.ListAudit, who=OPERATORS, summary="Who of the staff changed what, newest first"),
         get("/admin/invariants", c.GetInvariants, who=OPERATORS, summary="Whether everything holds that must hold"),
     )  # fmt: skip

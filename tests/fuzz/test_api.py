@@ -1,0 +1,125 @@
+"""Whatever is sent to the API, in whoever's name: no defect shows, and every answer is one that the description promises.
+
+TORG_FUZZ is how many examples each operation gets (5)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+
+from tests.fuzz.conftest import Beside
+from tests.shop import Shop, fresh
+from tests.shop.people import deliver
+
+EXAMPLES = int(os.environ.get("TORG_FUZZ", "5"))
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+LAST_THINGS = {"/api/v1/users/me", "/api/v1/sessions/current", "/api/v1/users/me/password", "/api/v1/users/me/sessions"}
+"""Where a success would end the caller's session: somebody new asks there each time."""
+
+
+@dataclass(frozen=True)
+class Town:
+    """Who asks, and what there is to ask about."""
+
+    beside: Beside
+    address: str
+    tokens: dict[str, str]
+    known: dict[str, str]
+
+    def headers(self, caller: str, operation: APIOperation[Any, Any, Any, Any]) -> dict[str, str]:
+        if caller == "guest":
+            return {}
+        if caller == "buyer" and operation.path in LAST_THINGS:
+            return {"Authorization": f"Bearer {self.beside.do(self.beside.shop.buyer(0)).token}"}
+        return {"Authorization": f"Bearer {self.tokens[caller]}"}
+
+
+@pytest.fixture(scope="module")
+def town(beside: Beside) -> Town:
+    tokens, known = beside.do(_inhabited(beside.shop))
+    return Town(beside, beside.shop.address, tokens, known)
+
+
+@pytest.fixture(scope="module")
+def operations(town: Town) -> list[APIOperation[Any, Any, Any, Any]]:
+    schema = schemathesis.openapi.from_url(f"{town.address}/openapi.json")
+    return [operation for operation in (result.ok() for result in schema.get_all_operations()) if not _streams(operation)]
+
+
+def test_what_the_description_allows_is_answered_as_it_says(town: Town, operations: list[APIOperation[Any, Any, Any, Any]]):
+    assert len(operations) > 80
+    _ask_all(town, operations, GenerationMode.POSITIVE)
+
+
+def test_what_the_description_forbids_is_refused_as_it_says(town: Town, operations: list[APIOperation[Any, Any, Any, Any]]):
+    _ask_all(town, [operation for operation in operations if len(operation.query) or operation.body], GenerationMode.NEGATIVE)
+
+
+def _ask_all(town: Town, operations: list[APIOperation[Any, Any, Any, Any]], mode: GenerationMode) -> None:
+    """All operations, whatever one of them does; then every failure at once."""
+    found = [f"{operation.method.upper()} {operation.path}: {fault}" for operation in operations for fault in _faults(town, operation, mode)]
+    assert not found, "\n\n".join(found)
+
+
+def _faults(town: Town, operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> Iterator[str]:
+    try:
+        _asking(town, operation, mode)()
+    except BaseExceptionGroup as group:
+        yield " / ".join(str(error) for error in group.exceptions)
+    except AssertionError as error:
+        yield str(error)
+
+
+def _asking(town: Town, operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> Callable[[], None]:
+    browser = requests.Session()
+
+    @settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES < 50, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode), caller=st.sampled_from(["guest", "buyer", "admin"]), real=st.booleans())
+    def ask(case: schemathesis.Case, caller: str, real: bool) -> None:
+        if real:
+            case.path_parameters = {name: town.known.get(name, value) for name, value in (case.path_parameters or {}).items()}
+        headers = town.headers(caller, operation)
+        response = case.call(base_url=town.address, headers=headers, session=browser, timeout=20)
+        case.validate_response(response, checks=CHECKS, headers=headers)
+
+    return ask
+
+
+def _streams(operation: APIOperation[Any, Any, Any, Any]) -> bool:
+    return "text/event-stream" in operation.definition.raw["responses"]["200"].get("content", {}) if "200" in operation.definition.raw["responses"] else False
+
+
+async def _inhabited(shop: Shop) -> tuple[dict[str, str], dict[str, str]]:
+    """A buyer who has bought, received and reviewed something, and the ids of all that came of it."""
+    buyer, admin, clerk, product_id = await shop.buyer(), await shop.staff("admin"), await shop.staff("warehouse"), shop.product()
+    order_id = await buyer.bought(product_id)
+    await deliver(await shop.staff("courier"), buyer, order_id)
+    await shop.settle()
+    review = (await buyer.post(f"/products/{product_id}/reviews", {"rating": 4, "title": "Fine", "text": "Fine."})).json
+    address = (await buyer.post("/users/me/addresses", {"city": "Moscow", "street": "A 1", "postcode": "125009", "country": "RU"})).json
+    supplier = (await clerk.once("/suppliers", {"name": "Mill"})).json
+    house = (await clerk.get("/warehouses")).json["items"][0]["id"]
+    lines = [{"product_id": product_id, "quantity": 6}]
+    purchase = (await clerk.once("/purchase-orders", {"supplier_id": supplier["id"], "warehouse_id": house, "lines": lines})).json
+    notification = (await buyer.get("/notifications")).json["items"][0]
+    other = await shop.buyer(0)
+    known = {
+        "product_id": product_id, "order_id": order_id, "payment_id": (await buyer.payment(order_id))["id"],
+        "delivery_id": (await buyer.delivery(order_id))["id"], "review_id": review["id"], "address_id": address["id"],
+        "purchase_order_id": purchase["id"], "notification_id": notification["id"], "user_id": other.user_id, "code": "TENTH",
+        "saga_id": (await buyer.get(f"/orders/{order_id}/saga")).json["saga_id"], "file": f"{product_id}.svg", "acquirer": "sandbox",
+        "session_id": fresh(),
+    }  # fmt: skip
+    return {"buyer": buyer.token, "admin": admin.token}, known
