@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torg.contexts.web.adapters.categories_memory import MemoryCategories
@@ -11,12 +10,10 @@ from torg.contexts.web.adapters.renewals_memory import MemoryRenewals
 from torg.contexts.web.adapters.statics import read_statics
 from torg.contexts.web.adapters.texts import read_texts
 from torg.contexts.web.ports import WebDeps
-from torg.contexts.web.routes import documents, problem_page, routes
-from torg.contexts.web.routes.links import link
+from torg.contexts.web.routes import FUNCTIONS, problem_page, routes
 from torg.kit.module import Kit, Module
 
 HERE = Path(__file__).parent
-FUNCTIONS: Mapping[str, Callable[..., object]] = {"link": link, "shape": documents.shape, "bounds": documents.bounds, "named": documents.named}
 
 
 def build(kit: Kit) -> Module:

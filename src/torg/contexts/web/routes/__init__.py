@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from torg.contexts.web.ports import WebDeps
 from torg.contexts.web.routes import account, cart, checkout, documents, notifications, orders, product, profile, shelves
+from torg.contexts.web.routes.links import link
 from torg.contexts.web.routes.visit import Endpoint, Show, Visit, bare_frame, visits
 from torg.kit.errors import Problem
 from torg.kit.http import Request, Response, Route, page
@@ -56,6 +57,8 @@ SENT: dict[str, Show] = {
     "/notifications/{notification_id}/read": notifications.read,
     "/profile/erase": profile.erase,
 }
+UNREMARKABLE = frozenset({"/renew", "/language"})
+"""What the audit trail leaves out."""
 File = Callable[[Request, WebDeps], Awaitable[Response]]
 FILES: dict[str, File] = {
     "/static/{name}": documents.static,
@@ -63,6 +66,9 @@ FILES: dict[str, File] = {
     "/robots.txt": documents.robots,
     "/.well-known/security.txt": documents.security,
 }
+
+FUNCTIONS: Mapping[str, Callable[..., object]] = {"link": link, "shape": documents.shape, "bounds": documents.bounds, "named": documents.named}
+"""What templates may call."""
 
 
 def routes(deps: WebDeps) -> Sequence[Route]:
@@ -72,7 +78,7 @@ def routes(deps: WebDeps) -> Sequence[Route]:
         page("/catalog/{category_id}", visited(shelves.category), cached=KEPT, tags=lambda _: ("products", "catalog")),
         page("/products/{product_id}", visited(product.product), cached=KEPT, tags=lambda path: (f"product:{path['product_id']}", "catalog")),
         *(page(path, visited(show)) for path, show in SHOWN.items()),
-        *(page(path, visited(show), method="POST") for path, show in SENT.items()),
+        *(page(path, visited(show), method="POST", audited=path not in UNREMARKABLE) for path, show in SENT.items()),
         page("/wallet/top-ups", visited(profile.top_up), method="POST", idempotency_field="key"),
         *(page(path, _file(file, deps)) for path, file in FILES.items()),
     )

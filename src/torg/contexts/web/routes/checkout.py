@@ -42,13 +42,13 @@ async def check_out(visit: Visit) -> Response:
     form = await visit.form()
     if form.get("step") == "quote" or "to_city" in form:
         return await _page(visit, {**form, "city": form.get("to_city") or form.get("city", "")})
-    buyer = visit.member
-    if placed := await _placed_before(visit, form.get("cart_id", "")):
-        return _onwards(visit, placed)
+    buyer, cart_id = visit.member, form.get("cart_id", "")
+    if cart_id and (await visit.ask(GetQuote(buyer.user_id))).cart_id != cart_id:
+        return await _of_an_old_cart(visit, form)
     try:
         order = await visit.ask(PlaceOrder(buyer=buyer, delivery=_delivery(form), payment=_payment(form), expected_total=_expected(visit, form)))
     except DomainError as refusal:
-        placed = await _order_of(visit, form.get("cart_id", "")) if refusal.code in ORDERED_ALREADY else None
+        placed = await _order_of(visit, cart_id) if refusal.code in ORDERED_ALREADY else None
         return _onwards(visit, placed) if placed else await _page(visit, form, refusal)
     await _save_address(visit, form)
     return _onwards(visit, order)
@@ -76,11 +76,11 @@ def _onwards(visit: Visit, order: OrderView) -> Response:
     return visit.go(f"/orders/{order.id}/pay") if order.payment.method == "card" else visit.go(f"/orders/{order.id}", "order_placed")
 
 
-async def _placed_before(visit: Visit, cart_id: str) -> OrderView | None:
-    """The order that this form has made already: a cart is ordered once, so that a second click or a page sent again shows the first order."""
-    if not cart_id or (await visit.ask(GetQuote(visit.member.user_id))).cart_id == cart_id:
-        return None
-    return await _order_of(visit, cart_id)
+async def _of_an_old_cart(visit: Visit, form: dict[str, str]) -> Response:
+    """The form's cart is another one by now. A cart is ordered once, so that a second click or a page sent again leads to the order it became."""
+    if placed := await _order_of(visit, form["cart_id"]):
+        return _onwards(visit, placed)
+    return await _page(visit, form, DomainError("cart.changed", "the cart is another one by now: look at it again"))
 
 
 async def _order_of(visit: Visit, cart_id: str) -> OrderView | None:

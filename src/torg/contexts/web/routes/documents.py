@@ -95,5 +95,6 @@ async def robots(_: Request, deps: WebDeps) -> Response:
 async def security(_: Request, deps: WebDeps) -> Response:
     """RFC 9116. Whoever runs the shop is told in the place where the shop itself is looked after."""
     expires = (deps.clock() + VALID_FOR).strftime("%Y-%m-%dT00:00:00Z")
-    lines = ["Contact: mailto:security@torg.example", f"Expires: {expires}", "Preferred-Languages: en, ru", f"Canonical: {deps.public_url}/.well-known/security.txt", ""]
+    canonical = f"Canonical: {deps.public_url}/.well-known/security.txt"
+    lines = ["Contact: mailto:security@torg.example", f"Expires: {expires}", "Preferred-Languages: en, ru", canonical, ""]
     return Response(200, "\n".join(lines).encode(), [TEXT, FOR_A_DAY])

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import get_args
 
+import msgspec
+
 from torg.contexts.catalog.contracts import ListedProduct, ListProductsById
 from torg.contexts.order.contracts import (
     CancelMyOrder,
     GetHistory,
     GetOrder,
     GetSaga,
+    History,
     ListOrders,
     OrderView,
     RequestReturn,
@@ -30,6 +33,7 @@ from torg.kit.http import Response
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 CALLED_OFF = frozenset({"cancelling", "cancelled"})
+REFUSALS = frozenset({"order.rejected", "order.cancellation_failed", "order.return_failed"})
 PICTURES = 4  # of an order in the list
 
 
@@ -114,8 +118,11 @@ def _told(saga: SagaView | None) -> SagaView | None:
     return saga if saga and saga.steps else None
 
 
-def _why(history: object) -> str:
+class _Reason(msgspec.Struct):
+    reason: str = ""
+
+
+def _why(history: History | None) -> str:
     """The reason for which an order ended or a wish was refused, as its log tells it."""
-    entries = getattr(history, "items", ())
-    reasons = [entry.data.get("reason", "") for entry in entries if entry.name in ("order.rejected", "order.cancellation_failed", "order.return_failed")]
-    return str(reasons[-1]) if reasons else ""
+    refusals = [entry for entry in history.items if entry.name in REFUSALS] if history else []
+    return msgspec.json.decode(refusals[-1].data, type=_Reason).reason if refusals else ""

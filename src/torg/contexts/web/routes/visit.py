@@ -145,10 +145,10 @@ class Visit:
 
     def sentence(self, refusal: DomainError | Unavailable) -> str:
         code = refusal.code if isinstance(refusal, DomainError) else "unavailable"
-        return self.text(f"errors.{code}") or _capital(refusal.detail)
+        return self.text(f"errors.{code}") or _sentence(refusal.detail)
 
     def _fault(self, error: FieldError) -> str:
-        return self.text(f"fields.{error.field}.{error.code}") or self.text(f"fields.{error.code}") or _capital(error.detail)
+        return self.text(f"fields.{error.field}.{error.code}") or self.text(f"fields.{error.code}") or _sentence(error.detail)
 
 
 UNTOUCHED = frozenset({"password", "current_password", "new_password"})
@@ -231,5 +231,6 @@ def _referrer(request: Request) -> str:
     return slash + path if host == request.header("host") else "/"
 
 
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+def _sentence(detail: str) -> str:
+    """A context's own words, as they stand on a page."""
+    return detail[:1].upper() + detail[1:] + ("" if detail.endswith((".", "!", "?")) else ".")
