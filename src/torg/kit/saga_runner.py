@@ -12,6 +12,7 @@ from torg.kit import telemetry
 from torg.kit.calls import Handle
 from torg.kit.errors import DomainError, NotFound
 from torg.kit.messages import Command, Event, Message, encode
+from torg.kit.pages import Page, after_time, cut
 from torg.kit.saga import Instance, Move, Saga
 from torg.kit.sql.port import Reads
 from torg.kit.store import Store, Transaction
@@ -80,15 +81,15 @@ class SagaRunner:
         rows = await self._store.database.all("select instance from saga where subject = :subject order by created_at, id", subject=subject)
         return [self._read(row["instance"]) for row in rows]
 
-    async def page(self, status: str, before: str, limit: int) -> list[Instance]:
-        """Sagas newest first; `before` is the created_at and id after which to go on, as `created_at/id`."""
-        at, _, id = before.partition("/")
+    async def page(self, status: str, cursor: str, limit: int) -> Page[Instance]:
+        """Newest first; an empty status means any."""
+        at, id = after_time(cursor)
         rows = await self._store.database.all(
-            """select instance from saga where (status = :status or :status = '') and (:at = '' or (created_at, id) < (:at, :id))
+            """select id, created_at, instance from saga where (status = :status or :status = '') and (:at = '' or (created_at, id) < (:at, :id))
                order by created_at desc, id desc limit :limit""",
-            status=status, at=at, id=id, limit=limit,
+            status=status, at=at, id=id, limit=limit + 1,
         )  # fmt: skip
-        return [self._read(row["instance"]) for row in rows]
+        return cut(rows, limit, lambda row: self._read(row["instance"]), "created_at", "id")
 
     async def active(self, tx: Transaction, subject: str) -> Instance | None:
         """The saga that works on a subject now; there is one at most."""

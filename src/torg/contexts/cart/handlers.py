@@ -128,9 +128,8 @@ async def disable_promo_code(cmd: c.DisablePromoCode, deps: CartDeps) -> c.Promo
 
 
 async def list_promo_codes(query: c.ListPromoCodes, deps: CartDeps) -> c.PromoCodePage:
-    found = await deps.promos.page(query.cursor, query.limit + 1)
-    shown = tuple(found[: query.limit])
-    return c.PromoCodePage(shown, shown[-1].code if len(found) > query.limit else None)
+    found, cursor = await deps.promos.page(query.cursor, query.limit)
+    return c.PromoCodePage(tuple(found), cursor)
 
 
 # ---------------------------------------------------------------- others tell

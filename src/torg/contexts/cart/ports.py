@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from torg.contexts.cart.contracts import PromoCode
 from torg.contexts.cart.model import Cart
 from torg.kit.deps import Deps
+from torg.kit.pages import Page
 from torg.kit.store import Transaction
 
 
@@ -68,7 +69,9 @@ class PromoCodes(Protocol):
 
     async def find(self, code: str, tx: Transaction | None = None) -> PromoCode | None: ...
     async def uses_by(self, code: str, user_id: str) -> int: ...
-    async def page(self, after: str, limit: int) -> Sequence[PromoCode]: ...
+    async def page(self, cursor: str, limit: int) -> Page[PromoCode]:
+        """By their letters."""
+        ...
 
     async def redeem(self, tx: Transaction, use: Redemption, now: datetime) -> PromoCode | None:
         """Counts a use and gives the code; None when this one is counted already. Raises DomainError `promo.exhausted`, `promo.expired` or

@@ -23,6 +23,7 @@ from torg.contexts.inventory.model.allocation import Shelf
 from torg.contexts.inventory.model.reservation import Reservation, ReservationStatus
 from torg.kit.deps import Deps
 from torg.kit.messages import Event
+from torg.kit.pages import Page
 from torg.kit.sql.port import Reads
 from torg.kit.store import Transaction
 
@@ -74,9 +75,9 @@ class Shelves(Protocol):
         """With every warehouse, oldest first."""
         ...
 
-    async def movements(self, product_id: str, cursor: str, limit: int) -> tuple[Sequence[Movement], str | None]: ...
+    async def movements(self, product_id: str, cursor: str, limit: int) -> Page[Movement]: ...
 
-    async def low(self, after: str, limit: int) -> Sequence[LowStockLine]: ...
+    async def low(self, cursor: str, limit: int) -> Page[LowStockLine]: ...
 
     async def first_time(self, tx: Transaction, id: str) -> bool:
         """Whether something that counts once comes for the first time; remembers it."""
@@ -94,8 +95,8 @@ class Warehouses(Protocol):
 
     async def find(self, tx: Transaction, warehouse_id: str) -> Warehouse | None: ...
 
-    async def page(self, cursor: str, limit: int) -> tuple[Sequence[Warehouse], str | None]:
-        """By id, which is oldest first. Raises Invalid for a cursor of another make."""
+    async def page(self, cursor: str, limit: int) -> Page[Warehouse]:
+        """By id, which is oldest first."""
         ...
 
     async def first(self, tx: Transaction) -> str:
@@ -124,7 +125,7 @@ class Reservations(Protocol):
 
 
 class Purchasing(Protocol):
-    """Suppliers and what is ordered from them. Pages are newest first; they raise Invalid for a cursor of another make."""
+    """Suppliers and what is ordered from them. Pages are newest first."""
 
     async def add_supplier(self, tx: Transaction, supplier: Supplier) -> None: ...
 
@@ -132,7 +133,7 @@ class Purchasing(Protocol):
         """Raises NotFound `supplier.not_found`."""
         ...
 
-    async def suppliers(self, cursor: str, limit: int) -> tuple[Sequence[Supplier], str | None]: ...
+    async def suppliers(self, cursor: str, limit: int) -> Page[Supplier]: ...
 
     async def file(self, tx: Transaction, order: PurchaseOrder) -> None: ...
 
@@ -148,7 +149,7 @@ class Purchasing(Protocol):
         """Raises NotFound `purchase_order.not_found`."""
         ...
 
-    async def page(self, status: PurchaseStatus | None, supplier_id: str, cursor: str, limit: int) -> tuple[Sequence[PurchaseOrder], str | None]: ...
+    async def page(self, status: PurchaseStatus | None, supplier_id: str, cursor: str, limit: int) -> Page[PurchaseOrder]: ...
 
 
 class Book(Protocol):
@@ -182,5 +183,3 @@ class InventoryDeps(Deps):
     reservations: Reservations
     purchasing: Purchasing
     book: Book
-
-

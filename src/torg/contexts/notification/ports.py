@@ -13,6 +13,7 @@ from torg.kit.auth import Role
 from torg.kit.deps import Deps
 from torg.kit.mail import Letter, Mailer
 from torg.kit.messages import Event
+from torg.kit.pages import Page
 from torg.kit.store import Transaction
 
 
@@ -37,8 +38,8 @@ class FeedStore(Protocol):
         """Files it, and logs it for live streams; False when they were told already."""
         ...
 
-    async def page(self, user_id: str, cursor: str, limit: int) -> tuple[Sequence[Entry], str | None]:
-        """Newest first. Raises Invalid for a cursor of another make."""
+    async def page(self, user_id: str, cursor: str, limit: int) -> Page[Entry]:
+        """Newest first."""
         ...
 
     async def unread(self, user_id: str, tx: Transaction | None = None) -> int: ...
@@ -108,7 +109,7 @@ class MailStore(Protocol):
         """Files what became of a try, and the try itself."""
         ...
 
-    async def page(self, user_id: str, cursor: str, limit: int) -> tuple[Sequence[MailRecord], str | None]:
+    async def page(self, user_id: str, cursor: str, limit: int) -> Page[MailRecord]:
         """Newest first; an empty user_id means everybody's."""
         ...
 

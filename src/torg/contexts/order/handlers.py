@@ -104,10 +104,8 @@ async def get_saga(query: c.GetSaga, deps: OrderDeps) -> c.SagaView:
 
 
 async def list_sagas(query: c.ListSagas, deps: OrderDeps) -> c.SagaPage:
-    found = await deps.sagas.page(query.status, query.cursor, query.limit + 1)
-    shown = found[: query.limit]
-    cursor = f"{stamp(shown[-1].created_at)}/{shown[-1].id}" if len(found) > query.limit else None
-    return c.SagaPage(tuple(_saga_view(saga, deps) for saga in shown), cursor)
+    found, cursor = await deps.sagas.page(query.status, query.cursor, query.limit)
+    return c.SagaPage(tuple(_saga_view(saga, deps) for saga in found), cursor)
 
 
 async def retry_saga(cmd: c.RetrySaga, deps: OrderDeps) -> c.SagaView:

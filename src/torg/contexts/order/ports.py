@@ -11,6 +11,7 @@ from torg.contexts.order.contracts import OrderCount, OrderPlaced, OrderView, St
 from torg.contexts.order.model import Order
 from torg.kit.deps import Deps
 from torg.kit.messages import Event
+from torg.kit.pages import Page
 from torg.kit.saga_runner import SagaRunner
 from torg.kit.store import Transaction
 
@@ -32,8 +33,8 @@ class OrderStore(Protocol):
 
     async def find(self, order_id: str) -> OrderView | None: ...
 
-    async def page(self, user_id: str, since: str, until: str, status: Status | None, cursor: str, limit: int) -> tuple[Sequence[OrderView], str | None]:
-        """Newest first within [since, until), stamps or empty; an empty user_id means everybody's. Raises Invalid for a cursor of another make."""
+    async def page(self, user_id: str, since: str, until: str, status: Status | None, cursor: str, limit: int) -> Page[OrderView]:
+        """Newest first within [since, until), stamps or empty; an empty user_id means everybody's."""
         ...
 
     async def count(self, since: str) -> Sequence[OrderCount]:

@@ -10,11 +10,10 @@ from typing import Literal, Protocol
 from torg.contexts.review.contracts import Distribution, Reply, Status
 from torg.contexts.review.model import Review
 from torg.kit.deps import Deps
+from torg.kit.pages import Page
 from torg.kit.store import Transaction
 
 Sort = Literal["newest", "helpful"]
-Page = tuple[Sequence[Review], str | None]
-"""Some reviews, and the cursor of the next page. Whoever gives one raises Invalid for a cursor of another make."""
 
 
 class ReviewStore(Protocol):
@@ -46,13 +45,13 @@ class ReviewStore(Protocol):
     async def vote(self, tx: Transaction, review_id: str, user_id: str, helpful: bool) -> None: ...
     async def reply(self, tx: Transaction, review_id: str, reply: Reply) -> None: ...
     async def stars(self, product_id: str) -> Distribution: ...
-    async def published(self, product_id: str, sort: Sort, cursor: str, limit: int) -> Page: ...
+    async def published(self, product_id: str, sort: Sort, cursor: str, limit: int) -> Page[Review]: ...
 
-    async def with_status(self, status: Status, cursor: str, limit: int) -> Page:
+    async def with_status(self, status: Status, cursor: str, limit: int) -> Page[Review]:
         """Oldest first."""
         ...
 
-    async def written_by(self, user_id: str, cursor: str, limit: int) -> Page:
+    async def written_by(self, user_id: str, cursor: str, limit: int) -> Page[Review]:
         """Newest first."""
         ...
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from torg.contexts.shipping.contracts import DeliveryStatus
 from torg.contexts.shipping.model.delivery import Delivery, Status
 from torg.kit.deps import Deps
+from torg.kit.pages import Page
 from torg.kit.store import Transaction
 
 
@@ -40,8 +41,8 @@ class Deliveries(Protocol):
         """Raises NotFound `delivery.not_found`."""
         ...
 
-    async def page(self, user_id: str, order_id: str, status: DeliveryStatus | None, cursor: str, limit: int) -> tuple[Sequence[Delivery], str | None]:
-        """Newest first; an empty user_id means everybody's. Raises Invalid for a cursor of another make."""
+    async def page(self, user_id: str, order_id: str, status: DeliveryStatus | None, cursor: str, limit: int) -> Page[Delivery]:
+        """Newest first; an empty user_id means everybody's."""
         ...
 
     async def waiting(self, before: datetime, limit: int) -> Sequence[str]:

@@ -10,6 +10,7 @@ from typing import Protocol
 from torg.contexts.user.contracts import AddressView
 from torg.contexts.user.model import Account, Live, Session
 from torg.kit.deps import Deps
+from torg.kit.pages import Page
 from torg.kit.store import Transaction
 from torg.kit.values import Randomness
 
@@ -36,8 +37,8 @@ class UserStore(Protocol):
         """Blanks all that is personal, addresses and the history in the log included."""
         ...
 
-    async def page(self, prefix: str, cursor: str, limit: int) -> tuple[Sequence[Account], str | None]:
-        """Newest first, those whose e-mail address begins with `prefix`. Raises Invalid for a cursor of another make."""
+    async def page(self, prefix: str, cursor: str, limit: int) -> Page[Account]:
+        """Newest first, those whose e-mail address begins with `prefix`."""
         ...
 
     async def has_admin_besides(self, tx: Transaction, user_id: str) -> bool: ...

@@ -55,9 +55,7 @@ class Keys:
         finally:
             self._running.discard((caller, key))
 
-    async def _first(
-        self, awaited: Awaited, work: Callable[[], Awaitable[Response]], problem: Callable[[DomainError], Response], handed_on: bool
-    ) -> Response:
+    async def _first(self, awaited: Awaited, work: Callable[[], Awaitable[Response]], problem: Callable[[DomainError], Response], handed_on: bool) -> Response:
         if before := await self._store.answered(awaited.caller, awaited.key):
             return _replay(awaited.fingerprint, *before)
         token = awaited_answer.set(awaited if handed_on else None)

@@ -81,5 +81,5 @@ async def test_saga_that_ended_before_a_step_was_added_can_still_be_read(tmp_pat
         async with store.transaction() as tx:
             await before.start(tx, saga, "sponge", Cake("sponge"))
         await before.answers()[Baked](Baked("sponge"))
-        [ended] = await runner(store, BAKE, ICE)[0].page("completed", "", 10)
+        [ended], _ = await runner(store, BAKE, ICE)[0].page("completed", "", 10)
         assert [(step.name, step.status) for step in ended.steps] == [("bake", "completed"), ("ice", "pending")]

@@ -12,6 +12,7 @@ from torg.contexts.cart.contracts import PromoCode
 from torg.contexts.cart.ports import Redemption
 from torg.kit.errors import DomainError
 from torg.kit.messages import encode
+from torg.kit.pages import Page, cut
 from torg.kit.sql import Database, Row
 from torg.kit.store import Transaction
 from torg.kit.values import stamp
@@ -54,9 +55,11 @@ class SqlPromoCodes:
     async def uses_by(self, code: str, user_id: str) -> int:
         return int(await self._database.value(_OF_USER, code=code, user_id=user_id))
 
-    async def page(self, after: str, limit: int) -> Sequence[PromoCode]:
-        rows = await self._database.all(f"select {_COLUMNS} from promo_code where code > :after order by code limit :limit", after=after, limit=limit)
-        return [_promo(row) for row in rows]
+    async def page(self, cursor: str, limit: int) -> Page[PromoCode]:
+        rows = await self._database.all(
+            f"select code, {_COLUMNS} from promo_code where code > :cursor order by code limit :limit", cursor=cursor, limit=limit + 1
+        )
+        return cut(rows, limit, _promo, "code")
 
     async def redeem(self, tx: Transaction, use: Redemption, now: datetime) -> PromoCode | None:
         filed = await tx.execute(

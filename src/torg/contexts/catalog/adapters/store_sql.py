@@ -13,10 +13,9 @@ from torg.contexts.catalog.model import CategoryTree, Figures, Product, Stocked,
 from torg.contexts.catalog.ports import Changes, PastQuery
 from torg.kit.messages import encode
 from torg.kit.sql import Database, Row
+from torg.kit.sql.parts import AT_ONCE, listed, portions
 from torg.kit.sql.port import Reads
 from torg.kit.store import Transaction
-
-AT_ONCE = 500  # ids in one statement, products in one step of a long reading
 
 _decode = msgspec.json.Decoder(Product).decode
 _FIND = """select document, quantity, rating_hundredths, rating_count from product
@@ -65,8 +64,8 @@ class SqlProductStore:
 
     async def find_all(self, product_ids: Sequence[str]) -> Sequence[Stocked]:
         found: dict[str, Stocked] = {}
-        for some in _chunks(product_ids):
-            names, parameters = _listed(some)
+        for some in portions(product_ids):
+            names, parameters = listed(some)
             for row in await self._database.all(f"{_FIND} where id in ({names})", **parameters):
                 stocked = _stocked(row)
                 found[stocked.product.id] = stocked
@@ -98,8 +97,8 @@ class SqlProductStore:
         tx.sql.after_commit(partial(self._forget, [product.id for product in products]))
 
     async def renew(self, tx: Transaction, category_ids: Collection[str]) -> None:
-        for some in _chunks(sorted(category_ids)):
-            names, parameters = _listed(some)
+        for some in portions(sorted(category_ids)):
+            names, parameters = listed(some)
             count: int = await tx.value(f"select count(*) from product where category in ({names})", **parameters)
             last: int = await tx.value(_REVISIONS, count=count)
             await tx.execute(
@@ -166,8 +165,8 @@ class SqlProductStore:
 
     async def _load(self, reads: Reads, product_ids: Sequence[str]) -> dict[str, Product]:
         found: dict[str, Product] = {}
-        for some in _chunks(product_ids):
-            names, parameters = _listed(some)
+        for some in portions(product_ids):
+            names, parameters = listed(some)
             rows = await reads.all(f"select id, document from product where id in ({names})", **parameters)
             found |= {row["id"]: _decode(row["document"]) for row in rows}
         return found
@@ -222,12 +221,3 @@ def _stocked(row: Row) -> Stocked:
 
 def _figures(row: Row) -> Figures:
     return Figures(row["quantity"] or 0, row["rating_hundredths"] or 0, row["rating_count"] or 0)
-
-
-def _chunks(product_ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (product_ids[start : start + AT_ONCE] for start in range(0, len(product_ids), AT_ONCE))
-
-
-def _listed(product_ids: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """`:i0, :i1, …` and the parameters of these names."""
-    return ", ".join([f":i{at}" for at in range(len(product_ids))]), {f"i{at}": product_id for at, product_id in enumerate(product_ids)}

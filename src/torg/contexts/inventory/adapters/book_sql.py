@@ -7,10 +7,10 @@ from datetime import datetime
 
 import msgspec
 
-from torg.contexts.inventory.adapters.store_sql import listed
 from torg.contexts.inventory.model.ledger import MOVING, Key
 from torg.kit.messages import Event
 from torg.kit.sql import Database
+from torg.kit.sql.parts import listed
 from torg.kit.sql.port import Reads
 from torg.kit.store import Transaction
 from torg.kit.values import stamp

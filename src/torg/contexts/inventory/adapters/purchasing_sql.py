@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from torg.contexts.inventory.contracts import PurchaseOrder, PurchaseStatus, Supplier
-from torg.kit.errors import ConcurrentChange, FieldError, Invalid, NotFound
+from torg.kit.errors import ConcurrentChange, NotFound
 from torg.kit.messages import encode
+from torg.kit.pages import Page, after_time, cut
 from torg.kit.sql import Database, Row
+from torg.kit.sql.parts import where
 from torg.kit.store import Transaction
 from torg.kit.values import stamp
 
@@ -36,14 +36,14 @@ class SqlPurchasing:
             raise NotFound("supplier.not_found", f"there is no supplier {supplier_id}: GET /suppliers lists them")
         return _supplier(document)
 
-    async def suppliers(self, cursor: str, limit: int) -> tuple[Sequence[Supplier], str | None]:
-        at, id = _after(cursor)
+    async def suppliers(self, cursor: str, limit: int) -> Page[Supplier]:
+        at, id = after_time(cursor)
         rows = await self._database.all(
             """select id, created_at, document from supplier where :at = '' or (created_at, id) < (:at, :id)
                order by created_at desc, id desc limit :limit""",
             at=at, id=id, limit=limit + 1,
         )  # fmt: skip
-        return [_supplier(row["document"]) for row in rows[:limit]], _next(rows, limit)
+        return cut(rows, limit, lambda row: _supplier(row["document"]), "created_at", "id")
 
     async def file(self, tx: Transaction, order: PurchaseOrder) -> None:
         await tx.execute(
@@ -67,26 +67,14 @@ class SqlPurchasing:
     async def find(self, purchase_order_id: str) -> PurchaseOrder:
         return _order(_found(await self._database.one(_READ, id=purchase_order_id), purchase_order_id)["document"])
 
-    async def page(self, status: PurchaseStatus | None, supplier_id: str, cursor: str, limit: int) -> tuple[Sequence[PurchaseOrder], str | None]:
-        at, id = _after(cursor)
-        conditions = [("status = :status", status), ("supplier_id = :supplier_id", supplier_id), ("(created_at, id) < (:at, :id)", cursor)]
-        where = " and ".join(condition for condition, given in conditions if given) or "1 = 1"
+    async def page(self, status: PurchaseStatus | None, supplier_id: str, cursor: str, limit: int) -> Page[PurchaseOrder]:
+        at, id = after_time(cursor)
+        wanted = where(("status = :status", status), ("supplier_id = :supplier_id", supplier_id), ("(created_at, id) < (:at, :id)", cursor))
         rows = await self._database.all(
-            f"select id, created_at, document from purchase_order where {where} order by created_at desc, id desc limit :limit",
+            f"select id, created_at, document from purchase_order where {wanted} order by created_at desc, id desc limit :limit",
             status=status, supplier_id=supplier_id, at=at, id=id, limit=limit + 1,
         )  # fmt: skip
-        return [_order(row["document"]) for row in rows[:limit]], _next(rows, limit)
-
-
-def _after(cursor: str) -> tuple[str, str]:
-    at, slash, id = cursor.partition("/")
-    if cursor and not slash:
-        raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
-    return at, id
-
-
-def _next(rows: Sequence[Row], limit: int) -> str | None:
-    return f"{rows[limit - 1]['created_at']}/{rows[limit - 1]['id']}" if len(rows) > limit else None
+        return cut(rows, limit, lambda row: _order(row["document"]), "created_at", "id")
 
 
 def _found(row: Row | None, purchase_order_id: str) -> Row:

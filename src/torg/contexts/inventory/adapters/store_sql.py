@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import islice
 
 import msgspec
 
@@ -22,13 +21,13 @@ from torg.contexts.inventory.model.allocation import Shelf
 from torg.contexts.inventory.model.places import Place
 from torg.contexts.inventory.model.reservation import Reservation, ReservationStatus
 from torg.contexts.inventory.ports import ForSale
-from torg.kit.errors import FieldError, Invalid, NotFound
+from torg.kit.errors import NotFound
 from torg.kit.messages import encode
+from torg.kit.pages import Page, after_number, cut
 from torg.kit.sql import Database, Row
+from torg.kit.sql.parts import listed, portions
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, moment, stamp
-
-AT_ONCE = 500  # parameters of one statement, far below any engine's limit
 
 _HOLD = """update stock set reserved = reserved + :quantity
     where product_id = :product_id and warehouse_id = :warehouse_id and on_hand - reserved >= :quantity"""
@@ -88,7 +87,7 @@ class SqlShelves:
         await self._note(tx, parts, kind, reason)
         added = _per_product(parts)
         offers: list[ForSale] = []
-        for some in in_portions(added):
+        for some in portions(added):
             names, parameters = listed(some)
             rows = await tx.all(f"select product_id, available, alert_below from for_sale where product_id in ({names})", **parameters)
             offers += [ForSale(row["product_id"], row["available"], added[row["product_id"]], row["alert_below"]) for row in rows]
@@ -119,30 +118,28 @@ class SqlShelves:
             product_id=product_id,
         )
         places = tuple(
-            ShelfView(warehouse_id=row["id"], on_hand=row["on_hand"], reserved=row["reserved"], available=row["on_hand"] - row["reserved"])
-            for row in rows
+            ShelfView(warehouse_id=row["id"], on_hand=row["on_hand"], reserved=row["reserved"], available=row["on_hand"] - row["reserved"]) for row in rows
         )
         return StockView(
             product_id=product_id, available=sum(place.available for place in places), on_hand=sum(place.on_hand for place in places),
             reserved=sum(place.reserved for place in places), by_warehouse=places,
         )  # fmt: skip
 
-    async def movements(self, product_id: str, cursor: str, limit: int) -> tuple[Sequence[Movement], str | None]:
-        if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-            raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
+    async def movements(self, product_id: str, cursor: str, limit: int) -> Page[Movement]:
+        before, _ = after_number(cursor)
         rows = await self._database.all(
             "select * from movement where product_id = :product_id and id < :before order by id desc limit :limit",
-            product_id=product_id, before=int(cursor or 2**62), limit=limit + 1,
+            product_id=product_id, before=before, limit=limit + 1,
         )  # fmt: skip
-        return [_movement(row) for row in rows[:limit]], str(rows[limit - 1]["id"]) if len(rows) > limit else None
+        return cut(rows, limit, _movement, "id")
 
-    async def low(self, after: str, limit: int) -> Sequence[LowStockLine]:
+    async def low(self, cursor: str, limit: int) -> Page[LowStockLine]:
         rows = await self._database.all(
-            """select product_id, available, alert_below from for_sale where available < alert_below and product_id > :after
+            """select product_id, available, alert_below from for_sale where available < alert_below and product_id > :cursor
                order by product_id limit :limit""",
-            after=after, limit=limit,
+            cursor=cursor, limit=limit + 1,
         )  # fmt: skip
-        return [LowStockLine(row["product_id"], row["available"], row["alert_below"]) for row in rows]
+        return cut(rows, limit, lambda row: LowStockLine(row["product_id"], row["available"], row["alert_below"]), "product_id")
 
     async def first_time(self, tx: Transaction, id: str) -> bool:
         filed = await tx.execute("insert into counted (id, at) values (:id, :at) on conflict do nothing", id=id, at=stamp(self._clock()))
@@ -182,11 +179,11 @@ class SqlWarehouses:
         row = await tx.one("select id, name, city, lat, lon from warehouse where id = :id", id=warehouse_id)
         return _warehouse(row) if row else None
 
-    async def page(self, cursor: str, limit: int) -> tuple[Sequence[Warehouse], str | None]:
+    async def page(self, cursor: str, limit: int) -> Page[Warehouse]:
         rows = await self._database.all(
             "select id, name, city, lat, lon from warehouse where id > :cursor order by id limit :limit", cursor=cursor, limit=limit + 1
         )
-        return [_warehouse(row) for row in rows[:limit]], rows[limit - 1]["id"] if len(rows) > limit else None
+        return cut(rows, limit, _warehouse, "id")
 
     async def first(self, tx: Transaction) -> str:
         found: str | None = await tx.value("select id from warehouse order by id limit 1")
@@ -234,18 +231,6 @@ class SqlReservations:
             "select order_id from reservation where hold_until <= :now order by hold_until limit :limit", now=stamp(now), limit=limit
         )
         return [row["order_id"] for row in rows]
-
-
-def listed(values: Iterable[str]) -> tuple[str, dict[str, str]]:
-    """`:v0, :v1` and the values by these names; of no values, a list that nothing is in."""
-    parameters = {f"v{number}": value for number, value in enumerate(values)}
-    return ", ".join(f":{name}" for name in parameters) or "null", parameters
-
-
-def in_portions(values: Iterable[str], size: int = AT_ONCE) -> Iterator[tuple[str, ...]]:
-    rest = iter(values)
-    while portion := tuple(islice(rest, size)):
-        yield portion
 
 
 def _warehouse(row: Row) -> Warehouse:

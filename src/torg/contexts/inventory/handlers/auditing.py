@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from itertools import islice
 
 from torg.contexts.inventory.model.ledger import Key, Ledger
 from torg.contexts.inventory.ports import InventoryDeps
 from torg.kit.operations import Invariant
+from torg.kit.sql.parts import portions
 from torg.kit.store import Transaction
 
 PORTION = 500  # log rows or shelves between two breaths
@@ -43,7 +42,7 @@ class Auditor:
         await self._catch_up()
         ledger, faults = self._ledger, list[tuple[Key, str]]()
         suspects, ledger.touched = ledger.touched, set()
-        for keys in _portions(suspects):
+        for keys in portions(sorted(suspects), PORTION):
             async with self._deps.transaction() as tx:
                 await self._add(tx)
                 faults += await self._compare(tx, keys)
@@ -87,9 +86,3 @@ class Auditor:
             there = await self._deps.book.live(tx)
         live = len(self._ledger.live)
         return [] if there == live else [f"{there} reservations are live, but by the log it is {live}"]
-
-
-def _portions(keys: Iterable[Key]) -> Iterator[tuple[Key, ...]]:
-    rest = iter(sorted(keys))
-    while portion := tuple(islice(rest, PORTION)):
-        yield portion

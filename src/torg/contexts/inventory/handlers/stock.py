@@ -70,9 +70,8 @@ async def set_stock_alert(cmd: c.SetStockAlert, deps: InventoryDeps) -> c.LowSto
 
 
 async def list_low_stock(query: c.ListLowStock, deps: InventoryDeps) -> c.LowStockPage:
-    found = await deps.shelves.low(query.cursor, query.limit + 1)
-    items = tuple(found[: query.limit])
-    return c.LowStockPage(items, items[-1].product_id if len(found) > query.limit else None)
+    found, cursor = await deps.shelves.low(query.cursor, query.limit)
+    return c.LowStockPage(tuple(found), cursor)
 
 
 async def receive_stock(cmd: c.ReceiveStock, deps: InventoryDeps) -> None:

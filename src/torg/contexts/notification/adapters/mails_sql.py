@@ -7,11 +7,11 @@ from datetime import datetime
 
 import msgspec
 
-from torg.contexts.notification.adapters.store_sql import before, next_cursor
 from torg.contexts.notification.contracts import Facts
 from torg.contexts.notification.model import Addressee, MailResult, QueuedMail
 from torg.contexts.notification.ports import Entry, MailRecord
 from torg.kit.messages import encode
+from torg.kit.pages import Page, after_id, cut
 from torg.kit.sql import Database, Row
 from torg.kit.store import Transaction
 from torg.kit.values import Language, moment, stamp
@@ -67,12 +67,12 @@ class SqlMailStore:
             [{"id": r.mail_id, "number": r.number, "at": at, "outcome": r.outcome, "detail": r.detail} for r in results],
         )
 
-    async def page(self, user_id: str, cursor: str, limit: int) -> tuple[Sequence[MailRecord], str | None]:
+    async def page(self, user_id: str, cursor: str, limit: int) -> Page[MailRecord]:
         rows = await self._database.all(
             f"{_RECORD} where m.id < :before {'and m.user_id = :user_id' if user_id else ''} order by m.id desc limit :limit",
-            user_id=user_id, before=before(cursor), limit=limit + 1,
+            user_id=user_id, before=after_id(cursor), limit=limit + 1,
         )  # fmt: skip
-        return [_record(row) for row in rows[:limit]], next_cursor(rows, limit)
+        return cut(rows, limit, _record, "id")
 
     async def find(self, mail_id: str) -> MailRecord | None:
         row = await self._database.one(f"{_RECORD} where m.id = :id", id=mail_id)

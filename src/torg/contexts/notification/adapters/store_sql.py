@@ -11,15 +11,14 @@ from torg.contexts.notification.model import Addressee
 from torg.contexts.notification.ports import Entry
 from torg.contexts.payment.contracts import PaymentRedirected, PaymentRefunded
 from torg.kit.auth import Role
-from torg.kit.errors import FieldError, Invalid
 from torg.kit.messages import Event, Message, encode
+from torg.kit.pages import Page, after_id, cut
 from torg.kit.sql import Database, Row
 from torg.kit.store import Transaction
-from torg.kit.values import Clock, is_id, moment, stamp
+from torg.kit.values import Clock, moment, stamp
 
 _facts = msgspec.json.Decoder(Facts).decode
 _NOTHING = encode(Facts()).decode()
-_BEHIND_ALL = "g"  # follows every hexadecimal digit, in any collation
 _EARLY: Mapping[str, type[Event]] = {kind.NAME: kind for kind in (PaymentRedirected, PaymentRefunded)}
 
 
@@ -40,12 +39,12 @@ class SqlFeedStore:
             await tx.append(entry.user_id, [_added(entry)])
         return bool(filed)
 
-    async def page(self, user_id: str, cursor: str, limit: int) -> tuple[Sequence[Entry], str | None]:
+    async def page(self, user_id: str, cursor: str, limit: int) -> Page[Entry]:
         rows = await self._database.all(
             "select * from notification where user_id = :user_id and id < :before order by id desc limit :limit",
-            user_id=user_id, before=before(cursor), limit=limit + 1,
+            user_id=user_id, before=after_id(cursor), limit=limit + 1,
         )  # fmt: skip
-        return [_entry(row) for row in rows[:limit]], next_cursor(rows, limit)
+        return cut(rows, limit, _entry, "id")
 
     async def unread(self, user_id: str, tx: Transaction | None = None) -> int:
         count: int = await (tx or self._database).value("select count(*) from notification where user_id = :user_id and read_at is null", user_id=user_id)
@@ -120,18 +119,6 @@ class SqlContactStore:
                on conflict (user_id, kind, channel) do update set enabled = excluded.enabled""",
             user_id=user_id, kind=kind, channel=channel, enabled=int(wanted),
         )  # fmt: skip
-
-
-def before(cursor: str) -> str:
-    """The id that a page's ids lie below: a cursor is the last id of the page before it."""
-    if cursor and not is_id(cursor):
-        raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
-    return cursor or _BEHIND_ALL
-
-
-def next_cursor(rows: Sequence[Row], limit: int) -> str | None:
-    """Where the next page begins, when there is one row more than were asked for."""
-    return str(rows[limit - 1]["id"]) if len(rows) > limit else None
 
 
 def _entry(row: Row) -> Entry:

@@ -9,9 +9,11 @@ import msgspec
 
 from torg.contexts.order.contracts import OrderCount, OrderPlaced, OrderView, Status
 from torg.contexts.order.model import Order, apply, fold
-from torg.kit.errors import DomainError, FieldError, Invalid, NotFound
+from torg.kit.errors import DomainError, NotFound
 from torg.kit.messages import Event, encode
+from torg.kit.pages import Page, after_time, cut
 from torg.kit.sql import Database
+from torg.kit.sql.parts import where
 from torg.kit.store import Transaction
 from torg.kit.values import stamp
 
@@ -73,25 +75,20 @@ class SqlOrderStore:
         text = await self._database.value("select view from orders where id = :id", id=order_id)
         return _decode(text) if text else None
 
-    async def page(self, user_id: str, since: str, until: str, status: Status | None, cursor: str, limit: int) -> tuple[Sequence[OrderView], str | None]:
-        at, slash, id = cursor.partition("/")
-        if cursor and not slash:
-            raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
-        conditions = [
+    async def page(self, user_id: str, since: str, until: str, status: Status | None, cursor: str, limit: int) -> Page[OrderView]:
+        at, id = after_time(cursor)
+        wanted = where(
             ("user_id = :user_id", user_id),
             ("created_at >= :since", since),
             ("created_at < :until", until),
             ("status = :status", status),
-            ("(created_at, id) < (:at, :cursor_id)", cursor),
-        ]
-        where = " and ".join(condition for condition, given in conditions if given) or "1 = 1"
+            ("(created_at, id) < (:at, :id)", cursor),
+        )
         rows = await self._database.all(
-            f"select view from orders where {where} order by created_at desc, id desc limit :limit",
-            user_id=user_id, since=since, until=until, status=status, at=at, cursor_id=id, limit=limit + 1,
+            f"select id, created_at, view from orders where {wanted} order by created_at desc, id desc limit :limit",
+            user_id=user_id, since=since, until=until, status=status, at=at, id=id, limit=limit + 1,
         )  # fmt: skip
-        views = [_decode(row["view"]) for row in rows[:limit]]
-        more = len(rows) > limit
-        return views, f"{stamp(views[-1].created_date)}/{views[-1].id}" if more else None
+        return cut(rows, limit, lambda row: _decode(row["view"]), "created_at", "id")
 
     async def count(self, since: str) -> Sequence[OrderCount]:
         rows = await self._database.all("select status, count(*) as number from orders where created_at >= :since group by status order by status", since=since)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +10,10 @@ import msgspec
 
 from torg.contexts.review.contracts import Distribution, Reply, Status
 from torg.contexts.review.model import Review, counted
-from torg.contexts.review.ports import Page, Sort
-from torg.kit.errors import ConcurrentChange, FieldError, Invalid
+from torg.contexts.review.ports import Sort
+from torg.kit.errors import ConcurrentChange
 from torg.kit.messages import encode
+from torg.kit.pages import Page, after_number, after_time, cut
 from torg.kit.sql import Database, Row
 from torg.kit.store import Transaction
 from torg.kit.values import moment, stamp
@@ -116,16 +117,16 @@ class SqlReviews:
         row = await self._database.one("select * from rating where product_id = :product_id", product_id=product_id)
         return _distribution(row) if row else Distribution()
 
-    async def published(self, product_id: str, sort: Sort, cursor: str, limit: int) -> Page:
+    async def published(self, product_id: str, sort: Sort, cursor: str, limit: int) -> Page[Review]:
         where = "r.product_id = :product_id and r.status = 'published'"
         if sort == "helpful":
             return await self._page(where, "score", True, cursor, limit, product_id=product_id)
         return await self._page(where, "created_at", True, cursor, limit, product_id=product_id)
 
-    async def with_status(self, status: Status, cursor: str, limit: int) -> Page:
+    async def with_status(self, status: Status, cursor: str, limit: int) -> Page[Review]:
         return await self._page("r.status = :status", "created_at", False, cursor, limit, status=status)
 
-    async def written_by(self, user_id: str, cursor: str, limit: int) -> Page:
+    async def written_by(self, user_id: str, cursor: str, limit: int) -> Page[Review]:
         return await self._page("r.user_id = :user_id", "created_at", True, cursor, limit, user_id=user_id)
 
     async def miscounted(self) -> Sequence[str]:
@@ -142,23 +143,14 @@ class SqlReviews:
                 found.append(f"review {row['id']} counts {counts} votes and {row['score']} in all, there are {votes}")
         return found
 
-    async def _page(self, where: str, key: str, descending: bool, cursor: str, limit: int, **parameters: Any) -> Page:
+    async def _page(self, where: str, key: str, descending: bool, cursor: str, limit: int, **parameters: Any) -> Page[Review]:
         """Reviews by `key`, then id; a cursor is the last one's key and id."""
         direction, beyond = ("desc", "<") if descending else ("asc", ">")
         if cursor:
             where += f" and (r.{key}, r.id) {beyond} (:after, :after_id)"
-            parameters["after"], parameters["after_id"] = _read_cursor(cursor, int if key == "score" else lambda text: stamp(moment(text)))
+            parameters["after"], parameters["after_id"] = after_number(cursor) if key == "score" else after_time(cursor)
         rows = await self._database.all(f"{_REVIEW} where {where} order by r.{key} {direction}, r.id {direction} limit :limit", limit=limit + 1, **parameters)
-        shown = rows[:limit]
-        return [_review(row) for row in shown], f"{shown[-1][key]}/{shown[-1]['id']}" if len(rows) > limit else None
-
-
-def _read_cursor(cursor: str, read: Callable[[str], object]) -> tuple[object, str]:
-    key, _, id = cursor.partition("/")
-    try:
-        return read(key), id
-    except ValueError:
-        raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged")) from None
+        return cut(rows, limit, _review, key, "id")
 
 
 def _review(row: Row) -> Review:

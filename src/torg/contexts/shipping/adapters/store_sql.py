@@ -11,9 +11,11 @@ from torg.contexts.inventory.contracts import Units
 from torg.contexts.shipping.contracts import DeliveryStatus
 from torg.contexts.shipping.model.delivery import Delivery, Status
 from torg.contexts.user.contracts import Address
-from torg.kit.errors import FieldError, Invalid, NotFound
+from torg.kit.errors import NotFound
 from torg.kit.messages import encode
+from torg.kit.pages import Page, after_time, cut
 from torg.kit.sql import Database, Row
+from torg.kit.sql.parts import where
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, moment, stamp
 
@@ -66,23 +68,19 @@ class SqlDeliveries:
     async def find(self, delivery_id: str) -> Delivery:
         return _found(await self._database.one("select * from delivery where id = :id and status <> 'refused'", id=delivery_id), delivery_id)
 
-    async def page(self, user_id: str, order_id: str, status: DeliveryStatus | None, cursor: str, limit: int) -> tuple[Sequence[Delivery], str | None]:
-        at, slash, id = cursor.partition("/")
-        if cursor and not slash:
-            raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
-        conditions = [
+    async def page(self, user_id: str, order_id: str, status: DeliveryStatus | None, cursor: str, limit: int) -> Page[Delivery]:
+        at, id = after_time(cursor)
+        wanted = where(
             ("user_id = :user_id", user_id),
             ("order_id = :order_id", order_id),
             ("status = :status", status),
-            ("(created_at, id) < (:at, :cursor_id)", cursor),
-        ]
-        where = " and ".join(["status <> 'refused'", *(condition for condition, given in conditions if given)])
+            ("(created_at, id) < (:at, :id)", cursor),
+        )
         rows = await self._database.all(
-            f"select * from delivery where {where} order by created_at desc, id desc limit :limit",
-            user_id=user_id, order_id=order_id, status=status, at=at, cursor_id=id, limit=limit + 1,
+            f"select * from delivery where status <> 'refused' and {wanted} order by created_at desc, id desc limit :limit",
+            user_id=user_id, order_id=order_id, status=status, at=at, id=id, limit=limit + 1,
         )  # fmt: skip
-        found = [_delivery(row) for row in rows[:limit]]
-        return found, f"{stamp(found[-1].created_at)}/{found[-1].id}" if len(rows) > limit else None
+        return cut(rows, limit, _delivery, "created_at", "id")
 
     async def waiting(self, before: datetime, limit: int) -> Sequence[str]:
         rows = await self._database.all(

@@ -10,9 +10,11 @@ import msgspec
 from torg.contexts.user.contracts import AddressView, UserChanged, UserRegistered
 from torg.contexts.user.model import UNUSABLE, Account, email_key, email_taken
 from torg.kit.auth import Role
-from torg.kit.errors import FieldError, Invalid, NotFound
+from torg.kit.errors import NotFound
 from torg.kit.messages import Message
+from torg.kit.pages import Page, after_time, cut
 from torg.kit.sql import Database, Row
+from torg.kit.sql.parts import where
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, Language, moment, stamp
 
@@ -70,19 +72,15 @@ class SqlUserStore:
         )  # fmt: skip
         await tx.redact(user_id, _without_person)
 
-    async def page(self, prefix: str, cursor: str, limit: int) -> tuple[Sequence[Account], str | None]:
-        at, slash, id = cursor.partition("/")
-        if cursor and not slash:
-            raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
+    async def page(self, prefix: str, cursor: str, limit: int) -> Page[Account]:
+        at, id = after_time(cursor)
         beginning = "".join(f"\\{letter}" if letter in "%_\\" else letter for letter in email_key(prefix))
-        conditions = [("email_key like :beginning escape '\\'", prefix), ("(created_at, id) < (:at, :cursor_id)", cursor)]
-        where = " and ".join(["erased_at is null", *(condition for condition, given in conditions if given)])
+        wanted = where(("email_key like :beginning escape '\\'", prefix), ("(created_at, id) < (:at, :id)", cursor))
         rows = await self._database.all(
-            f"select * from users where {where} order by created_at desc, id desc limit :limit",
-            beginning=f"{beginning}%", at=at, cursor_id=id, limit=limit + 1,
+            f"select * from users where erased_at is null and {wanted} order by created_at desc, id desc limit :limit",
+            beginning=f"{beginning}%", at=at, id=id, limit=limit + 1,
         )  # fmt: skip
-        accounts = [_account(row) for row in rows[:limit]]
-        return accounts, f"{rows[limit - 1]['created_at']}/{accounts[-1].id}" if len(rows) > limit else None
+        return cut(rows, limit, _account, "created_at", "id")
 
     async def has_admin_besides(self, tx: Transaction, user_id: str) -> bool:
         found = await tx.value("select 1 from users where id <> :id and roles like '%\"admin\"%' and erased_at is null", id=user_id)
