@@ -79,6 +79,10 @@ class Log:
 
     async def named(self, kinds: Collection[type[Message]], after: int, until: int) -> list[Envelope]:
         """Committed rows of these kinds behind `after`, up to and including `until`, oldest first."""
+        recent = self._recent
+        if recent and recent[0].position <= after + 1:
+            start, end = bisect_right(recent, after, key=_position), bisect_right(recent, until, key=_position)
+            return [row for row in recent[start:end] if type(row.message) in kinds]
         listed, names = _listed(kinds)
         rows = await self._database.all(
             f"select {_COLUMNS} from log where position > :after and position <= :until and name in ({listed}) order by position",

@@ -94,7 +94,7 @@ class App:
         client = scope.get("client") or ("", 0)
         request = Request(method, path, scope["query_string"], headers, receive, self._new_id(), scope.get("scheme", "http"), client[0])
         served, response = await self._respond(request)
-        if served and self._audit and method not in SAFE and request.identity and not STAFF.isdisjoint(request.identity.roles):
+        if served and served.route.audited and self._audit and method not in SAFE and request.identity and not STAFF.isdisjoint(request.identity.roles):
             await self._tell(self._audit, request, served.route, response)
         response.headers += SECURITY
         response.headers.append((b"x-request-id", request.id.encode()))

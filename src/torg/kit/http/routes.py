@@ -23,7 +23,8 @@ class Route:
     (POST, PUT, PATCH) or the query. `endpoint` stands in for the message's own handler where HTTP needs more (streams, cookies); then
     `answer` names the reply's type for the description. `cached` is how many seconds the edge may keep the answer for everyone;
     `tags` name what its keeping depends on. `etag` adds one and answers If-None-Match.
-    `idempotency_field` names the hidden field in which a page's form carries its key: sent twice, it takes effect once."""
+    `idempotency_field` names the hidden field in which a page's form carries its key: sent twice, it takes effect once.
+    `audited` is False for what is not worth a line when staff do it: renewing a session, choosing a language."""
 
     method: str
     path: str
@@ -47,6 +48,7 @@ class Route:
     body_limit: int = 1 << 20
     public: bool = True
     refuses: tuple[int, ...] = ()
+    audited: bool = True
 
 
 def get(path: str, message: type[Message] | None = None, **more: Any) -> Route:

@@ -11,7 +11,7 @@ from torg.contexts.admin.ports import AdminDeps
 from torg.kit.messages import Envelope
 from torg.kit.operations import Desk
 
-SLICE = 1000  # positions of a log between two breaths of the event loop
+SLICE = 300  # positions of a log between two breaths of the event loop
 ACCOUNTS = "accounts"
 
 

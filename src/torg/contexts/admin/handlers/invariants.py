@@ -15,8 +15,8 @@ from torg.contexts.analytics.contracts import GetSales
 from torg.kit.operations import Desk, Invariant
 
 LATE = timedelta(seconds=60)  # how much later than its deadline a saga may be looked after
-SLICE = 2000  # positions of a log between two breaths of the event loop
-PORTION = 500  # accounts
+SLICE = 1000  # positions of a log between two breaths of the event loop
+PORTION = 250  # accounts
 ONCE_PER_CART = "one_order_per_cart"
 FORWARD, AGAIN = "versions", "versions again"
 

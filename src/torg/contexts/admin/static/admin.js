@@ -1,4 +1,4 @@
-// What pages can do without: a menu on phones, keys, a question before what can't be undone, a session that lasts while a page is open.
+// What pages can do without: a menu on phones, keys, a question before what can't be undone, a session that is renewed in time.
 "use strict";
 document.documentElement.classList.add("js");
 
@@ -8,9 +8,23 @@ menu?.addEventListener("click", () => {
   menu.setAttribute("aria-expanded", String(open));
 });
 
+// A page may have been open for longer than a session lasts: that is renewed before a form is sent, which would be lost otherwise.
+const FRESH = 60 * 1000;
+let renewedAt = Date.now();
 document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.ask;
-  if (question && !window.confirm(question)) event.preventDefault();
+  const form = event.target, question = form.dataset.ask;
+  if (event.submitter && form.dataset.asked !== "yes" && question && !window.confirm(question)) {
+    event.preventDefault();
+    return;
+  }
+  if (form.method !== "post" || Date.now() - renewedAt < FRESH) return;
+  event.preventDefault();
+  form.dataset.asked = "yes";
+  const send = () => {
+    renewedAt = Date.now();
+    form.requestSubmit(event.submitter);
+  };
+  fetch("/renew", { method: "POST" }).then(send, send);
 });
 
 document.addEventListener("keydown", (event) => {
@@ -42,5 +56,3 @@ document.querySelectorAll(".decide [name=reason]").forEach((field) => {
   });
 });
 document.querySelector(".review")?.focus({ preventScroll: true });
-
-setInterval(() => fetch("/renew", { method: "POST" }).catch(() => undefined), 10 * 60 * 1000);

@@ -27,7 +27,7 @@ from torg.kit.auth import STAFF, Role
 from torg.kit.settings import Settings
 from torg.kit.testing.http import Answer, ask
 
-HERE = Path(__file__).parents[1]
+HERE = compose.CONTEXTS / "admin"
 PASSWORD = "Long-1234-and-better"
 CONTEXTS = tuple(context for context in topology.CONTEXTS if context not in ("web", "notification"))
 EVERYBODY = (*STAFF, Role.CUSTOMER)
