@@ -183,5 +183,3 @@ def _filled(form: dict[str, str], ways: Sequence[Way], saved: Sequence[AddressVi
 def _near(faults: Mapping[str, str]) -> dict[str, str]:
     """Fields of the message by the names they have on the page."""
     return {field.removeprefix("delivery.").removeprefix("payment."): sentence for field, sentence in faults.items()}
-
-

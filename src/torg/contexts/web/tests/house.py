@@ -164,9 +164,7 @@ WALLET = payment.Wallet(
 ANSWERS: Mapping[type[Message], Callable[[Any], Any]] = {
     user.Authenticate: lambda query: ANNA if query.token == "anna" else None,
     user.GetProfile: lambda _: PROFILE,
-    user.ExportMyData: lambda _: user.PersonalData(
-        profile=PROFILE, language=Language.EN, addresses=(), sessions=(), orders=(), missing=(), exported_at=START
-    ),
+    user.ExportMyData: lambda _: user.PersonalData(profile=PROFILE, language=Language.EN, addresses=(), sessions=(), orders=(), missing=(), exported_at=START),
     user.ListAddresses: lambda _: user.Addresses((SAVED,)),
     user.AddAddress: lambda _: SAVED,
     user.SignIn: lambda _: TOKENS,
@@ -280,5 +278,3 @@ def visible(answer: Answer) -> str:
     """The words on a page."""
     text = re.sub(r"<(script|style)\b.*?</\1>", "", answer.body.decode(), flags=re.DOTALL)
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text)))
-
-
