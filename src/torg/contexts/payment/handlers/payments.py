@@ -34,7 +34,7 @@ async def refund_payment(cmd: c.RefundPayment, deps: PaymentDeps) -> None:
         if asked := await deps.payments.refund(tx, payment.id, cmd.refund_id):
             await _tell(tx, payment, model.say_refunded(payment, asked))
         else:
-            amount = payment.part(cmd.amount) if cmd.amount else None
+            amount = payment.part(cmd.amount) if cmd.amount is not None else None  # no money is an amount, too
             await deps.payments.file(tx, model.give_back(payment, cmd.refund_id, amount, cmd.reason))
 
 

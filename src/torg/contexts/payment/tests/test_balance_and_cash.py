@@ -208,3 +208,23 @@ async def test_payments_are_seen_by_their_owner_and_by_support(tmp_path: Path) -
         assert (await get_payment(GetPayment(mine.id, SUPPORT), deps)) == mine
         with pytest.raises(NotFound):
             await get_payment(GetPayment(mine.id, STRANGER), deps)
+
+
+async def test_a_return_that_is_worth_nothing_gives_nothing_back(tmp_path: Path) -> None:
+    async with payment_deps(tmp_path) as deps:
+        await process_payment(pay(400), deps)
+        await refund_payment(refund("return-1", 0), deps)
+        assert await told(deps) == [
+            PaymentProcessed(order_id=ORDER, payment_id="00000000-0000-7000-8000-000000000001", amount=usd(400), method="balance", captured=True),
+            PaymentRefunded(order_id=ORDER, refund_id="return-1", payment_id="00000000-0000-7000-8000-000000000001", amount=usd(0)),
+        ]
+        assert await wallet_holds(deps) == 600
+
+
+async def test_cash_of_a_return_that_is_heard_of_before_its_delivery_is_taken_and_given_back(tmp_path: Path) -> None:
+    async with payment_deps(tmp_path, wallet=0) as deps:
+        await process_payment(pay(400, "cash"), deps)
+        await refund_payment(refund("return-1", 300), deps)
+        await on_delivered(DELIVERED, deps)
+        assert [type(event) for event in await told(deps)] == [PaymentProcessed, PaymentCaptured, PaymentRefunded]
+        assert await wallet_holds(deps) == 300
