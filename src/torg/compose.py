@@ -15,7 +15,7 @@ from types import ModuleType
 import msgspec
 
 from torg import __version__, topology
-from torg.acquirer.app import Acquirer, Asgi, beside, open_acquirer
+from torg.acquirer.app import PREFIX, Acquirer, Asgi, beside, open_acquirer
 from torg.contexts.admin.contracts import RecordAudit
 from torg.contexts.user.contracts import Authenticate
 from torg.kit import values
@@ -105,7 +105,7 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     settings = msgspec.structs.replace(settings, public_url=settings.public_url or f"http://{settings.host}:{settings.port}")
     sandbox = await _open_sandbox(settings, world)
     if sandbox:
-        settings = msgspec.structs.replace(settings, acquirer_url=sandbox.base_url, acquirer_secret=sandbox.secret)
+        settings = msgspec.structs.replace(settings, acquirer_url=_inside(settings) + PREFIX, acquirer_secret=sandbox.secret)
     handlers: dict[type[Message], Handle] = {}
     call = (LoopbackCalls if settings.calls == "loopback" else LocalCalls)(handlers)
     cache = ResponseCache() if settings.response_cache else None
@@ -154,8 +154,14 @@ async def _open_sandbox(settings: Settings, world: World) -> Acquirer | None:
         return None
     folder = Path(settings.data) / "acquirer"
     secret = settings.acquirer_secret or kept_secret(folder / "secret", world.randomness)
-    webhooks = f"{settings.public_url}/api/v1/payments/webhooks/sandbox"
+    webhooks = f"{_inside(settings)}/api/v1/payments/webhooks/sandbox"
     return await open_acquirer(folder, secret, settings.public_url, webhooks, world.clock, world.new_id, settings.sync)
+
+
+def _inside(settings: Settings) -> str:
+    """Where this process reaches its own port: the public address may be a proxy's that can't be reached from here."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 compared, not bound
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 async def _build(context: str, app: Running, world: World) -> Module:
