@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -186,13 +186,14 @@ class TopUp(msgspec.Struct, frozen=True, kw_only=True):
 
 @message("payment.top_up_wallet")
 class TopUpWallet(Command[TopUp], frozen=True, kw_only=True):
-    """Puts money into the owner's wallet. There is no bank behind the sandbox: it is credited at once. Raises Invalid for an amount out of
-    bounds or in another currency than the shop's."""
+    """Puts money into the owner's wallet. There is no bank behind the sandbox: it is credited at once. An amount with a `reference` takes effect
+    once. Raises Invalid for an amount out of bounds or in another currency than the shop's."""
 
     RULES: ClassVar[dict[str, Rule]] = {"amount": _a_top_up}
 
     owner: Identity
     amount: Money
+    reference: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
 @message("payment.credit_wallet")

@@ -27,7 +27,7 @@ def routes(deps: PaymentDeps) -> Sequence[Route]:
     return (
         get("/wallet", c.GetWallet, who=SIGNED_IN, summary="Your wallet and its latest movements"),
         post(
-            "/wallet/top-ups", c.TopUpWallet, who=SIGNED_IN, status=201, idempotency="required",
+            "/wallet/top-ups", c.TopUpWallet, who=SIGNED_IN, status=201, idempotency="required", fill={"reference": lambda _: ""},
             summary="Put money into your wallet",
         ),
         get("/payments", c.ListPayments, who=SIGNED_IN, summary="Your payments, newest first; of one order with order_id"),

@@ -21,13 +21,15 @@ async def get_wallet(query: c.GetWallet, deps: PaymentDeps) -> c.Wallet:
 
 
 async def top_up_wallet(cmd: c.TopUpWallet, deps: PaymentDeps) -> c.TopUp:
-    user_id, top_up_id = cmd.owner.user_id, deps.new_id()
+    user_id = cmd.owner.user_id
+    top_up_id = f"{user_id}/{cmd.reference}/{cmd.amount.amount}" if cmd.reference else deps.new_id()
     _check_currency(cmd.amount, deps)
     account = model.wallet(user_id)
     async with deps.transaction() as tx:
-        posted = model.transfer("top_up", top_up_id, model.TOP_UPS, account, cmd.amount)
-        await deps.ledger.post(tx, posted)
-        await tx.append(account, [posted])
+        if not await deps.ledger.posted(tx, "top_up", top_up_id):
+            posted = model.transfer("top_up", top_up_id, model.TOP_UPS, account, cmd.amount)
+            await deps.ledger.post(tx, posted)
+            await tx.append(account, [posted])
         balance = Money(await deps.ledger.balance(account, deps.currency, tx), deps.currency)
         return await tx.answer(c.TopUp(id=top_up_id, amount=cmd.amount, balance=balance, created_date=deps.clock()))
 

@@ -228,3 +228,12 @@ async def test_cash_of_a_return_that_is_heard_of_before_its_delivery_is_taken_an
         await on_delivered(DELIVERED, deps)
         assert [type(event) for event in await told(deps)] == [PaymentProcessed, PaymentCaptured, PaymentRefunded]
         assert await wallet_holds(deps) == 300
+
+
+async def test_a_top_up_of_one_form_is_credited_once(tmp_path: Path) -> None:
+    async with payment_deps(tmp_path, wallet=0) as deps:
+        first, second = [await top_up_wallet(TopUpWallet(owner=OWNER, amount=usd(500), reference="form-1"), deps) for _ in range(2)]
+        assert first == second
+        await top_up_wallet(TopUpWallet(owner=OWNER, amount=usd(300), reference="form-1"), deps)
+        await top_up_wallet(TopUpWallet(owner=STRANGER, amount=usd(500), reference="form-1"), deps)
+        assert (await wallet_holds(deps), await wallet_holds(deps, STRANGER.user_id)) == (800, 500)

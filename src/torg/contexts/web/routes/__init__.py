@@ -79,7 +79,7 @@ def routes(deps: WebDeps) -> Sequence[Route]:
         page("/products/{product_id}", visited(product.product), cached=KEPT, tags=lambda path: (f"product:{path['product_id']}", "catalog")),
         *(page(path, visited(show)) for path, show in SHOWN.items()),
         *(page(path, visited(show), method="POST", audited=path not in UNREMARKABLE) for path, show in SENT.items()),
-        page("/wallet/top-ups", visited(profile.top_up), method="POST", idempotency_field="key"),
+        page("/wallet/top-ups", visited(profile.top_up), method="POST"),
         *(page(path, _file(file, deps)) for path, file in FILES.items()),
     )
 

@@ -102,7 +102,8 @@ async def top_up(visit: Visit) -> Response:
     try:
         if amount is None:
             raise Invalid.fields(FieldError("amount", "not_an_amount", "write an amount, such as 25.00"))
-        await visit.ask(read_form(TopUpWallet, {}, visit.deps.clock(), owner=visit.member, amount=Money(amount, currency)))
+        given = {"owner": visit.member, "amount": Money(amount, currency), "reference": form.get("key", "")[:64]}  # sent twice, it is put in once
+        await visit.ask(read_form(TopUpWallet, {}, visit.deps.clock(), **given))
     except DomainError as refusal:
         return await _wallet(visit, refusal.status, form, visit.faults(refusal))
     return visit.go("/wallet", "topped_up")
