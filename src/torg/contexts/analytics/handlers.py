@@ -23,12 +23,12 @@ WHOLE_PAST = date(2000, 1, 1)
 # ---------------------------------------------------------------- counting
 
 
-async def on_placed(event: OrderPlaced, deps: AnalyticsDeps) -> None:
+async def on_order_placed(event: OrderPlaced, deps: AnalyticsDeps) -> None:
     async with deps.transaction() as tx:
         await deps.facts.step(tx, "placed", event.user_id, deps.clock())
 
 
-async def on_confirmed(event: OrderConfirmed, deps: AnalyticsDeps) -> None:
+async def on_order_confirmed(event: OrderConfirmed, deps: AnalyticsDeps) -> None:
     day = stamp(event.placed_at)[:10]
     async with deps.transaction() as tx:
         await deps.facts.add_sale(tx, Sale(event.order_id, event.user_id, day, event.city, event.total.amount, event.lines))
@@ -37,7 +37,7 @@ async def on_confirmed(event: OrderConfirmed, deps: AnalyticsDeps) -> None:
         await deps.facts.step(tx, "confirmed", event.user_id, deps.clock())
 
 
-async def on_cancelled(event: OrderCancelled, deps: AnalyticsDeps) -> None:
+async def on_order_cancelled(event: OrderCancelled, deps: AnalyticsDeps) -> None:
     async with deps.transaction() as tx:
         sale = await deps.facts.sale(tx, event.order_id) if event.was_sale else None
         if sale:
@@ -45,7 +45,7 @@ async def on_cancelled(event: OrderCancelled, deps: AnalyticsDeps) -> None:
             await deps.facts.drop_sale(tx, sale.order_id)
 
 
-async def on_returned(event: OrderReturned, deps: AnalyticsDeps) -> None:
+async def on_order_returned(event: OrderReturned, deps: AnalyticsDeps) -> None:
     async with deps.transaction() as tx:
         sale = await deps.facts.sale(tx, event.order_id)
         if sale is None:
@@ -157,8 +157,8 @@ HANDLERS: Handlers = {
 }
 
 REACTIONS: Handlers = {
-    OrderPlaced: on_placed,
-    OrderConfirmed: on_confirmed,
-    OrderCancelled: on_cancelled,
-    OrderReturned: on_returned,
+    OrderPlaced: on_order_placed,
+    OrderConfirmed: on_order_confirmed,
+    OrderCancelled: on_order_cancelled,
+    OrderReturned: on_order_returned,
 }

@@ -67,6 +67,10 @@ class Facts(Protocol):
         """(month of first order, month, buyers active in it), in order."""
         ...
 
+    async def miscounted(self) -> list[str]:
+        """A sentence for each day whose report is not what a recount of its sales gives."""
+        ...
+
 
 @dataclass(frozen=True)
 class AnalyticsDeps(Deps):

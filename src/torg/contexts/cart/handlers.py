@@ -135,7 +135,7 @@ async def list_promo_codes(query: c.ListPromoCodes, deps: CartDeps) -> c.PromoCo
 # ---------------------------------------------------------------- others tell
 
 
-async def on_placed(event: OrderPlaced, deps: CartDeps) -> None:
+async def on_order_placed(event: OrderPlaced, deps: CartDeps) -> None:
     """Whoever placed the order closes its cart at once; this is for when they died on the way."""
     ordered = tuple(c.OrderedLine(line.product_id, line.quantity) for line in event.lines)
     await close_cart(c.CloseCart(cart_id=event.bucket_id, user_id=event.user_id, order_id=event.order_id, lines=ordered), deps)
@@ -144,12 +144,12 @@ async def on_placed(event: OrderPlaced, deps: CartDeps) -> None:
             await deps.promos.note_placed(tx, event.order_id)
 
 
-async def on_came_to_nothing(event: OrderRejected | OrderCancelled, deps: CartDeps) -> None:
+async def on_order_came_to_nothing(event: OrderRejected | OrderCancelled, deps: CartDeps) -> None:
     async with deps.transaction() as tx:
         await _give_back(tx, event.order_id, deps)
 
 
-async def on_erased(event: UserErased, deps: CartDeps) -> None:
+async def on_user_erased(event: UserErased, deps: CartDeps) -> None:
     await deps.carts.forget(Owner("user", event.user_id))
 
 
@@ -290,8 +290,8 @@ HANDLERS: Handlers = {
 }
 
 REACTIONS: Handlers = {
-    OrderPlaced: on_placed,
-    OrderRejected: on_came_to_nothing,
-    OrderCancelled: on_came_to_nothing,
-    UserErased: on_erased,
+    OrderPlaced: on_order_placed,
+    OrderRejected: on_order_came_to_nothing,
+    OrderCancelled: on_order_came_to_nothing,
+    UserErased: on_user_erased,
 }

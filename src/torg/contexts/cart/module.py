@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from torg.contexts.cart.adapters.carts_sql import SqlCarts
 from torg.contexts.cart.adapters.promos_sql import SqlPromoCodes
+from torg.contexts.cart.adapters.store_sql import SqlCartStore
 from torg.contexts.cart.handlers import HANDLERS, REACTIONS, give_back_unplaced, purge_abandoned
 from torg.contexts.cart.ports import CartDeps
 from torg.contexts.cart.routes import routes
@@ -18,18 +18,13 @@ from torg.kit.tasks import Job
 def build(kit: Kit) -> Module:
     deps = CartDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
-        carts=SqlCarts(kit.store), promos=SqlPromoCodes(kit.store.database),
+        carts=SqlCartStore(kit.store), promos=SqlPromoCodes(kit.store.database),
     )  # fmt: skip
-
-    async def miscounted() -> list[str]:
-        return list(await deps.promos.miscounted())
-
-    sentence = "A promo code is used as often as its orders say, and no more than it may be."
     return Module(
         name="cart",
         handlers=bound(HANDLERS, deps),
         routes=routes(secure=kit.public_url.startswith("https:")),
         consumers=(Consumer("cart", bound(REACTIONS, deps)),),
         jobs=(Job("cart.abandoned", 3600, partial(purge_abandoned, deps)), Job("cart.unplaced", 60, partial(give_back_unplaced, deps))),
-        invariants=(Invariant("promo_codes", sentence, miscounted),),
+        invariants=(Invariant("cart.promo_codes", "A promo code is used as often as its orders say, and no more than it may be.", deps.promos.miscounted),),
     )

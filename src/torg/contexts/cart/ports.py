@@ -90,7 +90,7 @@ class PromoCodes(Protocol):
         """Uses counted before that moment, for orders nobody has heard of."""
         ...
 
-    async def miscounted(self) -> Sequence[str]:
+    async def miscounted(self) -> list[str]:
         """A sentence for each code whose count is not that of its uses, or exceeds a limit."""
         ...
 

@@ -167,7 +167,7 @@ class Book(Protocol):
         """How many orders hold something."""
         ...
 
-    async def broken_shelves(self) -> Sequence[str]:
+    async def broken_shelves(self) -> list[str]:
         """A sentence for each shelf or offer whose numbers do not go together, some at most."""
         ...
 

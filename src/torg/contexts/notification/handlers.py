@@ -64,14 +64,14 @@ async def change_preferences(cmd: c.ChangePreferences, deps: NotificationDeps) -
 # ---------------------------------------------------------------- others tell: people
 
 
-async def on_registered(event: UserRegistered, deps: NotificationDeps) -> None:
+async def on_user_registered(event: UserRegistered, deps: NotificationDeps) -> None:
     async with deps.transaction() as tx:
         await deps.contacts.put(tx, event.user_id, Addressee(email=event.email, full_name=event.full_name, language=event.language))
         if event.self_made:
             await _tell(tx, event.user_id, "user.registered", event.user_id, "", Facts(), deps)
 
 
-async def on_changed(event: UserChanged, deps: NotificationDeps) -> None:
+async def on_user_changed(event: UserChanged, deps: NotificationDeps) -> None:
     async with deps.transaction() as tx:
         await deps.contacts.put(tx, event.user_id, Addressee(email=event.email, full_name=event.full_name, language=event.language))
 
@@ -81,7 +81,7 @@ async def on_roles_changed(event: RolesChanged, deps: NotificationDeps) -> None:
         await deps.contacts.put_roles(tx, event.user_id, frozenset(Role(role) for role in event.roles))
 
 
-async def on_erased(event: UserErased, deps: NotificationDeps) -> None:
+async def on_user_erased(event: UserErased, deps: NotificationDeps) -> None:
     async with deps.transaction() as tx:
         await deps.contacts.erase(tx, event.user_id)
         await deps.feed.erase(tx, event.user_id)
@@ -94,30 +94,30 @@ async def on_erased(event: UserErased, deps: NotificationDeps) -> None:
 # ---------------------------------------------------------------- others tell: orders
 
 
-async def on_placed(event: order.OrderPlaced, deps: NotificationDeps) -> None:
+async def on_order_placed(event: order.OrderPlaced, deps: NotificationDeps) -> None:
     async with deps.transaction() as tx:
         await _tell_of(tx, event, Facts(total=event.total), deps)
         for early in await deps.feed.take_early(tx, event.order_id):
             await REACTIONS[type(early)](early, deps)
 
 
-async def on_confirmed(event: order.OrderConfirmed, deps: NotificationDeps) -> None:
+async def on_order_confirmed(event: order.OrderConfirmed, deps: NotificationDeps) -> None:
     facts = Facts(total=event.total, lines=model.receipt(event.lines), city=event.city, delivery_date=event.delivery_date)
     async with deps.transaction() as tx:
         await _tell_of(tx, event, facts, deps)
 
 
-async def on_shipped(event: order.OrderShipped, deps: NotificationDeps) -> None:
+async def on_order_shipped(event: order.OrderShipped, deps: NotificationDeps) -> None:
     async with deps.transaction() as tx:
         await _tell_of(tx, event, Facts(tracking_number=event.tracking_number), deps)
 
 
-async def on_delivered(event: order.OrderDelivered, deps: NotificationDeps) -> None:
+async def on_order_delivered(event: order.OrderDelivered, deps: NotificationDeps) -> None:
     async with deps.transaction() as tx:
         await _tell_of(tx, event, Facts(), deps)
 
 
-async def on_ended(event: order.OrderRejected | order.OrderCancelled | order.CancellationFailed, deps: NotificationDeps) -> None:
+async def on_order_ended(event: order.OrderRejected | order.OrderCancelled | order.CancellationFailed, deps: NotificationDeps) -> None:
     async with deps.transaction() as tx:
         await _tell_of(tx, event, Facts(reason=event.reason), deps)
 
@@ -132,7 +132,7 @@ async def on_return_failed(event: order.ReturnFailed, deps: NotificationDeps) ->
         await _tell_of(tx, event, Facts(reason=event.reason), deps, subject=event.return_id)
 
 
-async def on_redirected(event: PaymentRedirected, deps: NotificationDeps) -> None:
+async def on_payment_redirected(event: PaymentRedirected, deps: NotificationDeps) -> None:
     async with deps.transaction() as tx:
         buyer = await deps.feed.buyer_of(tx, event.order_id)
         if buyer:
@@ -141,7 +141,7 @@ async def on_redirected(event: PaymentRedirected, deps: NotificationDeps) -> Non
             await deps.feed.keep_early(tx, event.order_id, event)
 
 
-async def on_refunded(event: PaymentRefunded, deps: NotificationDeps) -> None:
+async def on_payment_refunded(event: PaymentRefunded, deps: NotificationDeps) -> None:
     if not event.amount:
         return  # an attempt was closed: there was nothing to give back, and nothing to tell
     async with deps.transaction() as tx:
@@ -270,22 +270,22 @@ HANDLERS: Handlers = {
 }
 
 REACTIONS: Handlers = {
-    UserRegistered: on_registered,
-    UserChanged: on_changed,
+    UserRegistered: on_user_registered,
+    UserChanged: on_user_changed,
     RolesChanged: on_roles_changed,
-    UserErased: on_erased,
-    order.OrderPlaced: on_placed,
-    order.OrderConfirmed: on_confirmed,
-    order.OrderShipped: on_shipped,
-    order.OrderDelivered: on_delivered,
-    order.OrderRejected: on_ended,
-    order.OrderCancelled: on_ended,
-    order.CancellationFailed: on_ended,
+    UserErased: on_user_erased,
+    order.OrderPlaced: on_order_placed,
+    order.OrderConfirmed: on_order_confirmed,
+    order.OrderShipped: on_order_shipped,
+    order.OrderDelivered: on_order_delivered,
+    order.OrderRejected: on_order_ended,
+    order.OrderCancelled: on_order_ended,
+    order.CancellationFailed: on_order_ended,
     order.ReturnRequested: on_return,
     order.OrderReturned: on_return,
     order.ReturnFailed: on_return_failed,
-    PaymentRedirected: on_redirected,
-    PaymentRefunded: on_refunded,
+    PaymentRedirected: on_payment_redirected,
+    PaymentRefunded: on_payment_refunded,
     ReviewPublished: on_review,
     ReviewReplied: on_review,
     ReviewRejected: on_review_rejected,

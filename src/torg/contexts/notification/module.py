@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from torg.contexts.notification.adapters.letters_jinja import JinjaLetters
+from torg.contexts.notification.adapters.letters_jinja import JinjaLetterWriter
 from torg.contexts.notification.adapters.mailbox_pages import MailboxPages
 from torg.contexts.notification.adapters.mails_sql import SqlMailStore
 from torg.contexts.notification.adapters.store_sql import SqlContactStore, SqlFeedStore
@@ -29,7 +29,7 @@ def build(kit: Kit) -> Module:
     mailer: Mailer = files or SmtpMailer(settings.smtp, settings.mail_from)
     deps = NotificationDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=settings.currency, feed=SqlFeedStore(database, kit.clock),
-        contacts=SqlContactStore(database), mails=mails, writer=JinjaLetters(kit.public_url), mailer=mailer, copies=files,
+        contacts=SqlContactStore(database), mails=mails, writer=JinjaLetterWriter(kit.public_url), mailer=mailer, copies=files,
     )  # fmt: skip
     return Module(
         name="notification",

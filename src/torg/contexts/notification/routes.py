@@ -8,8 +8,7 @@ from torg.contexts.notification import contracts as c
 from torg.contexts.notification.handlers import shown
 from torg.contexts.notification.ports import Entry, NotificationDeps
 from torg.kit.auth import SIGNED_IN
-from torg.kit.errors import Unauthenticated
-from torg.kit.http import Request, Response, Route, ServerEvent, event_stream, get, post, put
+from torg.kit.http import Request, Response, Route, ServerEvent, event_stream, get, post, put, signed_in
 from torg.kit.messages import Envelope, encode
 from torg.kit.values import Language
 
@@ -17,9 +16,7 @@ from torg.kit.values import Language
 def routes(deps: NotificationDeps) -> Sequence[Route]:
     async def stream(request: Request) -> Response:
         """New entries of the reader's feed; resumes behind Last-Event-ID, and without one begins with the next entry."""
-        if request.identity is None:
-            raise Unauthenticated("session.required", "sign in first")
-        user_id, seen = request.identity.user_id, request.header("last-event-id")
+        user_id, seen = signed_in(request).user_id, request.header("last-event-id")
         after = int(seen) if seen.isdecimal() and len(seen) < 16 else await deps.store.log.last_version(user_id)
         return event_stream(_entries(user_id, after, request.language(), deps))
 

@@ -184,7 +184,7 @@ async def drop_return(cmd: c.DropReturn, deps: OrderDeps) -> None:
 # ---------------------------------------------------------------- others tell
 
 
-async def on_redirected(event: PaymentRedirected, deps: OrderDeps) -> None:
+async def on_payment_redirected(event: PaymentRedirected, deps: OrderDeps) -> None:
     async with deps.transaction() as tx:
         order = await deps.orders.load(tx, event.order_id)
         await deps.orders.change(tx, order, order.note_payment(redirect_url=event.redirect_url))
@@ -196,11 +196,11 @@ async def on_payment_failed(event: PaymentFailed, deps: OrderDeps) -> None:
         await deps.orders.change(tx, order, order.note_payment(status="failed"))
 
 
-async def on_captured(event: PaymentCaptured, deps: OrderDeps) -> None:
+async def on_payment_captured(event: PaymentCaptured, deps: OrderDeps) -> None:
     await mark_paid(c.MarkPaid(event.order_id, event.payment_id), deps)
 
 
-async def on_refunded(event: PaymentRefunded, deps: OrderDeps) -> None:
+async def on_payment_refunded(event: PaymentRefunded, deps: OrderDeps) -> None:
     async with deps.transaction() as tx:
         order = await deps.orders.load(tx, event.order_id)
         if event.amount.amount:
@@ -208,13 +208,13 @@ async def on_refunded(event: PaymentRefunded, deps: OrderDeps) -> None:
             await deps.orders.change(tx, order, order.note_payment(status=status))
 
 
-async def on_shipped(event: DeliveryShipped, deps: OrderDeps) -> None:
+async def on_delivery_shipped(event: DeliveryShipped, deps: OrderDeps) -> None:
     async with deps.transaction() as tx:
         order = await deps.orders.load(tx, event.order_id)
         await deps.orders.change(tx, order, order.ship(event.tracking_number))
 
 
-async def on_delivered(event: DeliveryDelivered, deps: OrderDeps) -> None:
+async def on_delivery_delivered(event: DeliveryDelivered, deps: OrderDeps) -> None:
     async with deps.transaction() as tx:
         order = await deps.orders.load(tx, event.order_id)
         await deps.orders.change(tx, order, order.deliver())
@@ -331,10 +331,10 @@ HANDLERS: Handlers = {
 }
 
 REACTIONS: Handlers = {
-    PaymentRedirected: on_redirected,
+    PaymentRedirected: on_payment_redirected,
     PaymentFailed: on_payment_failed,
-    PaymentCaptured: on_captured,
-    PaymentRefunded: on_refunded,
-    DeliveryShipped: on_shipped,
-    DeliveryDelivered: on_delivered,
+    PaymentCaptured: on_payment_captured,
+    PaymentRefunded: on_payment_refunded,
+    DeliveryShipped: on_delivery_shipped,
+    DeliveryDelivered: on_delivery_delivered,
 }

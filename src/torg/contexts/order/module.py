@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from torg.contexts.order.adapters.audit_sql import OrderAudit
+from torg.contexts.order.adapters.audit_sql import SqlOrderAudit
 from torg.contexts.order.adapters.store_sql import SqlOrderStore
 from torg.contexts.order.handlers import HANDLERS, REACTIONS
 from torg.contexts.order.ports import OrderDeps
@@ -32,5 +32,5 @@ def build(kit: Kit) -> Module:
         consumers=(Consumer("order", bound(REACTIONS, deps)), Consumer("order.sagas", sagas.answers())),
         jobs=(Job("order.deadlines", 0.5, sagas.work_on_deadlines),),
         sagas=sagas,
-        invariants=OrderAudit(kit.store, orders).invariants(),
+        invariants=SqlOrderAudit(kit.store, orders).invariants(),
     )

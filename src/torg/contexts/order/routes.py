@@ -8,17 +8,14 @@ from torg.contexts.order import contracts as c
 from torg.contexts.order import handlers, model
 from torg.contexts.order.ports import OrderDeps
 from torg.kit.auth import SIGNED_IN
-from torg.kit.errors import Unauthenticated
-from torg.kit.http import Request, Response, Route, ServerEvent, event_stream, get, post
+from torg.kit.http import Request, Response, Route, ServerEvent, event_stream, get, post, signed_in
 from torg.kit.messages import encode
 
 
 def routes(deps: OrderDeps) -> Sequence[Route]:
     async def stream(request: Request) -> Response:
         """Each change of the order's status, from the log; resumes behind Last-Event-ID."""
-        if request.identity is None:
-            raise Unauthenticated("session.required", "sign in first")
-        order = await handlers.get_order(c.GetOrder(request.path_values["order_id"], request.identity), deps)
+        order = await handlers.get_order(c.GetOrder(request.path_values["order_id"], signed_in(request)), deps)
         seen = request.header("last-event-id")
         return event_stream(_changes(order.id, int(seen) if seen.isdigit() else 0, deps))
 

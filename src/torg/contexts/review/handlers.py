@@ -93,17 +93,17 @@ async def reply_to_review(cmd: c.ReplyToReview, deps: ReviewDeps) -> c.ReviewVie
 # ---------------------------------------------------------------- others tell
 
 
-async def on_delivered(event: OrderDelivered, deps: ReviewDeps) -> None:
+async def on_order_delivered(event: OrderDelivered, deps: ReviewDeps) -> None:
     async with deps.transaction() as tx:
         await deps.reviews.note_delivery(tx, event.user_id, event.product_ids, deps.clock())
 
 
-async def on_named(event: UserRegistered | UserChanged, deps: ReviewDeps) -> None:
+async def on_user_named(event: UserRegistered | UserChanged, deps: ReviewDeps) -> None:
     async with deps.transaction() as tx:
         await deps.reviews.name_author(tx, event.user_id, model.shown_name(event.full_name))
 
 
-async def on_erased(event: UserErased, deps: ReviewDeps) -> None:
+async def on_user_erased(event: UserErased, deps: ReviewDeps) -> None:
     async with deps.transaction() as tx:
         await deps.reviews.forget_person(tx, event.user_id)
 
@@ -148,8 +148,8 @@ HANDLERS: Handlers = {
 }
 
 REACTIONS: Handlers = {
-    OrderDelivered: on_delivered,
-    UserRegistered: on_named,
-    UserChanged: on_named,
-    UserErased: on_erased,
+    OrderDelivered: on_order_delivered,
+    UserRegistered: on_user_named,
+    UserChanged: on_user_named,
+    UserErased: on_user_erased,
 }

@@ -55,7 +55,7 @@ class ReviewStore(Protocol):
         """Newest first."""
         ...
 
-    async def miscounted(self) -> Sequence[str]:
+    async def miscounted(self) -> list[str]:
         """A sentence for each product whose stars, and each review whose votes, are not what a recount gives."""
         ...
 

@@ -119,7 +119,7 @@ async def on_order_confirmed(event: OrderConfirmed, deps: ShippingDeps) -> None:
         await deps.deliveries.confirm(tx, event.order_id)
 
 
-async def check_newest(deps: ShippingDeps) -> list[str]:
+async def misplaced(deps: ShippingDeps) -> list[str]:
     """Sentences about the newest deliveries whose status is not the one that the log ends with."""
     faults = []
     newest, _ = await deps.deliveries.page("", "", None, "", CHECKED)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from torg.contexts.shipping.adapters.store_sql import SqlDeliveries
-from torg.contexts.shipping.handlers import HANDLERS, REACTIONS, carry_on, check_newest
+from torg.contexts.shipping.handlers import HANDLERS, REACTIONS, carry_on, misplaced
 from torg.contexts.shipping.ports import ShippingDeps
 from torg.contexts.shipping.routes import routes
 from torg.kit.bus import Consumer
@@ -28,5 +28,5 @@ def build(kit: Kit) -> Module:
         routes=routes(),
         consumers=(Consumer("shipping", bound(REACTIONS, deps)),),
         jobs=carrier,
-        invariants=(Invariant("deliveries.by_the_log", "the newest deliveries are where their log says", partial(check_newest, deps)),),
+        invariants=(Invariant("shipping.deliveries", "The newest deliveries are where their log says.", partial(misplaced, deps)),),
     )

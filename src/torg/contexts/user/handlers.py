@@ -176,6 +176,11 @@ async def sign_out_everywhere(cmd: c.SignOutEverywhere, deps: UserDeps) -> None:
         await deps.sessions.end_all(tx, cmd.holder.user_id)
 
 
+async def drop_expired_sessions(deps: UserDeps) -> None:
+    async with deps.transaction() as tx:
+        await deps.sessions.drop_expired(tx, deps.clock())
+
+
 # ---------------------------------------------------------------- addresses
 
 

@@ -60,7 +60,7 @@ class Binding:
         if name in self._path:
             return lambda request: _path_value(request.path_values[name], name, hint)
         if hint is Identity:
-            return _signed_in
+            return signed_in
         if _is_optional(hint, Identity):
             return lambda request: request.identity
         return Request.language if hint is Language else None
@@ -119,7 +119,8 @@ def _json(body: bytes) -> Any:
         raise Malformed("body.malformed", f"the body is not JSON: {error}") from error
 
 
-def _signed_in(request: Request) -> Identity:
+def signed_in(request: Request) -> Identity:
+    """Who asks. Raises Unauthenticated for a guest."""
     if request.identity is None:
         raise Unauthenticated("session.required", "sign in first")
     return request.identity

@@ -25,6 +25,10 @@ _ROLLUP = """insert into rollup_{grain} (dimension, {grain}, key, orders, units,
         units = rollup_{grain}.units + excluded.units, revenue = rollup_{grain}.revenue + excluded.revenue"""
 _DAY, _MONTH = _ROLLUP.format(grain="day"), _ROLLUP.format(grain="month")
 _ORDERED = {"orders": "orders desc, key", "units": "units desc, key", "revenue": "revenue desc, key", "key": "key"}
+_MISCOUNTED = """select coalesce(f.day, r.day) as day, coalesce(f.orders, 0) as facts, coalesce(r.orders, 0) as report
+    from (select day, count(*) as orders, sum(revenue) as revenue from sale group by day) as f
+    full join (select day, orders, revenue from rollup_day where dimension = 'day') as r on r.day = f.day
+    where coalesce(f.orders, 0) <> coalesce(r.orders, 0) or coalesce(f.revenue, 0) <> coalesce(r.revenue, 0)"""
 FUNNEL_STEPS = {"view": "view", "click": "view", "cart": "cart", "checkout": "checkout"}
 
 
@@ -147,3 +151,7 @@ class SqlFacts:
             since=since_month,
         )
         return [(row["cohort"], row["month"], row["buyers"]) for row in rows]
+
+    async def miscounted(self) -> list[str]:
+        wrong = await self._database.all(_MISCOUNTED)
+        return [f"on {row['day']} the report says {row['report']} orders, the facts {row['facts']}" for row in wrong]

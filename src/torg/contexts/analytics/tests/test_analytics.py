@@ -40,11 +40,11 @@ async def deps(tmp_path: Path) -> AsyncIterator[AnalyticsDeps]:
 
 async def sell(deps: AnalyticsDeps, order_id: str, *lines: oc.OrderLine, user: str = "u1", city: str = "Moscow", delivery: int = 0) -> None:
     total = Money(sum(x.line_total.amount for x in lines) + delivery, "USD")
-    await handlers.on_confirmed(oc.OrderConfirmed(order_id=order_id, user_id=user, lines=lines, city=city, total=total, placed_at=deps.clock()), deps)
+    await handlers.on_order_confirmed(oc.OrderConfirmed(order_id=order_id, user_id=user, lines=lines, city=city, total=total, placed_at=deps.clock()), deps)
 
 
 async def cancel(deps: AnalyticsDeps, order_id: str, was_sale: bool = True) -> None:
-    await handlers.on_cancelled(oc.OrderCancelled(order_id=order_id, user_id="u1", reason="x", was_sale=was_sale), deps)
+    await handlers.on_order_cancelled(oc.OrderCancelled(order_id=order_id, user_id="u1", reason="x", was_sale=was_sale), deps)
 
 
 async def rows(deps: AnalyticsDeps, group_by: c.Grouping) -> dict[str, tuple[int, int, int]]:
@@ -80,13 +80,13 @@ async def test_a_partial_return_takes_back_its_share_and_the_rest_takes_the_orde
     back = oc.OrderReturned(
         order_id="o1", user_id="u1", return_id="r1", lines=(oc.ReturnLine("a", 1),), refund=Money(100, "USD"), whole=False, goods=(line("a", 1),)
     )
-    await handlers.on_returned(back, deps)
+    await handlers.on_order_returned(back, deps)
     assert await rows(deps, "product") == {"a": (1, 2, 200)}
     assert await rows(deps, "day") == {"2026-03-01": (1, 2, 230)}
     rest = oc.OrderReturned(
         order_id="o1", user_id="u1", return_id="r2", lines=(oc.ReturnLine("a", 2),), refund=Money(200, "USD"), whole=True, goods=(line("a", 2),)
     )
-    await handlers.on_returned(rest, deps)
+    await handlers.on_order_returned(rest, deps)
     assert await rows(deps, "day") == {}
 
 

@@ -95,7 +95,7 @@ class SqlPromoCodes:
         )  # fmt: skip
         return [Redemption(row["code"], row["order_id"], row["user_id"]) for row in rows]
 
-    async def miscounted(self) -> Sequence[str]:
+    async def miscounted(self) -> list[str]:
         codes = await self._database.all(_COUNTS)
         limited = [r for r in codes if r["uses_total"] is not None]
         found = [f"{r['code']} counts {r['used']} uses, its orders are {r['counted']}" for r in codes if r["used"] != r["counted"]]

@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from torg.contexts.cart import contracts as c
-from torg.contexts.cart.adapters.carts_sql import SqlCarts
 from torg.contexts.cart.adapters.promos_sql import SqlPromoCodes
+from torg.contexts.cart.adapters.store_sql import SqlCartStore
 from torg.contexts.cart.handlers import HANDLERS, REACTIONS
 from torg.contexts.cart.ports import CartDeps
 from torg.contexts.catalog import contracts as catalog
@@ -130,7 +130,7 @@ async def open_counter(folder: Path) -> AsyncIterator[Counter]:
     clock, market, new_id = TestClock(), Market(), test_ids()
     call = answering({GetOffers: market.offers, GetAvailability: market.availability, GetOrder: market.order})
     async with open_store(folder, "cart", clock, Registry(CONTRACTS), MIGRATIONS) as store:
-        deps = CartDeps(call, clock, new_id, store, "USD", SqlCarts(store), SqlPromoCodes(store.database))
+        deps = CartDeps(call, clock, new_id, store, "USD", SqlCartStore(store), SqlPromoCodes(store.database))
         yield Counter(deps, market, clock, {**bound(HANDLERS, deps), **bound(REACTIONS, deps)})
 
 

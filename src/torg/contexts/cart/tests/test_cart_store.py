@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from torg.contexts.cart.adapters.carts_sql import SqlCarts
+from torg.contexts.cart.adapters.store_sql import SqlCartStore
 from torg.contexts.cart.model import Cart, Line, put
 from torg.contexts.cart.ports import CartStore, Owner
 from torg.contexts.cart.tests.counter import CONTRACTS, MIGRATIONS
@@ -26,7 +26,7 @@ TEA = Line("tea", 2, "Green tea", "Зелёный чай", Money(250, "USD"))
 @asynccontextmanager
 async def _sql(folder: Path, clock: TestClock) -> AsyncIterator[CartStore]:
     async with open_store(folder, "cart", clock, Registry(CONTRACTS), MIGRATIONS) as store:
-        yield SqlCarts(store)
+        yield SqlCartStore(store)
 
 
 STORES: dict[str, Callable[[Path, TestClock], AbstractAsyncContextManager[CartStore]]] = {"sql": _sql}

@@ -41,7 +41,7 @@ class SqlBook:
     async def live(self, tx: Transaction) -> int:
         return int(await tx.value("select count(*) from reservation where status in ('held', 'secured')"))
 
-    async def broken_shelves(self) -> Sequence[str]:
+    async def broken_shelves(self) -> list[str]:
         shelves = await self._database.all(
             "select product_id, warehouse_id, on_hand, reserved from stock where reserved < 0 or reserved > on_hand limit :some", some=SOME
         )

@@ -25,9 +25,11 @@ class Auditor:
 
     def invariants(self) -> tuple[Invariant, ...]:
         return (
-            Invariant("stock.adds_up", "on_hand = received - shipped + returned ± corrections, and reserved = live reservations, by the log", self.adds_up),
-            Invariant("stock.within_bounds", "0 ≤ reserved ≤ on_hand, and what is for sale is what is free on the shelves", self.within_bounds),
-            Invariant("stock.holds_end", "no reservation outlives its expiry by more than a minute", self.holds_end),
+            Invariant(
+                "inventory.adds_up", "On hand = received - shipped + returned ± corrections, reserved = live reservations, by the log.", self.adds_up
+            ),
+            Invariant("inventory.within_bounds", "0 ≤ reserved ≤ on hand, and what is for sale is what is free on the shelves.", self.within_bounds),
+            Invariant("inventory.holds_end", "No reservation outlives its expiry by more than a minute.", self.holds_end),
         )
 
     async def adds_up(self) -> list[str]:
@@ -51,7 +53,7 @@ class Auditor:
         return [said for _, said in faults[:ENOUGH]] + await self._count_live()
 
     async def within_bounds(self) -> list[str]:
-        return list(await self._deps.book.broken_shelves())
+        return await self._deps.book.broken_shelves()
 
     async def holds_end(self) -> list[str]:
         overdue = await self._deps.book.overdue(self._deps.clock() - GRACE)

@@ -45,12 +45,12 @@ async def test_a_shop_in_order_has_no_faults_at_any_time(house: House) -> None:
 @pytest.mark.parametrize(
     ("statement", "found"),
     [
-        ("update stock set on_hand = on_hand + 1 where product_id = 'pear'", {"stock.adds_up", "stock.within_bounds"}),
-        ("update stock set reserved = 3, on_hand = 6 where product_id = 'apple'", {"stock.adds_up"}),
-        ("update stock set reserved = -1, on_hand = 1 where product_id = 'pear'", {"stock.adds_up", "stock.within_bounds"}),
-        ("update for_sale set available = 9 where product_id = 'apple'", {"stock.within_bounds"}),
-        ("update reservation set status = 'released', hold_until = null", {"stock.adds_up"}),
-        ("update reservation set hold_until = '2026-03-01T11:58:59.000000Z'", {"stock.holds_end"}),
+        ("update stock set on_hand = on_hand + 1 where product_id = 'pear'", {"inventory.adds_up", "inventory.within_bounds"}),
+        ("update stock set reserved = 3, on_hand = 6 where product_id = 'apple'", {"inventory.adds_up"}),
+        ("update stock set reserved = -1, on_hand = 1 where product_id = 'pear'", {"inventory.adds_up", "inventory.within_bounds"}),
+        ("update for_sale set available = 9 where product_id = 'apple'", {"inventory.within_bounds"}),
+        ("update reservation set status = 'released', hold_until = null", {"inventory.adds_up"}),
+        ("update reservation set hold_until = '2026-03-01T11:58:59.000000Z'", {"inventory.holds_end"}),
     ],
 )
 async def test_each_kind_of_damage_is_found(house: House, statement: str, found: set[str]) -> None:
@@ -61,7 +61,7 @@ async def test_each_kind_of_damage_is_found(house: House, statement: str, found:
 async def test_a_fault_is_told_until_it_is_mended(house: House) -> None:
     auditor = Auditor(house.deps)
     await spoil(house, "update stock set on_hand = on_hand + 1 where product_id = 'apple'")
-    assert "stock.adds_up" in await faults(auditor)
-    assert "stock.adds_up" in await faults(auditor)
+    assert "inventory.adds_up" in await faults(auditor)
+    assert "inventory.adds_up" in await faults(auditor)
     await spoil(house, "update stock set on_hand = on_hand - 1 where product_id = 'apple'")
     assert await faults(auditor) == set()

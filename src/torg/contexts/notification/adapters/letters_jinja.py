@@ -22,7 +22,7 @@ def environment() -> Environment:
     )  # fmt: skip
 
 
-class JinjaLetters:
+class JinjaLetterWriter:
     """Implements LetterWriter. `shop` is the address that paths of the shop hang on."""
 
     def __init__(self, shop: str) -> None:

@@ -8,9 +8,9 @@ from email.policy import default
 
 from torg.contexts.notification.adapters.letters_jinja import environment
 from torg.contexts.notification.ports import MailStore
-from torg.kit.auth import SIGNED_IN, Identity, Role
-from torg.kit.errors import NotFound, Unauthenticated
-from torg.kit.http import Request, Response, Route, page
+from torg.kit.auth import SIGNED_IN, Role
+from torg.kit.errors import NotFound
+from torg.kit.http import Request, Response, Route, page, signed_in
 from torg.kit.mail_files import FileMailer
 
 SHOWN = 50
@@ -33,7 +33,7 @@ class MailboxPages:
         )
 
     async def list(self, request: Request) -> Response:
-        viewer = _viewer(request)
+        viewer = signed_in(request)
         whose = "" if viewer.is_one_of(SEES_ALL) else viewer.user_id
         letters, older = await self._mails.page(whose, request.query().get("cursor", ""), SHOWN)
         return Response.html(self._list.render(letters=letters, older=older))
@@ -54,15 +54,9 @@ class MailboxPages:
         return Response(200, await self._read(request), [(b"content-type", b"text/plain; charset=utf-8")])
 
     async def _read(self, request: Request) -> bytes:
-        viewer, mail_id = _viewer(request), request.path_values["mail_id"]
+        viewer, mail_id = signed_in(request), request.path_values["mail_id"]
         record = await self._mails.find(mail_id)
         kept = self._mailer.read(record.id) if record and (record.user_id == viewer.user_id or viewer.is_one_of(SEES_ALL)) else None
         if kept is None:
             raise NotFound("letter.not_found", f"there is no letter {mail_id} here")
         return kept
-
-
-def _viewer(request: Request) -> Identity:
-    if request.identity is None:
-        raise Unauthenticated("session.required", "sign in first")
-    return request.identity

@@ -11,7 +11,7 @@ from typing import Any
 
 from torg.contexts.inventory import contracts as inventory
 from torg.contexts.notification import contracts as c
-from torg.contexts.notification.adapters.letters_jinja import JinjaLetters
+from torg.contexts.notification.adapters.letters_jinja import JinjaLetterWriter
 from torg.contexts.notification.adapters.mailbox_pages import MailboxPages
 from torg.contexts.notification.adapters.mails_sql import SqlMailStore
 from torg.contexts.notification.adapters.store_sql import SqlContactStore, SqlFeedStore
@@ -98,7 +98,7 @@ async def notifications_at(folder: Path) -> AsyncIterator[Notifications]:
         database = store.database
         deps = NotificationDeps(
             call=answering({}), clock=clock, new_id=test_ids(), store=store, currency="RUB", feed=SqlFeedStore(database, clock),
-            contacts=SqlContactStore(database), mails=SqlMailStore(database), writer=JinjaLetters(SHOP), mailer=mailer, copies=None,
+            contacts=SqlContactStore(database), mails=SqlMailStore(database), writer=JinjaLetterWriter(SHOP), mailer=mailer, copies=None,
         )  # fmt: skip
         yield Notifications(deps, clock, mailer, folder)
 

@@ -13,7 +13,7 @@ from torg.kit.store import Store
 LOOKS, LOOK = 20, 250  # so many times so many log rows at one asking
 
 
-class OrderAudit:
+class SqlOrderAudit:
     """Replays the log beside the shop and compares."""
 
     def __init__(self, store: Store, orders: SqlOrderStore) -> None:
@@ -23,9 +23,9 @@ class OrderAudit:
 
     def invariants(self) -> tuple[Invariant, ...]:
         return (
-            Invariant("order_transitions", "Orders move only along the allowed transitions, as the log shows.", self.strayed),
-            Invariant("order_lists", "The lists of orders show what a replay of the log gives.", self.differing),
-            Invariant("one_order_per_cart", "A cart is ordered at most once.", self.ordered_twice),
+            Invariant("order.transitions", "Orders move only along the allowed transitions, as the log shows.", self.strayed),
+            Invariant("order.lists", "The lists of orders show what a replay of the log gives.", self.differing),
+            Invariant("order.one_per_cart", "A cart is ordered at most once.", self.ordered_twice),
         )
 
     async def strayed(self) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from torg.contexts.order import contracts as order
 from torg.contexts.order.contracts import OrderDelivered
 from torg.contexts.review import contracts as c
-from torg.contexts.review.adapters.reviews_sql import SqlReviews
+from torg.contexts.review.adapters.store_sql import SqlReviewStore
 from torg.contexts.review.handlers import HANDLERS, REACTIONS
 from torg.contexts.review.ports import ReviewDeps
 from torg.contexts.user import contracts as user
@@ -91,5 +91,5 @@ class Desk:
 async def open_desk(folder: Path) -> AsyncIterator[Desk]:
     clock = TestClock()
     async with open_store(folder, "review", clock, Registry(CONTRACTS), MIGRATIONS) as store:
-        deps = ReviewDeps(answering({}), clock, test_ids(), store, "USD", SqlReviews(store.database))
+        deps = ReviewDeps(answering({}), clock, test_ids(), store, "USD", SqlReviewStore(store.database))
         yield Desk(deps, clock, {**bound(HANDLERS, deps), **bound(REACTIONS, deps)})
