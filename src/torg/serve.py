@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import gc
 import signal
 import socket
 import sqlite3
@@ -48,6 +49,7 @@ async def _run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
         async with running(settings) as app:
             await _unless(stopping, prepare(app))
             if not stopping.is_set():
+                _settle_memory()
                 await _serve(settings, app, stopping, tell)
 
 
@@ -74,6 +76,13 @@ async def _serve(settings: Settings, app: compose.Running, stopping: asyncio.Eve
     await app.http.close()  # open streams would keep the server from draining
     server.stop()  # type: ignore[no-untyped-call]
     await asyncio.wait_for(serving, DRAIN)
+
+
+def _settle_memory() -> None:
+    """What is there now stays until the end: without it the collector looks at all of it again and again, for 0.1 s at a time under load."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 async def _until_answering(settings: Settings, serving: asyncio.Future[None]) -> None:
