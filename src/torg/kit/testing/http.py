@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from torg.kit.http import App
+from torg.kit.auth import Identity
+from torg.kit.calls import Handlers
+from torg.kit.deps import Deps
+from torg.kit.http import App, Route
+from torg.kit.http.cache import ResponseCache
+from torg.kit.http.routes import API
+from torg.kit.module import bound
+from torg.kit.values import new_id
 
 
 @dataclass(frozen=True)
@@ -41,3 +49,25 @@ async def ask(app: App, method: str, target: str, body: object = None, *, raw: b
     await app(scope, receive, send)
     got = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
     return Answer(messages[0]["status"], got, b"".join(message["body"] for message in messages[1:]))
+
+
+def edge(deps: Deps, handlers: Handlers, routes: Iterable[Route], people: Mapping[str, Identity], cache: ResponseCache | None = None) -> App:
+    """The edge in front of one context; whoever is among the `people` signs in with their name for a token."""
+
+    async def authenticate(token: str) -> Identity | None:
+        return people.get(token)
+
+    app, bound_handlers = App(deps.clock, new_id, authenticate, cache), bound(handlers, deps)
+    app.add(routes, lambda kind: bound_handlers[kind], deps.store)
+    return app
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks the API, each time as one of the edge's people, or as a guest under an empty name."""
+
+    app: App
+
+    async def __call__(self, who: str, method: str, path: str, body: object = None, **more: Any) -> Answer:
+        signed = {"authorization": f"Bearer {who}"} if who else {}
+        return await ask(self.app, method, f"{API}{path}", body, **{**signed, **more})

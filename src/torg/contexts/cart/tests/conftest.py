@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from torg.contexts.cart.tests.counter import Counter, open_counter
+from torg.contexts.cart.tests.house import House, open_house
 
 
 @pytest.fixture
-async def counter(tmp_path: Path) -> AsyncIterator[Counter]:
-    async with open_counter(tmp_path) as opened:
-        yield opened
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path) as house:
+        yield house

@@ -13,7 +13,7 @@ import pytest
 from torg.contexts.cart.adapters.store_sql import SqlCartStore
 from torg.contexts.cart.model import Cart, Line, put
 from torg.contexts.cart.ports import CartStore, Owner
-from torg.contexts.cart.tests.counter import CONTRACTS, MIGRATIONS
+from torg.contexts.cart.tests.house import CONTRACTS, MIGRATIONS
 from torg.kit.errors import DomainError
 from torg.kit.messages import Registry
 from torg.kit.testing import TestClock, open_store

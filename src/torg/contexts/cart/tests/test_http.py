@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from torg.contexts.cart.handlers import HANDLERS
 from torg.contexts.cart.routes import COOKIE, routes
-from torg.contexts.cart.tests.counter import ANNA, Counter
+from torg.contexts.cart.tests.house import ANNA, House
 from torg.kit.auth import Identity, Role
 from torg.kit.http import App
-from torg.kit.testing.http import Answer, ask
-from torg.kit.values import is_id, new_id
+from torg.kit.testing.http import Answer, ask, edge
+from torg.kit.values import is_id
 
 PEOPLE = {"anna": ANNA, "root": Identity("00000000-0000-7000-8000-00000000ad31", frozenset({Role.ADMIN}))}
 
@@ -27,13 +28,9 @@ class Browser:
 
 
 @pytest.fixture
-async def browser(counter: Counter) -> AsyncIterator[Browser]:
-    async def authenticate(token: str) -> Identity | None:
-        return PEOPLE.get(token)
-
-    app = App(counter.clock, new_id, authenticate)
-    app.add(routes(secure=False), lambda kind: counter.handlers[kind], counter.deps.store)
-    counter.market.sell("1", 250)
+async def browser(house: House) -> AsyncIterator[Browser]:
+    app = edge(house.deps, HANDLERS, routes(secure=False), PEOPLE)
+    house.market.sell("1", 250)
     yield Browser(app)
     await app.close()
 

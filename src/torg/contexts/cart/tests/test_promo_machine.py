@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from torg.contexts.cart.handlers import give_back_unplaced
-from torg.contexts.cart.tests.counter import Counter, open_counter, usd
+from torg.contexts.cart.tests.house import House, open_house, usd
 from torg.contexts.order.contracts import DeliveryPlan, OrderPlaced, OrderRejected
 from torg.contexts.user.contracts import Address
 from torg.kit.auth import Identity
@@ -32,8 +32,8 @@ class PromoCodes(RuleBasedStateMachine):
         super().__init__()
         self._loop, self._stack = asyncio.new_event_loop(), AsyncExitStack()
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
-        self._counter: Counter = self._run(self._stack.enter_async_context(open_counter(Path(folder))))
-        self._run(self._counter.promo("FEW", uses_total=TOTAL, uses_per_person=EACH))
+        self._house: House = self._run(self._stack.enter_async_context(open_house(Path(folder))))
+        self._run(self._house.promo("FEW", uses_total=TOTAL, uses_per_person=EACH))
         self._live: set[int] = set()
         self._placed: set[int] = set()
         self._spent: set[int] = set()
@@ -43,7 +43,7 @@ class PromoCodes(RuleBasedStateMachine):
         fits = len(self._live) < TOTAL and sum(other % 3 == order % 3 for other in self._live) < EACH
         may = order in self._live or (order not in self._spent and fits)
         try:
-            self._run(self._counter.redeem("FEW", f"o-{order}", by=Identity(f"u-{order % 3}", frozenset())))
+            self._run(self._house.redeem("FEW", f"o-{order}", by=Identity(f"u-{order % 3}", frozenset())))
         except DomainError:
             assert not may
         else:
@@ -54,25 +54,25 @@ class PromoCodes(RuleBasedStateMachine):
     def place(self, order: int) -> None:
         if order in self._live:
             self._placed.add(order)
-            self._counter.market.placed.add(f"o-{order}")
-            self._run(self._counter.tell(_placed(order)))
+            self._house.market.placed.add(f"o-{order}")
+            self._run(self._house.tell(_placed(order)))
 
     @rule(order=orders)
     def reject(self, order: int) -> None:
-        self._run(self._counter.tell(OrderRejected(order_id=f"o-{order}", user_id=f"u-{order % 3}", reason="")))
+        self._run(self._house.tell(OrderRejected(order_id=f"o-{order}", user_id=f"u-{order % 3}", reason="")))
         if order in self._live:
             self._end({order})
 
     @rule()
     def give_up_on_those_never_placed(self) -> None:
-        self._counter.clock.advance(minutes=11)
-        self._run(give_back_unplaced(self._counter.deps))
+        self._house.clock.advance(minutes=11)
+        self._run(give_back_unplaced(self._house.deps))
         self._end(self._live - self._placed)
 
     @invariant()
     def uses_are_those_of_live_orders(self) -> None:
-        assert self._run(self._counter.used("FEW")) == len(self._live)
-        assert self._run(self._counter.deps.promos.miscounted()) == []
+        assert self._run(self._house.used("FEW")) == len(self._live)
+        assert self._run(self._house.deps.promos.miscounted()) == []
 
     def teardown(self) -> None:
         self._run(self._stack.aclose())

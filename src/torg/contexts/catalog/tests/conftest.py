@@ -11,7 +11,7 @@ import pytest
 
 from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
 from torg.contexts.catalog.ports import ProductIndex, SearchPage, SearchRequest
-from torg.contexts.catalog.tests.house import House, opened
+from torg.contexts.catalog.tests.house import House, open_house
 from torg.contexts.catalog.tests.index_products import PRODUCTS
 
 Open = Callable[[Path], Awaitable[ProductIndex]]
@@ -60,5 +60,5 @@ async def filled(open_index: Open, folder: Path) -> ProductIndex:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with opened(tmp_path) as house:
+    async with open_house(tmp_path) as house:
         yield house

@@ -27,10 +27,9 @@ from torg.kit.errors import Unavailable
 from torg.kit.http import App
 from torg.kit.http.cache import ResponseCache
 from torg.kit.messages import Event, Message, Registry
-from torg.kit.module import bound
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, open_store, test_ids
-from torg.kit.testing.http import Answer, ask
+from torg.kit.testing.http import Answer, ask, edge
 from torg.kit.values import Money
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -116,7 +115,7 @@ class House:
 
 
 @asynccontextmanager
-async def opened(folder: Path, categories: Sequence[c.Category] = CATEGORIES) -> AsyncIterator[House]:
+async def open_house(folder: Path, categories: Sequence[c.Category] = CATEGORIES) -> AsyncIterator[House]:
     clock, answers = TestClock(), dict[type[Message], Handle]()
     async with open_store(folder, "catalog", clock, REGISTRY, MIGRATIONS) as store:
         index = await TantivyProductIndex.open(folder / "index")
@@ -128,7 +127,7 @@ async def opened(folder: Path, categories: Sequence[c.Category] = CATEGORIES) ->
             memory=SqlSearchMemory(store.database), index=index, feed=feed,
             draw=draw, rows_of=rows_of, purge=cache.purge,
         )  # fmt: skip
-        house = House(deps, store, clock, index, feed, _edge(deps, clock, cache), answers)
+        house = House(deps, store, clock, index, feed, edge(deps, HANDLERS, routes(deps), PEOPLE, cache), answers)
         house.loses_analytics()
         if categories and not (await kept.tree()).categories:
             await house(c.DefineCategories(tuple(categories)))
@@ -139,12 +138,3 @@ async def opened(folder: Path, categories: Sequence[c.Category] = CATEGORIES) ->
                 task.cancel()
             await asyncio.gather(*house.tasks, return_exceptions=True)
             await index.close()
-
-
-def _edge(deps: CatalogDeps, clock: TestClock, cache: ResponseCache) -> App:
-    async def authenticate(token: str) -> Identity | None:
-        return PEOPLE.get(token)
-
-    app, handlers = App(clock, test_ids("0000beef"), authenticate, cache), bound(HANDLERS, deps)
-    app.add(routes(deps), lambda kind: handlers[kind], deps.store)
-    return app

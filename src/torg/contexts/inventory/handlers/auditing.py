@@ -25,9 +25,7 @@ class Auditor:
 
     def invariants(self) -> tuple[Invariant, ...]:
         return (
-            Invariant(
-                "inventory.adds_up", "On hand = received - shipped + returned ± corrections, reserved = live reservations, by the log.", self.adds_up
-            ),
+            Invariant("inventory.adds_up", "On hand = received - shipped + returned ± corrections, reserved = live reservations, by the log.", self.adds_up),
             Invariant("inventory.within_bounds", "0 ≤ reserved ≤ on hand, and what is for sale is what is free on the shelves.", self.within_bounds),
             Invariant("inventory.holds_end", "No reservation outlives its expiry by more than a minute.", self.holds_end),
         )

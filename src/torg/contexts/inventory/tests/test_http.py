@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,9 @@ from torg.contexts.inventory.handlers import HANDLERS
 from torg.contexts.inventory.routes import routes
 from torg.contexts.inventory.tests.house import House, open_house
 from torg.kit.auth import Identity, Role
-from torg.kit.http import App
-from torg.kit.module import bound
-from torg.kit.testing.http import Answer, ask
-from torg.kit.values import new_id
+from torg.kit.testing.http import Client, edge
 
 PEOPLE = {"keeper": Identity("k", frozenset({Role.WAREHOUSE})), "buyer": Identity("b", frozenset({Role.CUSTOMER}))}
-Client = Callable[..., Awaitable[Answer]]
 
 
 @pytest.fixture
@@ -30,18 +26,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 @pytest.fixture
 async def client(house: House) -> AsyncIterator[Client]:
-    async def authenticate(token: str) -> Identity | None:
-        return PEOPLE.get(token)
-
-    app, handlers = App(house.clock, new_id, authenticate), bound(HANDLERS, house.deps)
-    app.add(routes(), lambda kind: handlers[kind], house.store)
-
-    async def send(who: str, method: str, path: str, body: Any = None, **headers: Any) -> Answer:
-        signed: dict[str, Any] = {"authorization": f"Bearer {who}"} if who else {}
-        return await ask(app, method, f"/api/v1{path}", body, **signed, **headers)
-
-    yield send
-    await app.close()
+    client = Client(edge(house.deps, HANDLERS, routes(), PEOPLE))
+    yield client
+    await client.app.close()
 
 
 async def test_a_guest_sees_a_number_and_a_keeper_the_shelves(client: Client, house: House) -> None:

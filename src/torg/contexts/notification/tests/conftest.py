@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from torg.contexts.notification.tests.notification_setup import Notifications, notifications_at
+from torg.contexts.notification.tests.house import House, open_house
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Notifications]:
-    async with notifications_at(tmp_path) as notifications:
-        yield notifications
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path) as house:
+        yield house

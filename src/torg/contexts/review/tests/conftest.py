@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from torg.contexts.review.tests.desk import Desk, open_desk
+from torg.contexts.review.tests.house import House, open_house
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with open_desk(tmp_path) as opened:
-        yield opened
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path) as house:
+        yield house

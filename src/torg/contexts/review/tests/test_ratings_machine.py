@@ -15,7 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from torg.contexts.review import contracts as c
 from torg.contexts.review.model import average_hundredths
-from torg.contexts.review.tests.desk import Desk, open_desk, person
+from torg.contexts.review.tests.house import House, open_house, person
 from torg.kit.errors import DomainError
 
 people = st.integers(0, 3).map(lambda number: person(str(number)))
@@ -29,14 +29,14 @@ class Reviews(RuleBasedStateMachine):
         super().__init__()
         self._loop, self._stack = asyncio.new_event_loop(), AsyncExitStack()
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
-        self._desk: Desk = self._run(self._stack.enter_async_context(open_desk(Path(folder))))
+        self._house: House = self._run(self._stack.enter_async_context(open_house(Path(folder))))
         self._rated: dict[str, dict[str, int]] = {"1": {}, "2": {}}
         self._written: dict[str, c.ReviewView] = {}
 
     @rule(target=reviews, product=products, rating=st.integers(1, 5), by=people)
     def write(self, product: str, rating: int, by: Any) -> str:
         try:
-            review: c.ReviewView = self._run(self._desk.write(product, rating, by))
+            review: c.ReviewView = self._run(self._house.write(product, rating, by))
         except DomainError:
             return "none"
         self._written[review.id] = review
@@ -46,7 +46,7 @@ class Reviews(RuleBasedStateMachine):
     def moderate(self, review: str, decision: c.Decision) -> None:
         if review not in self._written:
             return
-        self._run(self._desk.moderate(review, decision))
+        self._run(self._house.moderate(review, decision))
         of_product = self._rated[self._written[review].product_id]
         of_product.pop(review, None)
         if decision == "approve":
@@ -55,16 +55,16 @@ class Reviews(RuleBasedStateMachine):
     @rule(review=reviews, by=people, helpful=st.booleans())
     def vote(self, review: str, by: Any, helpful: bool) -> None:
         try:
-            self._run(self._desk.vote(review, helpful, by))
+            self._run(self._house.vote(review, helpful, by))
         except DomainError:
             return
 
     @invariant()
     def counts_are_right(self) -> None:
-        assert self._run(self._desk.deps.reviews.miscounted()) == []
-        told = {event.product_id: event for event in self._run(self._desk.events()) if isinstance(event, c.RatingChanged)}
+        assert self._run(self._house.deps.reviews.miscounted()) == []
+        told = {event.product_id: event for event in self._run(self._house.events()) if isinstance(event, c.RatingChanged)}
         for product, rated in self._rated.items():
-            shown: c.ProductReviews = self._run(self._desk.shown(product, limit=100))
+            shown: c.ProductReviews = self._run(self._house.shown(product, limit=100))
             assert {review.id: review.rating for review in shown.items} == rated
             assert shown.total == len(rated)
             if product in told:

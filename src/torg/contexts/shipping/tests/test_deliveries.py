@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,12 +12,6 @@ from torg.contexts.shipping import contracts as c
 from torg.contexts.shipping.handlers import misplaced
 from torg.contexts.shipping.tests.house import BUYER, COURIER, STRANGER, House, booking, open_house
 from torg.kit.errors import DomainError, Invalid, NotFound
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as house:
-        yield house
 
 
 async def test_booking_twice_makes_one_delivery_and_gives_the_same_answer(house: House) -> None:

@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 
 from torg.contexts.shipping.handlers import HANDLERS
 from torg.contexts.shipping.routes import routes
-from torg.contexts.shipping.tests.house import BUYER, COURIER, STRANGER, House, booking, open_house
-from torg.kit.auth import Identity
-from torg.kit.http import App
-from torg.kit.module import bound
-from torg.kit.testing.http import Answer, ask
-from torg.kit.values import new_id
+from torg.contexts.shipping.tests.house import BUYER, COURIER, STRANGER, House, booking
+from torg.kit.testing.http import Client, edge
 
 PEOPLE = {"buyer": BUYER, "stranger": STRANGER, "courier": COURIER}
-Client = Callable[..., Awaitable[Answer]]
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as house:
-        yield house
 
 
 @pytest.fixture
 async def client(house: House) -> AsyncIterator[Client]:
-    async def authenticate(token: str) -> Identity | None:
-        return PEOPLE.get(token)
-
-    app, handlers = App(house.clock, new_id, authenticate), bound(HANDLERS, house.deps)
-    app.add(routes(), lambda kind: handlers[kind], house.deps.store)
-
-    async def send(who: str, method: str, path: str, body: Any = None, **headers: Any) -> Answer:
-        signed: dict[str, Any] = {"authorization": f"Bearer {who}"} if who else {}
-        return await ask(app, method, f"/api/v1{path}", body, **signed, **headers)
-
-    yield send
-    await app.close()
+    client = Client(edge(house.deps, HANDLERS, routes(), PEOPLE))
+    yield client
+    await client.app.close()
 
 
 async def test_anybody_asks_what_delivery_costs(client: Client) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from torg.contexts.user.tests.user_setup import Users, users_at
+from torg.contexts.user.tests.house import House, open_house
 
 
 @pytest.fixture
-async def users(tmp_path: Path) -> AsyncIterator[Users]:
-    async with users_at(tmp_path) as users:
-        yield users
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path) as house:
+        yield house

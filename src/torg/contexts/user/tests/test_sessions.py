@@ -11,140 +11,140 @@ from torg.contexts.cart.contracts import MergeCarts
 from torg.contexts.user import contracts as c
 from torg.contexts.user import model
 from torg.contexts.user.adapters.hashing_argon2 import Argon2Passwords
-from torg.contexts.user.tests.user_setup import CHEAP_KIB, GOOD, Users, users_at
+from torg.contexts.user.tests.house import CHEAP_KIB, GOOD, House, open_house
 from torg.kit.auth import Role
 from torg.kit.errors import TooManyRequests, Unauthenticated, Unavailable
 
 
-async def test_a_token_names_its_holder_until_it_expires(users: Users) -> None:
-    user = await users.register()
-    tokens = await users.sign_in("ANNA@example.com")
-    identity = await users.holder(tokens)
+async def test_a_token_names_its_holder_until_it_expires(house: House) -> None:
+    user = await house.register()
+    tokens = await house.sign_in("ANNA@example.com")
+    identity = await house.holder(tokens)
     assert (identity.user_id, identity.roles) == (user.id, frozenset({Role.CUSTOMER}))
-    users.clock.advance(seconds=tokens.expires_in - 1)
-    await users.holder(tokens)
-    users.clock.advance(seconds=1)
-    assert await users.do(c.Authenticate(tokens.access_token)) is None
-    assert await users.do(c.Authenticate("invented")) is None
+    house.clock.advance(seconds=tokens.expires_in - 1)
+    await house.holder(tokens)
+    house.clock.advance(seconds=1)
+    assert await house.do(c.Authenticate(tokens.access_token)) is None
+    assert await house.do(c.Authenticate("invented")) is None
 
 
-async def test_signing_out_kills_the_token_at_once_and_no_other(users: Users) -> None:
-    await users.register()
-    here, there = await users.sign_in(), await users.sign_in()
-    await users.do(c.SignOut(await users.holder(here)))
-    assert await users.do(c.Authenticate(here.access_token)) is None
-    await users.holder(there)
+async def test_signing_out_kills_the_token_at_once_and_no_other(house: House) -> None:
+    await house.register()
+    here, there = await house.sign_in(), await house.sign_in()
+    await house.do(c.SignOut(await house.holder(here)))
+    assert await house.do(c.Authenticate(here.access_token)) is None
+    await house.holder(there)
     with pytest.raises(Unauthenticated):
-        await users.do(c.RefreshSession(here.refresh_token))
+        await house.do(c.RefreshSession(here.refresh_token))
 
 
-async def test_a_session_ended_by_another_process_dies_within_seconds(users: Users) -> None:
-    await users.register()
-    tokens = await users.sign_in()
-    await users.holder(tokens)
-    async with users.deps.transaction() as tx:
+async def test_a_session_ended_by_another_process_dies_within_seconds(house: House) -> None:
+    await house.register()
+    tokens = await house.sign_in()
+    await house.holder(tokens)
+    async with house.deps.transaction() as tx:
         await tx.execute("delete from session")
-    users.clock.advance(seconds=5)
-    assert await users.do(c.Authenticate(tokens.access_token)) is None
+    house.clock.advance(seconds=5)
+    assert await house.do(c.Authenticate(tokens.access_token)) is None
 
 
-async def test_wrong_password_and_unknown_address_are_told_alike(users: Users) -> None:
-    await users.register()
+async def test_wrong_password_and_unknown_address_are_told_alike(house: House) -> None:
+    await house.register()
     refusals = []
     for email in ("anna@example.com", "nobody@example.com"):
         with pytest.raises(Unauthenticated) as refusal:
-            await users.sign_in(email, "wrong-password-1")
+            await house.sign_in(email, "wrong-password-1")
         refusals.append((refusal.value.code, refusal.value.detail))
     assert refusals[0] == refusals[1]
     assert refusals[0][0] == "session.bad_credentials"
 
 
-async def test_a_refresh_token_buys_one_new_pair(users: Users) -> None:
-    await users.register()
-    first = await users.sign_in()
-    second = await users.do(c.RefreshSession(first.refresh_token))
-    assert await users.do(c.Authenticate(first.access_token)) is None
-    assert (await users.holder(second)).user_id
-    third = await users.do(c.RefreshSession(second.refresh_token))
-    await users.holder(third)
+async def test_a_refresh_token_buys_one_new_pair(house: House) -> None:
+    await house.register()
+    first = await house.sign_in()
+    second = await house.do(c.RefreshSession(first.refresh_token))
+    assert await house.do(c.Authenticate(first.access_token)) is None
+    assert (await house.holder(second)).user_id
+    third = await house.do(c.RefreshSession(second.refresh_token))
+    await house.holder(third)
 
 
-async def test_a_reused_refresh_token_ends_the_whole_family(users: Users) -> None:
-    user = await users.register()
-    first, elsewhere = await users.sign_in(), await users.sign_in()
-    second = await users.do(c.RefreshSession(first.refresh_token))
-    third = await users.do(c.RefreshSession(second.refresh_token))
-    await users.holder(third)
+async def test_a_reused_refresh_token_ends_the_whole_family(house: House) -> None:
+    user = await house.register()
+    first, elsewhere = await house.sign_in(), await house.sign_in()
+    second = await house.do(c.RefreshSession(first.refresh_token))
+    third = await house.do(c.RefreshSession(second.refresh_token))
+    await house.holder(third)
     with pytest.raises(Unauthenticated):
-        await users.do(c.RefreshSession(first.refresh_token))
-    assert await users.do(c.Authenticate(third.access_token)) is None
+        await house.do(c.RefreshSession(first.refresh_token))
+    assert await house.do(c.Authenticate(third.access_token)) is None
     with pytest.raises(Unauthenticated):
-        await users.do(c.RefreshSession(third.refresh_token))
-    await users.holder(elsewhere)
-    assert "user.token_reused" in await users.log_of(user.id)
+        await house.do(c.RefreshSession(third.refresh_token))
+    await house.holder(elsewhere)
+    assert "user.token_reused" in await house.log_of(user.id)
 
 
-async def test_two_refreshes_with_one_token_never_both_succeed(users: Users) -> None:
-    await users.register()
-    tokens = await users.sign_in()
-    outcomes = await asyncio.gather(*(users.do(c.RefreshSession(tokens.refresh_token)) for _ in range(5)), return_exceptions=True)
+async def test_two_refreshes_with_one_token_never_both_succeed(house: House) -> None:
+    await house.register()
+    tokens = await house.sign_in()
+    outcomes = await asyncio.gather(*(house.do(c.RefreshSession(tokens.refresh_token)) for _ in range(5)), return_exceptions=True)
     assert sum(isinstance(outcome, c.Tokens) for outcome in outcomes) == 1
 
 
-async def test_a_refresh_token_lives_for_thirty_days(users: Users) -> None:
-    await users.register()
-    kept, late = await users.sign_in(), await users.sign_in()
-    users.clock.advance(days=29)
-    await users.do(c.RefreshSession(kept.refresh_token))
-    users.clock.advance(days=1)
+async def test_a_refresh_token_lives_for_thirty_days(house: House) -> None:
+    await house.register()
+    kept, late = await house.sign_in(), await house.sign_in()
+    house.clock.advance(days=29)
+    await house.do(c.RefreshSession(kept.refresh_token))
+    house.clock.advance(days=1)
     with pytest.raises(Unauthenticated):
-        await users.do(c.RefreshSession(late.refresh_token))
+        await house.do(c.RefreshSession(late.refresh_token))
 
 
-async def test_guessing_has_to_wait_longer_each_time_and_others_do_not(users: Users) -> None:
-    await users.register()
-    await users.register("boris@example.com")
+async def test_guessing_has_to_wait_longer_each_time_and_others_do_not(house: House) -> None:
+    await house.register()
+    await house.register("boris@example.com")
     waits = []
     for _ in range(model.FREE_FAILURES):
         with pytest.raises(Unauthenticated):
-            await users.sign_in(password="wrong-guess-1")
+            await house.sign_in(password="wrong-guess-1")
     for _ in range(3):
         with pytest.raises(TooManyRequests) as refusal:
-            await users.sign_in()  # even with the right password
+            await house.sign_in()  # even with the right password
         waits.append(refusal.value.retry_after)
-        users.clock.advance(seconds=refusal.value.retry_after)
+        house.clock.advance(seconds=refusal.value.retry_after)
         with pytest.raises(Unauthenticated):
-            await users.sign_in(password="wrong-guess-1")
+            await house.sign_in(password="wrong-guess-1")
     assert waits == [1, 2, 4]
-    await users.sign_in("boris@example.com")
-    await users.sign_in(address="10.9.9.9")
-    users.clock.advance(minutes=16)
-    await users.sign_in()
+    await house.sign_in("boris@example.com")
+    await house.sign_in(address="10.9.9.9")
+    house.clock.advance(minutes=16)
+    await house.sign_in()
 
 
-async def test_guesses_sent_all_at_once_gain_nothing(users: Users) -> None:
-    await users.register()
-    guesses = [users.sign_in(password=f"wrong-guess-{n}") for n in range(40)] + [users.sign_in()]
+async def test_guesses_sent_all_at_once_gain_nothing(house: House) -> None:
+    await house.register()
+    guesses = [house.sign_in(password=f"wrong-guess-{n}") for n in range(40)] + [house.sign_in()]
     outcomes = await asyncio.gather(*guesses, return_exceptions=True)
     assert isinstance(outcomes[-1], TooManyRequests)
     assert sum(isinstance(outcome, Unauthenticated) for outcome in outcomes) <= model.FREE_FAILURES + 2
 
 
-async def test_an_account_under_attack_from_everywhere_stays_open_to_its_owner(users: Users) -> None:
-    await users.register()
-    await users.sign_in(address="10.0.0.1")
+async def test_an_account_under_attack_from_everywhere_stays_open_to_its_owner(house: House) -> None:
+    await house.register()
+    await house.sign_in(address="10.0.0.1")
     for n in range(model.FREE_ACCOUNT_FAILURES):
         with pytest.raises(Unauthenticated):
-            await users.sign_in(password="wrong-guess-1", address=f"172.16.0.{n}")
+            await house.sign_in(password="wrong-guess-1", address=f"172.16.0.{n}")
     with pytest.raises(TooManyRequests):
-        await users.sign_in(address="172.17.0.1")
-    await users.sign_in(address="10.0.0.1")
+        await house.sign_in(address="172.17.0.1")
+    await house.sign_in(address="10.0.0.1")
 
 
-async def test_right_passwords_never_count(users: Users) -> None:
-    await users.register()
+async def test_right_passwords_never_count(house: House) -> None:
+    await house.register()
     for _ in range(3 * model.FREE_FAILURES):
-        await users.sign_in()
+        await house.sign_in()
 
 
 async def test_a_guests_cart_is_merged_and_a_broken_cart_keeps_nobody_out(tmp_path: Path) -> None:
@@ -155,26 +155,26 @@ async def test_a_guests_cart_is_merged_and_a_broken_cart_keeps_nobody_out(tmp_pa
         if cmd.guest_cart_id == "broken":
             raise ZeroDivisionError
 
-    async with users_at(tmp_path, {MergeCarts: merge}) as users:
-        user = await users.register()
-        await users.sign_in(cart="cart-1")
-        await users.sign_in(cart="broken")
-        await users.sign_in()
+    async with open_house(tmp_path, {MergeCarts: merge}) as house:
+        user = await house.register()
+        await house.sign_in(cart="cart-1")
+        await house.sign_in(cart="broken")
+        await house.sign_in()
     assert asked == [MergeCarts(guest_cart_id="cart-1", user_id=user.id), MergeCarts(guest_cart_id="broken", user_id=user.id)]
 
 
-async def test_an_old_hash_is_renewed_at_sign_in(users: Users) -> None:
-    user = await users.register()
+async def test_an_old_hash_is_renewed_at_sign_in(house: House) -> None:
+    user = await house.register()
     dearer = Argon2Passwords(CHEAP_KIB * 2)
-    before = await users.deps.users.find(user.id)
+    before = await house.deps.users.find(user.id)
     assert before is not None
-    async with users.deps.transaction() as tx:
+    async with house.deps.transaction() as tx:
         await tx.execute("update users set password_hash = :hash", hash=await dearer.hash(GOOD))
-    await users.sign_in()
-    after = await users.deps.users.find(user.id)
+    await house.sign_in()
+    after = await house.deps.users.find(user.id)
     assert after is not None
-    assert not users.deps.passwords.is_outdated(after.password_hash)
-    await users.sign_in()
+    assert not house.deps.passwords.is_outdated(after.password_hash)
+    await house.sign_in()
     await dearer.close()
 
 
@@ -186,13 +186,13 @@ async def test_more_hashing_than_can_be_done_soon_is_refused() -> None:
     await passwords.close()
 
 
-async def test_expired_sessions_are_dropped(users: Users) -> None:
-    user = await users.register()
-    tokens = await users.sign_in()
-    await users.do(c.RefreshSession(tokens.refresh_token))
-    users.clock.advance(days=31)
-    await users.sign_in()
-    async with users.deps.transaction() as tx:
-        await users.deps.sessions.drop_expired(tx, users.clock())
-    assert len(await users.deps.sessions.of(user.id)) == 1
-    assert await users.deps.store.database.value("select count(*) from spent_token") == 0
+async def test_expired_sessions_are_dropped(house: House) -> None:
+    user = await house.register()
+    tokens = await house.sign_in()
+    await house.do(c.RefreshSession(tokens.refresh_token))
+    house.clock.advance(days=31)
+    await house.sign_in()
+    async with house.deps.transaction() as tx:
+        await house.deps.sessions.drop_expired(tx, house.clock())
+    assert len(await house.deps.sessions.of(user.id)) == 1
+    assert await house.deps.store.database.value("select count(*) from spent_token") == 0

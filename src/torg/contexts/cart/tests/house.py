@@ -80,7 +80,7 @@ class Market:
 
 
 @dataclass(frozen=True)
-class Counter:
+class House:
     """Where carts are asked for things."""
 
     deps: CartDeps
@@ -126,12 +126,12 @@ class Counter:
 
 
 @asynccontextmanager
-async def open_counter(folder: Path) -> AsyncIterator[Counter]:
+async def open_house(folder: Path) -> AsyncIterator[House]:
     clock, market, new_id = TestClock(), Market(), test_ids()
     call = answering({GetOffers: market.offers, GetAvailability: market.availability, GetOrder: market.order})
     async with open_store(folder, "cart", clock, Registry(CONTRACTS), MIGRATIONS) as store:
         deps = CartDeps(call, clock, new_id, store, "USD", SqlCartStore(store), SqlPromoCodes(store.database))
-        yield Counter(deps, market, clock, {**bound(HANDLERS, deps), **bound(REACTIONS, deps)})
+        yield House(deps, market, clock, {**bound(HANDLERS, deps), **bound(REACTIONS, deps)})
 
 
 def quantities(view: c.CartView) -> dict[str, int]:

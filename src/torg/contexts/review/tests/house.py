@@ -38,7 +38,7 @@ ANNA, BORIS, MODERATOR = person("anna"), person("boris"), person("moderator", Ro
 
 
 @dataclass(frozen=True)
-class Desk:
+class House:
     """Where reviews are asked for things."""
 
     deps: ReviewDeps
@@ -88,8 +88,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path) -> AsyncIterator[Desk]:
+async def open_house(folder: Path) -> AsyncIterator[House]:
     clock = TestClock()
     async with open_store(folder, "review", clock, Registry(CONTRACTS), MIGRATIONS) as store:
         deps = ReviewDeps(answering({}), clock, test_ids(), store, "USD", SqlReviewStore(store.database))
-        yield Desk(deps, clock, {**bound(HANDLERS, deps), **bound(REACTIONS, deps)})
+        yield House(deps, clock, {**bound(HANDLERS, deps), **bound(REACTIONS, deps)})

@@ -23,13 +23,12 @@ from torg.contexts.payment import contracts as payment
 from torg.contexts.review import contracts as review
 from torg.contexts.user import contracts as user
 from torg.kit.auth import Identity, Role
-from torg.kit.http import App
 from torg.kit.mail import SENT, Letter, Posted
 from torg.kit.mail_files import FileMailer
 from torg.kit.messages import Event, Message, Registry
-from torg.kit.module import bound
 from torg.kit.testing import TestClock, answering, open_store, test_ids
-from torg.kit.values import Language, Money, new_id
+from torg.kit.testing.http import edge
+from torg.kit.values import Language, Money
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 REGISTRY = Registry([c, user, order, payment, review, inventory])
@@ -58,19 +57,13 @@ class ScriptedMailer:
     async def close(self) -> None: ...
 
 
-class Notifications:
+class House:
     """The context: `do` asks it, `hear` tells it what happened elsewhere, `send` runs its job."""
 
     def __init__(self, deps: NotificationDeps, clock: TestClock, mailer: ScriptedMailer, folder: Path) -> None:
         self.clock, self.mailer, self.files = clock, mailer, FileMailer(folder / "mailbox", "Torg <shop@torg.example>")
         self.deps = replace(deps, copies=self.files)
-        handlers = bound(HANDLERS, self.deps)
-
-        async def authenticate(token: str) -> Identity | None:
-            return PEOPLE.get(token)
-
-        self.app = App(clock, new_id, authenticate)
-        self.app.add((*routes(self.deps), *MailboxPages(self.deps.mails, self.files).routes()), lambda kind: handlers[kind], self.deps.store)
+        self.app = edge(self.deps, HANDLERS, (*routes(self.deps), *MailboxPages(self.deps.mails, self.files).routes()), PEOPLE)
 
     async def do(self, message: Message) -> Any:
         return await HANDLERS[type(message)](message, self.deps)
@@ -92,7 +85,7 @@ class Notifications:
 
 
 @asynccontextmanager
-async def notifications_at(folder: Path) -> AsyncIterator[Notifications]:
+async def open_house(folder: Path) -> AsyncIterator[House]:
     clock, mailer = TestClock(), ScriptedMailer()
     async with open_store(folder, "notification", clock, REGISTRY, MIGRATIONS) as store:
         database = store.database
@@ -100,7 +93,7 @@ async def notifications_at(folder: Path) -> AsyncIterator[Notifications]:
             call=answering({}), clock=clock, new_id=test_ids(), store=store, currency="RUB", feed=SqlFeedStore(database, clock),
             contacts=SqlContactStore(database), mails=SqlMailStore(database), writer=JinjaLetterWriter(SHOP), mailer=mailer, copies=None,
         )  # fmt: skip
-        yield Notifications(deps, clock, mailer, folder)
+        yield House(deps, clock, mailer, folder)
 
 
 # ---------------------------------------------------------------- what happens elsewhere

@@ -29,7 +29,7 @@ GOOD = "Long-1234-and-better"
 CHEAP_KIB = 8
 
 
-class Users:
+class House:
     """The context, and what it did to others: `clock` moves it, `app` answers HTTP, `merged` lists the carts it asked to merge."""
 
     def __init__(self, deps: UserDeps, clock: TestClock) -> None:
@@ -64,7 +64,7 @@ class Users:
 
 
 @asynccontextmanager
-async def users_at(folder: Path, answers: Mapping[type[Message], Callable[[Any], Any]] | None = None) -> AsyncIterator[Users]:
+async def open_house(folder: Path, answers: Mapping[type[Message], Callable[[Any], Any]] | None = None) -> AsyncIterator[House]:
     clock, passwords = TestClock(), Argon2Passwords(CHEAP_KIB)
     async with open_store(folder, "user", clock, Registry([c, cart, order]), MIGRATIONS) as store:
         database = store.database
@@ -74,5 +74,5 @@ async def users_at(folder: Path, answers: Mapping[type[Message], Callable[[Any],
             users=SqlUserStore(database, clock), addresses=SqlAddressStore(database, clock), sessions=SqlSessionStore(database),
             passwords=passwords, attempts=MemoryAttempts(),
         )  # fmt: skip
-        yield Users(deps, clock)
+        yield House(deps, clock)
         await passwords.close()
