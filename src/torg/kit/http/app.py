@@ -24,6 +24,7 @@ from torg.kit.values import Clock, Language, NewId
 
 SESSION_COOKIE = "session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+TRACEPARENT = 55  # characters (W3C Trace Context, version 00)
 SECURITY: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
@@ -65,6 +66,7 @@ class App:
         self.routes: list[Route] = []
         self._router = Router()
         self._streams: set[asyncio.Task[Any]] = set()
+        self._closing = False
         self._unknown = self.stats.of("-", "-", 404)
 
     def add(self, routes: Iterable[Route], handle: Callable[[type[Message]], Handle], store: Store | None = None) -> None:
@@ -75,7 +77,8 @@ class App:
             self._router.add(route.method, route.path, _Served(route, self._plan(route, handle, keys), {}))
 
     async def close(self) -> None:
-        """Ends open streams; clients resume them elsewhere by Last-Event-ID."""
+        """Ends open streams, and those that are still to come; clients resume them elsewhere by Last-Event-ID."""
+        self._closing = True
         for stream in self._streams:
             stream.cancel()
         await asyncio.gather(*self._streams, return_exceptions=True)
@@ -88,12 +91,14 @@ class App:
         began = time.perf_counter()
         method, path, headers = scope["method"], scope["path"], dict(scope["headers"])
         key: Key = (path, scope["query_string"], _reads_russian(headers.get(b"accept-language", b"")))
-        if self.cache is not None and method == "GET" and (kept := self.cache.get(key)) and b"cookie" not in headers:
+        if self.cache is not None and method == "GET" and (kept := self.cache.get(key)) and _of_anybody(headers):
             await self._send_kept(kept, headers, send, began)
             return
         client = scope.get("client") or ("", 0)
         request = Request(method, path, scope["query_string"], headers, receive, self._new_id(), scope.get("scheme", "http"), client[0])
         served, response = await self._respond(request)
+        if self._closing and response.stream is not None:
+            response = self._refusal(request, Problem("Not available right now", 503, "this server is closing: ask again", "service.unavailable"), [])
         if served and served.route.audited and self._audit and method not in SAFE and request.identity and not STAFF.isdisjoint(request.identity.roles):
             await self._tell(self._audit, request, served.route, response)
         response.headers += SECURITY
@@ -101,7 +106,7 @@ class App:
         if served and served.etag and response.status == 200:
             response = _with_etag(request, response)
         stats = self._observe(served, response.status, began)
-        if served and served.route.cached and response.status == 200 and self.cache is not None and b"cookie" not in headers:
+        if served and served.route.cached and response.status == 200 and self.cache is not None and _of_anybody(headers):
             self._keep(key, served.route, request, response, stats)
         await self._send(request, response, receive, send)
 
@@ -111,8 +116,8 @@ class App:
             served = self._find(request)
             await self._identify(request, served.route)
             permit(request.identity, served.route.who)
-            meta = Meta(actor=request.identity.user_id if request.identity else "", request=request.id, trace=request.header("traceparent"))
-            with telemetry.span("http", served.route.path, meta), telemetry.acting(meta):
+            meta = Meta(actor=request.identity.user_id if request.identity else "", request=request.id, trace=_trace(request))
+            with telemetry.span("http", served.route.path, meta), telemetry.acting(_within_span(meta)):
                 return served, await served.ask(request)
         except DomainError as refusal:
             return served, self._problem(request, refusal)
@@ -259,6 +264,12 @@ async def _disconnected(receive: Callable[[], Awaitable[Any]]) -> None:
         continue
 
 
+def _within_span(meta: Meta) -> Meta:
+    """What is done for a request belongs below its span, where there is one."""
+    trace = telemetry.traceparent()
+    return Meta(actor=meta.actor, request=meta.request, trace=trace) if trace else meta
+
+
 def _document(problem: Problem, headers: Headers | None = None) -> Response:
     return Response(problem.status, encode(problem), [(b"content-type", b"application/problem+json"), *(headers or [])])
 
@@ -279,6 +290,17 @@ def _renderer(route: Route) -> Callable[[Any], Response]:
         return Response(route.status, encode(reply) if reply is not None else b"", headers)
 
     return render
+
+
+def _of_anybody(headers: dict[bytes, bytes]) -> bool:
+    """Whether nothing in a request says who asks, so that its answer is anybody's."""
+    return b"cookie" not in headers and b"authorization" not in headers
+
+
+def _trace(request: Request) -> str:
+    """The client's traceparent, if it can be one: it is written beside everything that comes of the request."""
+    given = request.header("traceparent")
+    return given if len(given) == TRACEPARENT else ""
 
 
 def _reads_russian(accepted: bytes) -> bool:

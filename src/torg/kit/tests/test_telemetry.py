@@ -15,9 +15,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from torg.kit import telemetry
 from torg.kit.bus import BusConsumer, Consumer
-from torg.kit.calls import LocalCalls
-from torg.kit.messages import Meta
-from torg.kit.testing import open_store
+from torg.kit.calls import Handle, LocalCalls
+from torg.kit.http import App, Request, Response, post
+from torg.kit.messages import Message, Meta
+from torg.kit.testing import open_store, test_ids
+from torg.kit.testing.http import ask
 from torg.kit.tests.messages import REGISTRY, Count, WasPut
 from torg.kit.values import utc_now
 
@@ -58,6 +60,26 @@ async def test_one_trace_from_request_over_call_and_log_to_consumer(tmp_path: Pa
     assert consumed is not None
     assert asked is not None
     assert consumed.span_id == asked.span_id
+
+
+async def test_what_a_request_logs_belongs_to_its_span(tmp_path: Path, spans: InMemorySpanExporter):
+    async with open_store(tmp_path, "shelf", utc_now, REGISTRY) as shelf:
+
+        async def put(_: Request) -> Response:
+            async with shelf.transaction() as tx:
+                await tx.append("a", [WasPut("a", 1)])
+            return Response(204)
+
+        app = App(utc_now, test_ids(), nobody)
+        app.add([post("/shelves", endpoint=put)], dict[type[Message], Handle]().__getitem__)
+        assert (await ask(app, "POST", "/api/v1/shelves")).status == 204
+        [row] = await shelf.log.stream("a")
+    [http] = spans.get_finished_spans()
+    assert http.context is not None
+    assert row.meta.trace.startswith(f"00-{http.context.trace_id:032x}-{http.context.span_id:016x}-")
+
+
+async def nobody(_: str) -> None: ...
 
 
 async def test_rows_carry_who_acted_and_what_caused_them(tmp_path: Path):
