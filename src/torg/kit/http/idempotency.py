@@ -25,7 +25,7 @@ class Awaited:
 
     def render(self, reply: object) -> Answer:
         response = reply if isinstance(reply, Response) else self._render(reply)
-        headers = tuple((name.decode(), value.decode()) for name, value in response.headers)
+        headers = tuple((name.decode(), value.decode()) for name, value in response.headers if name != b"set-cookie")  # may hold a session
         return Answer(response.status, headers, response.body.decode())
 
 

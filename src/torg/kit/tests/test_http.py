@@ -14,7 +14,7 @@ import pytest
 from torg.kit.auth import SIGNED_IN, Identity, Role
 from torg.kit.calls import Handle
 from torg.kit.errors import DomainError, Unavailable
-from torg.kit.http import App, delete, get, post
+from torg.kit.http import App, Request, Response, ServerEvent, delete, event_stream, get, page, post
 from torg.kit.http.cache import ResponseCache
 from torg.kit.http.openapi import openapi
 from torg.kit.messages import Command, Message, Query, Rule, message
@@ -236,3 +236,94 @@ async def test_the_description_has_every_route_and_answer(house: House):
     assert {parameter["name"] for parameter in add["parameters"]} == {"shelf", "Idempotency-Key"}
     body = add["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     assert set(document["components"]["schemas"][body]["properties"]) == {"name", "quantity", "colour"}
+
+
+async def test_an_answer_to_somebody_who_showed_a_token_is_kept_for_nobody(house: House):
+    await ask(house.app, "GET", "/api/v1/shelves/a", **BUYER)
+    await ask(house.app, "GET", "/api/v1/shelves/a")
+    await ask(house.app, "GET", "/api/v1/shelves/a")
+    assert house.looked == 2
+    assert (await ask(house.app, "GET", "/api/v1/shelves/a", authorization="Bearer nobody")).status == 401
+
+
+async def test_cookies_of_other_makes_do_not_hide_ours(house: House):
+    for cookies in ('theme={"dark": true}; session=boss', "a[b]=1;;=; broken; session=boss", 'session="boss"; q="a b'):
+        assert (await ask(house.app, "DELETE", "/api/v1/shelves/a", cookie=cookies)).status == 204
+
+
+@pytest.mark.parametrize("trace", ["x" * 100_000, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"])
+async def test_a_trace_that_is_none_is_not_written_into_the_log(house: House, trace: str):
+    await ask(house.app, "POST", "/api/v1/shelves/a", GOOD, idempotency_key="k", traceparent=trace, **BUYER)
+    (row,) = await house.store.log.stream("a")
+    assert row.meta.trace == ""
+
+
+async def test_a_trace_is_carried_on_into_the_log(house: House):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    await ask(house.app, "POST", "/api/v1/shelves/a", GOOD, idempotency_key="k", traceparent=trace, **BUYER)
+    (row,) = await house.store.log.stream("a")
+    assert row.meta.trace == trace
+
+
+async def test_a_stream_that_comes_while_the_house_closes_ends_at_once(house: House):
+    async def forever(_: Request) -> Response:
+        async def events() -> AsyncIterator[ServerEvent]:
+            await asyncio.sleep(60)
+            yield ServerEvent("never", b"{}")
+
+        return event_stream(events())
+
+    house.app.add([get("/events", endpoint=forever)], {}.__getitem__)
+    await house.app.close()
+    assert (await asyncio.wait_for(ask(house.app, "GET", "/api/v1/events"), 2)).status == 503
+
+
+async def test_cookies_are_not_filed_with_an_answer(house: House):
+    done = 0
+
+    async def form(request: Request) -> Response:
+        nonlocal done
+        done += 1
+        return Response.see_other("/done").with_cookie("session", "secret", 60, secure=False)
+
+    house.app.add([page("/form", form, method="POST", idempotency_field="key")], {}.__getitem__, house.store)
+    sent = {"raw": b"key=k-1&name=cup", "content_type": "application/x-www-form-urlencoded"}
+    first, again = await ask(house.app, "POST", "/form", **sent), await ask(house.app, "POST", "/form", **sent)
+    assert "secret" in first.headers["set-cookie"]
+    assert (again.headers["idempotent-replayed"], again.headers["location"], done) == ("true", "/done", 1)
+    assert "set-cookie" not in again.headers
+    assert await house.store.database.value("select count(*) from answer where headers like '%secret%'") == 0
+
+
+async def test_form_that_carries_its_key_takes_effect_once(tmp_path: Path) -> None:
+    async with open_store(tmp_path, "shelf", TestClock(), REGISTRY) as store:
+        sent: list[str] = []
+
+        async def show(request: Request) -> Response:
+            sent.append((await request.form())["name"])
+            return Response.see_other("/done")
+
+        app = App(TestClock(), test_ids(), _nobody)
+        app.add([page("/shelf", show, method="POST", idempotency_field="key")], _no_handlers, store)
+        answers = [await ask(app, "POST", "/shelf", raw=b"key=k1&name=jam") for _ in range(2)]
+        assert [(answer.status, answer.headers["location"]) for answer in answers] == [(303, "/done")] * 2
+        assert sent == ["jam"]
+        assert (await ask(app, "POST", "/shelf", raw=b"key=k2&name=jam")).status == 303
+        assert sent == ["jam", "jam"]
+
+
+async def test_refusal_is_a_page_for_people_and_a_document_for_programs() -> None:
+    app = App(TestClock(), test_ids(), _nobody)
+    app.problem_page = lambda _, problem: Response.html(f"<h1>{problem.code}</h1>", problem.status)
+    person = await ask(app, "GET", "/nowhere", accept="text/html")
+    assert (person.status, person.body) == (404, b"<h1>route.not_found</h1>")
+    assert (await ask(app, "GET", "/nowhere")).json["code"] == "route.not_found"
+    assert (await ask(app, "GET", "/api/v1/nowhere", accept="text/html")).json["code"] == "route.not_found"
+
+
+async def _nobody(_: str) -> Identity | None:
+    return None
+
+
+def _no_handlers(kind: type[Message]) -> Handle:
+    raise AssertionError(f"{kind.__name__} is not asked for")
