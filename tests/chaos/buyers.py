@@ -38,7 +38,11 @@ class Record:
 
     def __init__(self, file: Path) -> None:
         self.promises: list[Promise] = []
+        file.parent.mkdir(parents=True, exist_ok=True)
         self._file = file.open("ab")
+
+    def close(self) -> None:
+        self._file.close()
 
     def write(self, promise: Promise) -> None:
         self._file.write(msgspec.json.encode(promise) + b"\n")
@@ -133,7 +137,9 @@ class Buyer:
     async def _pay(self, order_id: str) -> None:
         """On the acquirer's page, however often it is away; some leave without."""
         for _ in range(100):
-            _, order = await self.insist("GET", f"/orders/{order_id}")
+            status, order = await self.insist("GET", f"/orders/{order_id}")
+            if status != 200:
+                return  # the order is lost: that will be told
             if page := order["payment"].get("redirect_url"):
                 break
             await asyncio.sleep(PATIENCE)

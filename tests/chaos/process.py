@@ -30,9 +30,8 @@ class Process:
         """Returns once the shop says that it is ready."""
         began = time.monotonic()
         arguments = ("-m", "torg", "up", "--port", str(self.port), "--data", str(self.data))
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, env=self._environment, stdout=asyncio.subprocess.PIPE, stderr=self._told()
-        )
+        with (self.data / "told.log").open("ab") as told:
+            self._process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=self._environment, stdout=asyncio.subprocess.PIPE, stderr=told)
         assert self._process.stdout is not None
         async with asyncio.timeout(OPENS_WITHIN):
             while line := await self._process.stdout.readline():
@@ -54,10 +53,6 @@ class Process:
             self._process.send_signal(number)
         await self._process.wait()
         await self._reading
-
-    def _told(self) -> int:
-        self.data.mkdir(parents=True, exist_ok=True)
-        return os.open(self.data / "told.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def _free_port() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ async def test_paying_races_cancelling(shop: Shop):
         payment_id = (await anna.payment(order_id))["id"]
         await asyncio.gather(pay(page, Behaviour.SUCCESS), anna.cancel(order_id))
         await anna.sees(order_id, "cancelled")
-        await until(lambda payment_id=payment_id: _nothing_kept(shop, payment_id), "the acquirer keeps nothing of it")
+        await until(partial(_nothing_kept, shop, payment_id), "the acquirer keeps nothing of it")
 
 
 async def test_paying_races_the_end_of_its_time_and_of_the_reservation(shop: Shop):
@@ -86,7 +87,7 @@ async def test_paying_races_the_end_of_its_time_and_of_the_reservation(shop: Sho
         if order["status"] == "confirmed":
             assert await _booked(shop, payment_id) == ("captured", order["total"]["amount"], 0)
         else:
-            await until(lambda payment_id=payment_id: _nothing_kept(shop, payment_id), "the acquirer keeps nothing of it")
+            await until(partial(_nothing_kept, shop, payment_id), "the acquirer keeps nothing of it")
     assert await shop.stock(product_id) == 8 - seen["confirmed"]
 
 
