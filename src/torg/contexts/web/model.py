@@ -56,6 +56,9 @@ def safe_path(text: str) -> str:
 
 WAY: Final[tuple[Status, ...]] = ("pending", "reserved", "paid", "confirmed", "shipped", "delivered")
 CASH_WAY: Final[tuple[Status, ...]] = tuple(status for status in WAY if status != "paid")
+ENDS: Final[Mapping[Status, Literal["current", "ended"]]] = {
+    "rejected": "ended", "cancelled": "ended", "cancelling": "current", "return_requested": "current",
+}  # fmt: skip
 MOVING = frozenset({"pending", "reserved", "paid", "cancelling"})
 """Statuses that change by themselves within seconds."""
 EVENTS: Final[Mapping[str, Status]] = {
@@ -69,17 +72,18 @@ class Stop:
     """A stop on an order's way."""
 
     status: Status
-    state: Literal["done", "current", "ahead"]
+    state: Literal["done", "current", "ahead", "ended"]
     at: datetime | None
 
 
 def way(order: OrderView, history: Iterable[HistoryEntry]) -> tuple[Stop, ...]:
-    """The stops of an order, with the times at which it came to them; those of a way that ended early are just those it reached."""
+    """The stops of an order, with the times at which it came to them; on a way that ended early, those it reached and its end."""
     reached = {EVENTS[entry.name]: entry.at for entry in history if entry.name in EVENTS}
     reached.setdefault("pending", order.created_date)
     stops = CASH_WAY if order.payment.method == "cash" else WAY
     if order.status not in stops:
-        return tuple(Stop(status, "done", reached[status]) for status in stops if status in reached)
+        end = Stop(order.status, ENDS.get(order.status, "done"), order.updated_at)
+        return (*(Stop(status, "done", reached[status]) for status in stops if status in reached), end)
     at = stops.index(order.status)
     last = at == len(stops) - 1
     return tuple(

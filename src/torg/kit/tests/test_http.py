@@ -295,23 +295,6 @@ async def test_cookies_are_not_filed_with_an_answer(house: House):
     assert await house.store.database.value("select count(*) from answer where headers like '%secret%'") == 0
 
 
-async def test_form_that_carries_its_key_takes_effect_once(tmp_path: Path) -> None:
-    async with open_store(tmp_path, "shelf", TestClock(), REGISTRY) as store:
-        sent: list[str] = []
-
-        async def show(request: Request) -> Response:
-            sent.append((await request.form())["name"])
-            return Response.see_other("/done")
-
-        app = App(TestClock(), test_ids(), _nobody)
-        app.add([page("/shelf", show, method="POST", idempotency_field="key")], _no_handlers, store)
-        answers = [await ask(app, "POST", "/shelf", raw=b"key=k1&name=jam") for _ in range(2)]
-        assert [(answer.status, answer.headers["location"]) for answer in answers] == [(303, "/done")] * 2
-        assert sent == ["jam"]
-        assert (await ask(app, "POST", "/shelf", raw=b"key=k2&name=jam")).status == 303
-        assert sent == ["jam", "jam"]
-
-
 async def test_refusal_is_a_page_for_people_and_a_document_for_programs() -> None:
     app = App(TestClock(), test_ids(), _nobody)
     app.problem_page = lambda _, problem: Response.html(f"<h1>{problem.code}</h1>", problem.status)
@@ -323,7 +306,3 @@ async def test_refusal_is_a_page_for_people_and_a_document_for_programs() -> Non
 
 async def _nobody(_: str) -> Identity | None:
     return None
-
-
-def _no_handlers(kind: type[Message]) -> Handle:
-    raise AssertionError(f"{kind.__name__} is not asked for")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from torg.contexts.cart.contracts import GetQuote, Quote
+from torg.contexts.catalog.contracts import ListProductsById
 from torg.contexts.order.contracts import DeliveryChoice, GetOrder, ListOrders, OrderView, PaymentChoice, PlaceOrder
 from torg.contexts.payment.contracts import GetBalance, Method
 from torg.contexts.shipping.contracts import DeliveryQuote, GetDeliveryQuotes
@@ -139,9 +140,11 @@ async def _page(visit: Visit, form: dict[str, str], refusal: DomainError | None 
     city = form.get("city") or await _city(visit, saved)
     ways = await _ways(visit, city, quote) if city else ()
     balance = await visit.ask_for_extra(GetBalance(buyer.user_id))
+    listed = await visit.ask_for_extra(ListProductsById(product_ids=tuple(line.product_id for line in quote.lines), language=visit.language))
     filled = _filled({**form, "city": city}, ways, saved, balance)
     return await visit.page(
         "checkout.html", refusal.status if refusal else 200, quote=quote, ways=ways, form=filled, balance=balance,
+        names={item.id: item.name for item in listed or ()},
         faults=_near(visit.faults(refusal)) if refusal else {}, here_saved=[one for one in saved if one.city.casefold() == city.casefold()],
         cities=[one for one in dict.fromkeys(one.city for one in saved) if one.casefold() != city.casefold()],
         now=next((way for way in ways if way.offer.method == filled["method"]), None),

@@ -27,7 +27,7 @@ from torg.contexts.payment.contracts import ListPayments
 from torg.contexts.shipping.contracts import ListDeliveries
 from torg.contexts.web.model import MOVING, read_form, way
 from torg.contexts.web.routes.links import link
-from torg.contexts.web.routes.visit import Visit
+from torg.contexts.web.routes.visit import Visit, spoken
 from torg.kit.errors import DomainError, FieldError, Invalid
 from torg.kit.http import Response
 
@@ -90,7 +90,7 @@ async def _page(visit: Visit, refusal: DomainError | None = None, form: Mapping[
     return await visit.page(
         "order.html", refusal.status if refusal else 200, order=found, stops=way(found, history.items if history else ()), saga=_told(saga),
         deliveries=deliveries.items if deliveries else (), payment=payments.items[0] if payments and payments.items else None, products=products,
-        moving=found.status in MOVING, faults=visit.faults(refusal) if refusal else {}, form=form or {}, reason=_why(history),
+        moving=found.status in MOVING, faults=visit.faults(refusal) if refusal else {}, form=form or {}, reason=spoken(_why(history)),
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from torg.contexts.user.contracts import (
 from torg.contexts.web.model import minor_units, read_form
 from torg.contexts.web.routes.links import link
 from torg.contexts.web.routes.visit import Visit
+from torg.kit.auth import STAFF
 from torg.kit.errors import DomainError, FieldError, Invalid
 from torg.kit.http import Response
 from torg.kit.messages import encode
@@ -130,4 +131,6 @@ async def _do(visit: Visit, section: str, work: Callable[[dict[str, str]], Await
 
 async def _page(visit: Visit, status: int = 200, form: Mapping[str, str] | None = None, faults: Mapping[str, str] | None = None) -> Response:
     who, addresses = await asyncio.gather(visit.ask(GetProfile(visit.member)), visit.ask(ListAddresses(visit.member)))
-    return await visit.page("profile.html", status, who=who, addresses=addresses.items, form=form or {}, faults=faults or {})
+    return await visit.page(
+        "profile.html", status, who=who, addresses=addresses.items, form=form or {}, faults=faults or {}, staff=visit.member.is_one_of(STAFF)
+    )

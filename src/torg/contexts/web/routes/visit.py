@@ -145,10 +145,10 @@ class Visit:
 
     def sentence(self, refusal: DomainError | Unavailable) -> str:
         code = refusal.code if isinstance(refusal, DomainError) else "unavailable"
-        return self.text(f"errors.{code}") or _sentence(refusal.detail)
+        return self.text(f"errors.{code}") or spoken(refusal.detail)
 
     def _fault(self, error: FieldError) -> str:
-        return self.text(f"fields.{error.field}.{error.code}") or self.text(f"fields.{error.code}") or _sentence(error.detail)
+        return self.text(f"fields.{error.field}.{error.code}") or self.text(f"fields.{error.code}") or spoken(error.detail)
 
 
 UNTOUCHED = frozenset({"password", "current_password", "new_password"})
@@ -199,6 +199,8 @@ def visits(deps: WebDeps) -> Callable[[Show], Endpoint]:
         async def endpoint(request: Request) -> Response:
             if request.method not in SAFE:
                 refuse_forgery(request)
+            if b"authorization" in request.headers:
+                request.identity = None  # pages know people by their cookies alone: whatever comes without any may be kept at the edge for everyone
             visit = Visit(request, deps)
             try:
                 await visit.carry_on()
@@ -231,6 +233,6 @@ def _referrer(request: Request) -> str:
     return slash + path if host == request.header("host") else "/"
 
 
-def _sentence(detail: str) -> str:
+def spoken(detail: str) -> str:
     """A context's own words, as they stand on a page."""
-    return detail[:1].upper() + detail[1:] + ("" if detail.endswith((".", "!", "?")) else ".")
+    return detail and detail[:1].upper() + detail[1:] + ("" if detail.endswith((".", "!", "?")) else ".")

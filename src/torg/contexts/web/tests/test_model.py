@@ -51,4 +51,4 @@ def test_cash_is_not_paid_on_the_way() -> None:
 
 def test_way_that_ended_early_shows_how_far_it_came() -> None:
     stops = way(an_order(status="cancelled"), [entry("order.reserved")])
-    assert [stop.status for stop in stops] == ["pending", "reserved"]
+    assert [(stop.status, stop.state) for stop in stops] == [("pending", "done"), ("reserved", "done"), ("cancelled", "ended")]

@@ -190,6 +190,11 @@ async def test_members_pages_are_kept_by_nobody(shop: Shop) -> None:
     assert (await shop.get("/orders", member=True)).headers["cache-control"] == "private, no-store"
 
 
+async def test_page_asked_for_with_a_token_shows_nobodys_data_for_the_edge_may_keep_it(shop: Shop) -> None:
+    assert ">Profile<" not in (await shop.get("/products/milk", authorization="Bearer anna")).body.decode()
+    assert shop.told(ListReviews)[-1].viewer is None
+
+
 # ---------------------------------------------------------------- the cart's forms
 
 
