@@ -13,6 +13,7 @@ import msgspec
 from torg.kit.errors import ConcurrentChange
 from torg.kit.messages import Envelope, Message, Meta, Registry, encode
 from torg.kit.sql import Database, Row, SqlTransaction
+from torg.kit.sql.parts import listed
 from torg.kit.sql.port import Reads
 from torg.kit.values import moment
 
@@ -20,7 +21,8 @@ KEPT = 8192  # rows held in memory for consumers that are up to date
 
 _COLUMNS = "position, stream, version, name, data, meta, at"
 _INSERT = """insert into log (stream, version, name, schema_version, data, meta, at)
-    values (:stream, :version, :name, :schema, :data, :meta, :at) returning position"""
+    values (:stream, (select coalesce(max(version), 0) + 1 from log where stream = :stream), :name, :schema, :data, :meta, :at)
+    returning position, version"""
 _LAST_VERSION = "select max(version) from log where stream = :stream"
 _STREAM = f"select {_COLUMNS} from log where stream = :stream and version > :after order by version"
 _TAIL = f"select {_COLUMNS} from log where position > :after order by position limit :limit"
@@ -40,15 +42,14 @@ class Log:
 
     async def append(self, tx: SqlTransaction, stream: str, messages: Sequence[Message], meta: Meta, at: str, expected: int | None) -> list[Envelope]:
         """Adds rows behind version `expected` (any version when None). Raises ConcurrentChange when the stream stands elsewhere."""
-        version: int = await tx.value(_LAST_VERSION, stream=stream) or 0
-        if expected is not None and expected != version:
+        if expected is not None and expected != (version := await tx.value(_LAST_VERSION, stream=stream) or 0):
             raise ConcurrentChange("stream.changed", f"{stream} is at version {version}, not {expected}: read it again and decide anew")
         kept, rows, when = encode(meta).decode(), [], moment(at)
-        for number, message in enumerate(messages, version + 1):
-            position = await tx.value(
-                _INSERT, stream=stream, version=number, name=message.NAME, schema=message.VERSION, data=encode(message).decode(), meta=kept, at=at
-            )
-            rows.append(Envelope(position, f"{self.context}/{stream}/{number}", self.context, stream, number, message, meta, when))
+        for message in messages:
+            filed = await tx.one(_INSERT, stream=stream, name=message.NAME, schema=message.VERSION, data=encode(message).decode(), meta=kept, at=at)
+            assert filed is not None, "an insert that returns gives a row"
+            position, version = filed[0], filed[1]
+            rows.append(Envelope(position, f"{self.context}/{stream}/{version}", self.context, stream, version, message, meta, when))
         return rows
 
     async def stream(self, stream: str, after: int = 0, reads: Reads | None = None) -> list[Envelope]:
@@ -71,9 +72,9 @@ class Log:
         """How many of the `limit` rows behind a position are of these kinds."""
         if self._recent and self._recent[-1].position <= after:
             return 0
-        listed, names = _listed(kinds)
+        names, wanted = listed(kind.NAME for kind in kinds)
         counted: int = await self._database.value(
-            f"select count(*) from log where position > :after and position <= :after + :limit and name in ({listed})", after=after, limit=limit, **names
+            f"select count(*) from log where position > :after and position <= :after + :limit and name in ({names})", after=after, limit=limit, **wanted
         )
         return counted
 
@@ -83,12 +84,12 @@ class Log:
         if recent and recent[0].position <= after + 1:
             start, end = bisect_right(recent, after, key=_position), bisect_right(recent, until, key=_position)
             return [row for row in recent[start:end] if type(row.message) in kinds]
-        listed, names = _listed(kinds)
+        names, wanted = listed(kind.NAME for kind in kinds)
         rows = await self._database.all(
-            f"select {_COLUMNS} from log where position > :after and position <= :until and name in ({listed}) order by position",
+            f"select {_COLUMNS} from log where position > :after and position <= :until and name in ({names}) order by position",
             after=after,
             until=until,
-            **names,
+            **wanted,
         )
         return [self._envelope(row) for row in rows]
 
@@ -149,12 +150,6 @@ class Log:
         stream, version = row["stream"], row["version"]
         message = self._registry.decode(row["name"], row["data"])
         return Envelope(row["position"], f"{self.context}/{stream}/{version}", self.context, stream, version, message, _meta_of(row["meta"]), moment(row["at"]))
-
-
-def _listed(kinds: Collection[type[Message]]) -> tuple[str, dict[str, str]]:
-    """`:n0, :n1` and the kinds' names by these."""
-    names = {f"n{number}": kind.NAME for number, kind in enumerate(kinds)}
-    return ", ".join(f":{key}" for key in names) or "null", names
 
 
 async def positions(logs: Sequence[Log]) -> dict[str, int]:

@@ -27,6 +27,11 @@ class Language(StrEnum):
     RU = "ru"
 
 
+def in_language(english: str, russian: str, language: Language) -> str:
+    """The text in the reader's language; in English where there is none."""
+    return (russian if language is Language.RU else "") or english
+
+
 class Money(msgspec.Struct, frozen=True, order=True):
     """An amount in integer minor units (cents, kopecks) of an ISO 4217 currency."""
 
@@ -116,7 +121,10 @@ def today(clock: Clock) -> date:
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 """A short text that a person types: 1 to 200 characters."""
+MaybeText = Annotated[str, msgspec.Meta(max_length=200)]
+"""A short text that may be left empty."""
 LongText = Annotated[str, msgspec.Meta(max_length=5000)]
 ProductId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=99)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=100)]
+"""How many rows a page may have."""

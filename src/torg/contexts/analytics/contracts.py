@@ -7,8 +7,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from torg.kit.auth import Identity
-from torg.kit.messages import Command, Query, Rule, message
-from torg.kit.values import Limit, Money, a_moment
+from torg.kit.messages import Command, Query, message
+from torg.kit.period import PERIOD
+from torg.kit.values import Limit, MaybeText, Money
 
 
 class Recommendations(msgspec.Struct, frozen=True):
@@ -23,7 +24,6 @@ class GetRecommendations(Query[Recommendations], frozen=True):
     limit: int = 12
 
 
-PERIOD: dict[str, Rule] = {"since": a_moment, "until": a_moment}
 Grouping = Literal["day", "week", "month", "category", "product", "city"]
 
 
@@ -76,7 +76,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     kind: BehaviourKind
     visitor: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     product_id: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    query: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    query: MaybeText = ""
 
 
 class Recorded(msgspec.Struct, frozen=True):

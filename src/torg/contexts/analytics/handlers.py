@@ -15,7 +15,8 @@ from torg.contexts.analytics.ports import AnalyticsDeps, ReportRow, Sale
 from torg.contexts.catalog.contracts import GetOffers
 from torg.contexts.order.contracts import OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderReturned
 from torg.kit.calls import Handlers
-from torg.kit.errors import FieldError, Invalid, Unavailable
+from torg.kit.errors import Unavailable
+from torg.kit.period import refuse_reversed
 from torg.kit.values import Money, moment, stamp
 
 WHOLE_PAST = date(2000, 1, 1)
@@ -106,8 +107,7 @@ def _period(since: str, until: str, deps: AnalyticsDeps) -> tuple[date, date]:
     """Both as days; from the beginning, and until tomorrow, where they are left out. Raises Invalid when the first is after the second."""
     first = moment(since).date() if since else WHOLE_PAST
     last = moment(until).date() if until else deps.clock().date() + timedelta(days=1)
-    if first > last:
-        raise Invalid.fields(FieldError("from", "period.reversed", f"{first} is after {last}: 'from' must not be after 'to'"))
+    refuse_reversed(first, last)
     return first, last
 
 

@@ -11,7 +11,7 @@ import msgspec
 from torg.contexts.cart.contracts import CartItem, CreatePromoCode, OrderedLine, PromoCode, QuoteLine
 from torg.contexts.catalog.contracts import Offer
 from torg.kit.errors import DomainError, FieldError, Invalid, NotFound
-from torg.kit.values import Language, Money
+from torg.kit.values import Language, Money, in_language
 
 MOST_LINES = 100
 MOST_UNITS = 99  # of one product
@@ -126,7 +126,7 @@ def _item(line: Line, market: Market, language: Language) -> CartItem:
     price, known = (offer.price, offer) if offer else (line.price, line)
     return CartItem(
         product_id=line.product_id,
-        name=known.name_ru if language is Language.RU and known.name_ru else known.name,
+        name=in_language(known.name, known.name_ru, language),
         quantity=line.quantity,
         unit_price=price,
         line_total=price * line.quantity,

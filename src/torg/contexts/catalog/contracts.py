@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from torg.kit.auth import Identity
 from torg.kit.messages import Command, Event, Query, Rule, message
-from torg.kit.values import Language, Limit, LongText, Money, ProductId, Text
+from torg.kit.values import Language, Limit, LongText, MaybeText, Money, ProductId, Text
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +157,7 @@ Price = Annotated[int, Meta(ge=0, le=DEAREST)]
 class ListProducts(Query[ProductPage], frozen=True, kw_only=True):
     """Products found by words, category (with all below it), brand, price (inclusive) and rating (at least)."""
 
-    query: Annotated[str, Meta(max_length=200)] = ""
+    query: MaybeText = ""
     category: str = ""
     brand: str = ""
     price_min: Price | None = None
@@ -202,7 +202,7 @@ class SuggestionList(msgspec.Struct, frozen=True):
 class Suggest(Query[SuggestionList], frozen=True, kw_only=True):
     """Up to `limit` completions: of products' and categories' names, and of what others searched for."""
 
-    query: Annotated[str, Meta(max_length=200)]
+    query: MaybeText
     limit: Annotated[int, Meta(ge=1, le=10)] = 10
 
 
@@ -266,6 +266,8 @@ ID_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED_IDS = frozenset({"import", "suggest"})
 PICTURE_SHAPE = re.compile(r"(https://|/(?!/))[!-~]{1,500}$")
 
+CategoryId = Annotated[str, Meta(min_length=1, max_length=200)]
+Label = Annotated[str, Meta(max_length=64)]
 Weight = Annotated[int, Meta(ge=0, le=1_000_000)]
 """Grams."""
 
@@ -275,8 +277,8 @@ class Attribute(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     name: Text
     value: Text
-    name_ru: Annotated[str, Meta(max_length=200)] = ""
-    value_ru: Annotated[str, Meta(max_length=200)] = ""
+    name_ru: MaybeText = ""
+    value_ru: MaybeText = ""
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -284,7 +286,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     product_id: ProductId
     name: Text
-    name_ru: Annotated[str, Meta(max_length=200)] = ""
+    name_ru: MaybeText = ""
 
 
 class ProductFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -292,18 +294,18 @@ class ProductFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     `drawing_label` on it. Russian falls back to English."""
 
     name: Text
-    name_ru: Annotated[str, Meta(max_length=200)] = ""
+    name_ru: MaybeText = ""
     description: LongText = ""
     description_ru: LongText = ""
-    category: Annotated[str, Meta(min_length=1, max_length=200)]
-    brand: Annotated[str, Meta(max_length=200)] = ""
+    category: CategoryId
+    brand: MaybeText = ""
     price: Money
     old_price: Money | None = None
     attributes: tuple[Attribute, ...] = ()
     variants: tuple[Variant, ...] = ()
     pictures: tuple[str, ...] = ()
-    drawing: Annotated[str, Meta(max_length=64)] = ""
-    drawing_label: Annotated[str, Meta(max_length=64)] = ""
+    drawing: Label = ""
+    drawing_label: Label = ""
     weight_grams: Weight = 0
 
 
@@ -338,18 +340,18 @@ class ChangeProduct(Command[ProductView], frozen=True, kw_only=True):
     language: Language = Language.EN
     if_versions: tuple[int, ...] | None = None
     name: Text | UnsetType = UNSET
-    name_ru: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    name_ru: MaybeText | UnsetType = UNSET
     description: LongText | UnsetType = UNSET
     description_ru: LongText | UnsetType = UNSET
-    category: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
-    brand: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    category: CategoryId | UnsetType = UNSET
+    brand: MaybeText | UnsetType = UNSET
     price: Money | UnsetType = UNSET
     old_price: Money | UnsetType | None = UNSET
     attributes: tuple[Attribute, ...] | UnsetType = UNSET
     variants: tuple[Variant, ...] | UnsetType = UNSET
     pictures: tuple[str, ...] | UnsetType = UNSET
-    drawing: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
-    drawing_label: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    drawing: Label | UnsetType = UNSET
+    drawing_label: Label | UnsetType = UNSET
     weight_grams: Weight | UnsetType = UNSET
     status: Literal["on_sale", "withdrawn"] | UnsetType = UNSET
 
@@ -396,9 +398,9 @@ class ImportProducts(Command[ImportReport], frozen=True, kw_only=True):
 class Category(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A category; `parent` is empty at the top. Siblings are shown in the order in which they were defined."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    id: CategoryId
     name: Text
-    name_ru: Annotated[str, Meta(max_length=200)] = ""
+    name_ru: MaybeText = ""
     parent: str = ""
     slug: str = ""
 

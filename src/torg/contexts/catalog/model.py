@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from torg.contexts.catalog import contracts as c
 from torg.kit.errors import FieldError, Invalid
 from torg.kit.messages import Event
-from torg.kit.values import Language, Money
+from torg.kit.values import Language, Money, in_language
 
 
 class Product(c.ProductFacts, frozen=True, kw_only=True, omit_defaults=True):
@@ -179,11 +179,6 @@ def _node(category: c.Category, below: Mapping[str, list[c.Category]], counts: M
 # ---------------------------------------------------------------- what a reader is shown
 
 
-def in_language(english: str, russian: str, language: Language) -> str:
-    """The text in the reader's language; in English where there is none."""
-    return (russian if language is Language.RU else "") or english
-
-
 def pictures_of(product_id: str, pictures: tuple[str, ...]) -> tuple[str, ...]:
     """The product's own pictures, or the one that the shop draws."""
     return pictures or (f"/pictures/{product_id}.svg",)
@@ -191,10 +186,9 @@ def pictures_of(product_id: str, pictures: tuple[str, ...]) -> tuple[str, ...]:
 
 def view(stocked: Stocked, tree: CategoryTree, language: Language) -> c.ProductView:
     product, figures = stocked.product, stocked.figures
-    russian = language is Language.RU
     return c.ProductView(
         id=product.id,
-        name=(product.name_ru if russian else "") or product.name,
+        name=in_language(product.name, product.name_ru, language),
         category=product.category,
         category_path=tree.refs(product.category, language),
         brand=product.brand,
@@ -206,9 +200,9 @@ def view(stocked: Stocked, tree: CategoryTree, language: Language) -> c.ProductV
         pictures=pictures_of(product.id, product.pictures),
         created_at=product.created_at,
         updated_at=product.updated_at,
-        description=(product.description_ru if russian else "") or product.description,
-        attributes=tuple([c.ShownAttribute((a.name_ru if russian else "") or a.name, (a.value_ru if russian else "") or a.value) for a in product.attributes]),
-        variants=tuple([c.ShownVariant(v.product_id, (v.name_ru if russian else "") or v.name) for v in product.variants]),
+        description=in_language(product.description, product.description_ru, language),
+        attributes=tuple([c.ShownAttribute(in_language(a.name, a.name_ru, language), in_language(a.value, a.value_ru, language)) for a in product.attributes]),
+        variants=tuple([c.ShownVariant(v.product_id, in_language(v.name, v.name_ru, language)) for v in product.variants]),
         weight_grams=product.weight_grams,
         version=product.version,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torg.contexts.catalog.adapters.import_rows import rows_of
 from torg.contexts.catalog.adapters.index_opening import open_index
 from torg.contexts.catalog.adapters.pictures_drawn import draw
@@ -9,6 +11,7 @@ from torg.contexts.catalog.adapters.store_sql import SqlCategoryStore, SqlProduc
 from torg.contexts.catalog.handlers import HANDLERS, REACTIONS
 from torg.contexts.catalog.handlers.auditing import invariants
 from torg.contexts.catalog.handlers.indexing import Feed
+from torg.contexts.catalog.handlers.searching import keep_queries, recall_searches
 from torg.contexts.catalog.ports import CatalogDeps
 from torg.contexts.catalog.routes import routes
 from torg.kit.bus import Consumer
@@ -29,22 +32,9 @@ def build(kit: Kit) -> Module:
         draw=draw, rows_of=rows_of, purge=kit.purge,
     )  # fmt: skip
 
-    async def start() -> None:
-        await index.set_synonyms(await deps.memory.synonyms())
-        index.remember_queries(await deps.memory.past_queries())
-
-    async def keep_queries() -> None:
-        queries = index.past_queries()
-        if queries != tuple(await deps.memory.past_queries()):
-            async with deps.transaction() as tx:
-                await deps.memory.keep_past_queries(tx, queries)
-
     async def close() -> None:
-        await keep_queries()
+        await keep_queries(deps)
         await index.close()
-
-    async def index_serves() -> str:
-        return "" if feed.serves else "the search index is being built"
 
     return Module(
         name="catalog",
@@ -54,10 +44,10 @@ def build(kit: Kit) -> Module:
         jobs=(
             Job("catalog.index", 1.0, index.run),
             Job("catalog.feed", 1.0, feed.run),
-            Job("catalog.queries", KEEP_QUERIES_EVERY, keep_queries),
+            Job("catalog.queries", KEEP_QUERIES_EVERY, partial(keep_queries, deps)),
         ),
         invariants=invariants(deps),
-        checks={"index": index_serves},
-        start=start,
+        checks={"index": feed.check},
+        start=partial(recall_searches, deps),
         close=close,
     )

@@ -11,8 +11,9 @@ from torg.contexts.payment.contracts import Method
 from torg.contexts.shipping.contracts import DeliveryMethod
 from torg.contexts.user.contracts import Address
 from torg.kit.auth import Identity
-from torg.kit.messages import Command, Event, Query, Rule, message
-from torg.kit.values import Limit, Money, ProductId, Quantity, Text, a_moment
+from torg.kit.messages import Command, Event, Query, message
+from torg.kit.period import PERIOD
+from torg.kit.values import Limit, Money, ProductId, Quantity, Text
 
 Status = Literal["pending", "reserved", "paid", "confirmed", "shipped", "delivered", "rejected", "cancelling", "cancelled", "return_requested", "returned"]
 
@@ -89,9 +90,6 @@ class PlaceOrder(Command[OrderView], frozen=True, kw_only=True):
     delivery: DeliveryChoice
     payment: PaymentChoice
     expected_total: Money | None = None
-
-
-PERIOD: dict[str, Rule] = {"since": a_moment, "until": a_moment}
 
 
 @message("order.list_orders")

@@ -19,6 +19,7 @@ from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handlers
 from torg.kit.errors import FieldError, Invalid, NotFound, Unavailable
 from torg.kit.messages import Envelope, context_of, encode
+from torg.kit.period import refuse_reversed
 from torg.kit.saga import Instance
 from torg.kit.values import Money, moment, stamp
 
@@ -266,9 +267,9 @@ def _return(order: Order, reason: str) -> ReturnState:
 
 
 def _period(since: str, until: str) -> tuple[str, str]:
-    """Both ends as stamps. Raises Invalid when the first is after the second."""
-    if since and until and moment(since) > moment(until):
-        raise Invalid.fields(FieldError("from", "period.reversed", f"{since} is after {until}: 'from' must not be after 'to'"))
+    """Both ends as stamps, empty where left open. Raises Invalid when the first is after the second."""
+    if since and until:
+        refuse_reversed(moment(since), moment(until))
     return stamp(moment(since)) if since else "", stamp(moment(until)) if until else ""
 
 

@@ -326,6 +326,10 @@ class SignOutEverywhere(Command[None], frozen=True):
 # ---------------------------------------------------------------- addresses
 
 
+Country = Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")]
+"""Two letters, as in ISO 3166-1."""
+
+
 class Addresses(msgspec.Struct, frozen=True):
     items: tuple[AddressView, ...]
     next_cursor: str | None = None
@@ -346,7 +350,7 @@ class AddAddress(Command[AddressView], frozen=True, kw_only=True):
     city: Text
     street: Text
     postcode: Text
-    country: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")] = "RU"
+    country: Country = "RU"
     is_default: bool = False
 
 
@@ -359,7 +363,7 @@ class ChangeAddress(Command[AddressView], frozen=True, kw_only=True):
     city: Text
     street: Text
     postcode: Text
-    country: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")] = "RU"
+    country: Country = "RU"
     is_default: bool = False
 
 

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Any
-
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from torg.contexts.cart.handlers import give_back_unplaced
-from torg.contexts.cart.tests.house import House, open_house, usd
+from torg.contexts.cart.tests.house import open_house, usd
 from torg.contexts.order.contracts import DeliveryPlan, OrderPlaced, OrderRejected
 from torg.contexts.user.contracts import Address
 from torg.kit.auth import Identity
 from torg.kit.errors import DomainError
+from torg.kit.testing.machines import AsyncMachine
 
 PLAN = DeliveryPlan(method="courier", address=Address(city="Moscow", street="Tverskaya 1", postcode="125009"))
 TOTAL, EACH = 4, 2
 orders = st.integers(0, 11)
 
 
-class PromoCodes(RuleBasedStateMachine):
+class PromoCodes(AsyncMachine):
     """Order n belongs to user n % 3; `live` are the orders that hold a use, as the rules say."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._loop, self._stack = asyncio.new_event_loop(), AsyncExitStack()
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory())
-        self._house: House = self._run(self._stack.enter_async_context(open_house(Path(folder))))
-        self._run(self._house.promo("FEW", uses_total=TOTAL, uses_per_person=EACH))
+        self.house = self.open(open_house(self.folder))
+        self.run(self.house.promo("FEW", uses_total=TOTAL, uses_per_person=EACH))
         self._live: set[int] = set()
         self._placed: set[int] = set()
         self._spent: set[int] = set()
@@ -43,7 +35,7 @@ class PromoCodes(RuleBasedStateMachine):
         fits = len(self._live) < TOTAL and sum(other % 3 == order % 3 for other in self._live) < EACH
         may = order in self._live or (order not in self._spent and fits)
         try:
-            self._run(self._house.redeem("FEW", f"o-{order}", by=Identity(f"u-{order % 3}", frozenset())))
+            self.run(self.house.redeem("FEW", f"o-{order}", by=Identity(f"u-{order % 3}", frozenset())))
         except DomainError:
             assert not may
         else:
@@ -54,36 +46,29 @@ class PromoCodes(RuleBasedStateMachine):
     def place(self, order: int) -> None:
         if order in self._live:
             self._placed.add(order)
-            self._house.market.placed.add(f"o-{order}")
-            self._run(self._house.tell(_placed(order)))
+            self.house.market.placed.add(f"o-{order}")
+            self.run(self.house.tell(_placed(order)))
 
     @rule(order=orders)
     def reject(self, order: int) -> None:
-        self._run(self._house.tell(OrderRejected(order_id=f"o-{order}", user_id=f"u-{order % 3}", reason="")))
+        self.run(self.house.tell(OrderRejected(order_id=f"o-{order}", user_id=f"u-{order % 3}", reason="")))
         if order in self._live:
             self._end({order})
 
     @rule()
     def give_up_on_those_never_placed(self) -> None:
-        self._house.clock.advance(minutes=11)
-        self._run(give_back_unplaced(self._house.deps))
+        self.house.clock.advance(minutes=11)
+        self.run(give_back_unplaced(self.house.deps))
         self._end(self._live - self._placed)
 
     @invariant()
     def uses_are_those_of_live_orders(self) -> None:
-        assert self._run(self._house.used("FEW")) == len(self._live)
-        assert self._run(self._house.deps.promos.miscounted()) == []
-
-    def teardown(self) -> None:
-        self._run(self._stack.aclose())
-        self._loop.close()
+        assert self.run(self.house.used("FEW")) == len(self._live)
+        assert self.run(self.house.deps.promos.miscounted()) == []
 
     def _end(self, ended: set[int]) -> None:
         self._live -= ended
         self._spent |= ended
-
-    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self._loop.run_until_complete(work)
 
 
 def _placed(order: int) -> OrderPlaced:

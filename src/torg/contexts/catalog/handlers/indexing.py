@@ -25,10 +25,9 @@ class Feed:
         self._building = asyncio.Lock()
         self._reached = 0
 
-    @property
-    def serves(self) -> bool:
-        """False while the first index of all is being built."""
-        return self._index.position is not None
+    async def check(self) -> str:
+        """Whether the index answers: not while the first one of all is being built."""
+        return "" if self._index.position is not None else "the search index is being built"
 
     def wake(self) -> None:
         self._changed.set()

@@ -10,7 +10,7 @@ from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog import model, ports
 from torg.contexts.catalog.ports import CatalogDeps, SearchRequest
 from torg.kit.errors import FieldError, Invalid
-from torg.kit.values import Language, Money
+from torg.kit.values import Language, Money, in_language
 
 
 async def list_products(query: c.ListProducts, deps: CatalogDeps) -> c.ProductPage:
@@ -55,11 +55,25 @@ async def rebuild_index(_: c.RebuildIndex, deps: CatalogDeps) -> c.IndexRebuilt:
     return c.IndexRebuilt(await deps.feed.rebuild(), round(time.perf_counter() - began, 3))
 
 
+async def recall_searches(deps: CatalogDeps) -> None:
+    """Tells the index, at a start, what it was told and had learnt before."""
+    await deps.index.set_synonyms(await deps.memory.synonyms())
+    deps.index.remember_queries(await deps.memory.past_queries())
+
+
+async def keep_queries(deps: CatalogDeps) -> None:
+    """Has the store remember what was searched for, if that is something new."""
+    queries = deps.index.past_queries()
+    if queries != tuple(await deps.memory.past_queries()):
+        async with deps.transaction() as tx:
+            await deps.memory.keep_past_queries(tx, queries)
+
+
 def on_card(card: ports.ProductCard, tree: model.CategoryTree, language: Language, currency: str) -> c.ListedProduct:
     """A card of the index as a list shows it."""
     return c.ListedProduct(
         id=card.id,
-        name=(card.name_ru if language is Language.RU else "") or card.name,
+        name=in_language(card.name, card.name_ru, language),
         category=card.category,
         category_path=tree.refs(card.category, language),
         brand=card.brand,

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Any
-
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from torg.contexts.inventory import contracts as c
 from torg.contexts.inventory.handlers.auditing import Auditor
-from torg.contexts.inventory.tests.house import House, open_house
+from torg.contexts.inventory.tests.house import open_house
 from torg.kit.errors import Invalid
+from torg.kit.testing.machines import AsyncMachine
 
 PRODUCTS = ("apple", "pear")
 orders = st.sampled_from(["o1", "o2", "o3"])
 products = st.sampled_from(PRODUCTS)
 
 
-class Stock(RuleBasedStateMachine):
+class Stock(AsyncMachine):
     """`units`: everything in the house per product; `held`: what each order was given; `seen`: orders that may not ask (again)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._runner = asyncio.Runner()
-        self._stack = AsyncExitStack()
-        self._folder = tempfile.TemporaryDirectory()
+        self.house = self.open(open_house(self.folder, PRODUCTS))
         self.units = dict.fromkeys(PRODUCTS, 0)
         self.held: dict[str, dict[str, int]] = {}
         self.secured: set[str] = set()
@@ -38,22 +31,13 @@ class Stock(RuleBasedStateMachine):
         self.gone: dict[str, dict[str, int]] = {}
         self.returned: set[str] = set()
 
-    def run(self, work: Any) -> Any:
-        return self._runner.run(work)
-
     @initialize()
-    def open(self) -> None:
-        self.house: House = self.run(self._stack.enter_async_context(open_house(Path(self._folder.name), PRODUCTS)))
+    def begin(self) -> None:
         self.auditor = Auditor(self.house.deps)
         self.warehouses = (self.house.moscow, self.house.kazan, self.house.vladivostok)
         for product in PRODUCTS:
             for where in (0, 1):
                 self.receive(product, 3, where)
-
-    def teardown(self) -> None:
-        self.run(self._stack.aclose())
-        self._runner.close()
-        self._folder.cleanup()
 
     def free(self, product: str) -> int:
         return self.units[product] - sum(held.get(product, 0) for held in self.held.values())

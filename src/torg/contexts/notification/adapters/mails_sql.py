@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-import msgspec
-
-from torg.contexts.notification.contracts import Facts
+from torg.contexts.notification.adapters.store_sql import NOTHING, read_facts
 from torg.contexts.notification.model import Addressee, MailResult, QueuedMail
 from torg.contexts.notification.ports import Entry, MailRecord
 from torg.kit.messages import encode
@@ -15,9 +13,6 @@ from torg.kit.pages import Page, after_id, cut
 from torg.kit.sql import Database, Row
 from torg.kit.store import Transaction
 from torg.kit.values import Language, moment, stamp
-
-_facts = msgspec.json.Decoder(Facts).decode
-_NOTHING = encode(Facts()).decode()
 
 _DUE = """select m.id, m.user_id, m.kind, m.order_id, m.facts, m.tries, m.created_at, c.email, c.full_name, c.language, p.enabled
     from mail m left join contact c on c.user_id = m.user_id
@@ -57,7 +52,7 @@ class SqlMailStore:
             [
                 {
                     "id": r.mail_id, "status": r.status, "number": r.number, "next_at": stamp(r.next_at), "recipient": r.recipient,
-                    "at": at, "nothing": _NOTHING,
+                    "at": at, "nothing": NOTHING,
                 }
                 for r in results
             ],
@@ -83,7 +78,7 @@ class SqlMailStore:
         await tx.execute(
             """update mail set facts = :nothing, recipient = '', status = case when status = 'queued' then 'skipped' else status end
                where user_id = :user_id""",
-            nothing=_NOTHING, user_id=user_id,
+            nothing=NOTHING, user_id=user_id,
         )  # fmt: skip
         return [row["id"] for row in sent]
 
@@ -109,7 +104,7 @@ class SqlMailStore:
 def _queued(row: Row) -> QueuedMail:
     known = row["language"] is not None
     return QueuedMail(
-        id=row["id"], user_id=row["user_id"], kind=row["kind"], order_id=row["order_id"], facts=_facts(row["facts"]), tries=row["tries"],
+        id=row["id"], user_id=row["user_id"], kind=row["kind"], order_id=row["order_id"], facts=read_facts(row["facts"]), tries=row["tries"],
         created_at=moment(row["created_at"]), unwanted=row["enabled"] == 0,
         addressee=Addressee(email=row["email"], full_name=row["full_name"], language=Language(row["language"])) if known else None,
     )  # fmt: skip

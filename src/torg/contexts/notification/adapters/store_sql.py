@@ -17,8 +17,8 @@ from torg.kit.sql import Database, Row
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, moment, stamp
 
-_facts = msgspec.json.Decoder(Facts).decode
-_NOTHING = encode(Facts()).decode()
+read_facts = msgspec.json.Decoder(Facts).decode
+NOTHING = encode(Facts()).decode()  # the facts of what was erased or is settled
 _EARLY: Mapping[str, type[Event]] = {kind.NAME: kind for kind in (PaymentRedirected, PaymentRefunded)}
 
 
@@ -74,7 +74,7 @@ class SqlFeedStore:
         return [msgspec.json.decode(row["data"], type=_EARLY[row["name"]]) for row in rows]
 
     async def erase(self, tx: Transaction, user_id: str) -> None:
-        await tx.execute("update notification set facts = :nothing where user_id = :user_id", nothing=_NOTHING, user_id=user_id)
+        await tx.execute("update notification set facts = :nothing where user_id = :user_id", nothing=NOTHING, user_id=user_id)
         await tx.redact(user_id, _without_facts)
 
 
@@ -123,7 +123,7 @@ class SqlContactStore:
 
 def _entry(row: Row) -> Entry:
     return Entry(
-        id=row["id"], user_id=row["user_id"], kind=row["kind"], subject=row["subject"], order_id=row["order_id"], facts=_facts(row["facts"]),
+        id=row["id"], user_id=row["user_id"], kind=row["kind"], subject=row["subject"], order_id=row["order_id"], facts=read_facts(row["facts"]),
         created_at=moment(row["created_at"]), read=row["read_at"] is not None,
     )  # fmt: skip
 

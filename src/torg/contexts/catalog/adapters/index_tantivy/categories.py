@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from torg.contexts.catalog.adapters.index_tantivy.words import words_of
 from torg.contexts.catalog.ports import CategoryName
-from torg.kit.values import Language
+from torg.kit.values import Language, in_language
 
 
 class CategoryNode(Struct, frozen=True):
@@ -38,7 +38,7 @@ class Categories:
         node = self._nodes.get(id_)
         if node is None:
             return id_
-        return (node.named.name_ru if language is Language.RU else "") or node.named.name or id_
+        return in_language(node.named.name, node.named.name_ru, language) or id_
 
     def around(self, id_: str) -> frozenset[str]:
         """The category, those above it and those just below."""
