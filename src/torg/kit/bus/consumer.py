@@ -125,12 +125,30 @@ class BusConsumer:
         last = rows[-1].position
         if wanted:
             began = time.perf_counter()
-            async with self._store.transaction() as tx:
-                for row in wanted:
-                    await self._handle_or_park(tx, row)
-                await self._file_position(tx, source, last)
+            if self._parked or not await self._take_all(source, wanted, last):
+                await self._take_each(source, wanted, last)
             telemetry.BATCH.labels(self.name).observe(time.perf_counter() - began)
         self._positions[source] = last  # rows nobody here wants move it in memory only: seeing them again costs nothing
+
+    async def _take_all(self, source: str, rows: Sequence[Envelope], last: int) -> bool:
+        """Handles a batch without a way back for single rows, as nearly always all goes well. False: one of them failed, and nothing has happened."""
+        try:
+            async with self._store.transaction() as tx:
+                outcomes = [await self._once(tx, row) for row in rows]
+                await self._file_position(tx, source, last)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 it comes again when each row is tried by itself, and is told then
+            return False
+        for row, done in zip(rows, outcomes, strict=True):
+            self._count(row.message.NAME, "done" if done else "duplicate")
+        return True
+
+    async def _take_each(self, source: str, rows: Sequence[Envelope], last: int) -> None:
+        async with self._store.transaction() as tx:
+            for row in rows:
+                await self._handle_or_park(tx, row)
+            await self._file_position(tx, source, last)
 
     async def _handle_or_park(self, tx: Transaction, row: Envelope) -> None:
         if (row.context, row.stream) in self._parked:
