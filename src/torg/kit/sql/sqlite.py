@@ -15,7 +15,7 @@ from typing import Any
 from torg.kit.errors import Unavailable
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.port import Row
-from torg.kit.telemetry import COMMITS, COMMITTED, WAITING
+from torg.kit.telemetry import COMMITS, COMMITTED, WAITING, log
 
 
 class SqliteReads:
@@ -66,10 +66,13 @@ class _Savepoint:
         self._transaction.connection.execute("savepoint row")
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        connection = self._transaction.connection
+        if _of_the_engine(error) or not connection.in_transaction:  # nothing is left to go on with, and nobody in here is to blame
+            raise Unavailable(f"the database could not go on: {error}") from error
         if kind is not None:
-            self._transaction.connection.execute("rollback to row")
+            connection.execute("rollback to row")
             del self._transaction.then[self._mark :]
-        self._transaction.connection.execute("release row")
+        connection.execute("release row")
 
 
 class SqliteDatabase(SqliteReads):
@@ -123,7 +126,10 @@ class SqliteDatabase(SqliteReads):
         self._seconds.observe(time.perf_counter() - began)
         self._count.inc(members)
         for call in then:
-            call()
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 what is durable stays so: a defect in what follows is told, and keeps nobody else from hearing of it
+                log.error("what was to follow a commit failed", context=self.context, exc_info=error)
         group.set_result(None)
 
     def _abandon_group(self, error: sqlite3.Error) -> None:
@@ -172,14 +178,20 @@ class _Member:
                 database._committing = asyncio.get_running_loop().create_task(database._commit_in_turn())
             database._turn.release()
         if kind is None:
-            database._members += 1
-            database._then += self._transaction.then
+            if database._group is group:
+                database._members += 1
+                database._then += self._transaction.then
             await asyncio.shield(group)
-        elif isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in _ENGINE_FAULTS:
+        elif isinstance(error, sqlite3.Error) and _of_the_engine(error):
             raise _unavailable(database.path, error) from error
 
 
 _ENGINE_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+
+
+def _of_the_engine(error: BaseException | None) -> bool:
+    """Whether SQLite itself could not go on, rather than not wanting what it was asked for."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _ENGINE_FAULTS
 
 
 def _open(path: Path, sync: str) -> sqlite3.Connection:

@@ -12,6 +12,7 @@ import pytest
 from torg.kit.bus import BusConsumer, Consumer, Failures
 from torg.kit.calls import LocalCalls
 from torg.kit.errors import ConcurrentChange
+from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, open_store
 from torg.kit.tests.messages import REGISTRY, Count, WasPut
@@ -209,3 +210,25 @@ async def test_calling_another_context_inside_a_transaction_is_refused(shelf: St
     with pytest.raises(RuntimeError, match="inside a transaction"):
         async with shelf.transaction():
             await call(Count("s"))
+
+
+async def test_a_full_disk_makes_rows_wait_and_sends_none_to_the_dead_letters(shelf: Store, reader: Store):
+    database = reader.database
+    assert isinstance(database, SqliteDatabase)
+    pages = database._writer.execute("pragma page_count").fetchone()[0]
+    database._writer.execute(f"pragma max_page_count = {pages}")
+    tried = asyncio.Event()
+
+    async def handle(event: WasPut) -> None:
+        tried.set()
+        async with reader.transaction() as tx:
+            await tx.execute("insert into seen values (:shelf, :things)", shelf=event.shelf + "x" * 100_000, things=event.things)
+
+    async with consuming(reader, shelf, handle):
+        await put(shelf, "a", 1)
+        await tried.wait()
+        await asyncio.sleep(0.05)
+        assert list(await Failures(reader, REGISTRY).all()) == []
+        database._writer.execute("pragma max_page_count = 100000")
+        assert len(await seen(reader, 1)) == 1
+    assert list(await Failures(reader, REGISTRY).all()) == []

@@ -105,6 +105,55 @@ async def test_a_full_disk_fails_everyone_in_the_group_and_the_next_one_works(da
     assert await database.value("select count(*) from thing") == before + 1
 
 
+async def test_what_was_to_follow_a_lost_transaction_does_not_follow_the_next(database: SqliteDatabase):
+    told: list[str] = []
+    with pytest.raises(Unavailable):
+        async with database.begin() as tx:
+            tx.after_commit(lambda: told.append("lost"))
+            await tx.execute("insert into thing (name, count) values ('lost', 1)")
+            database._writer.rollback()  # as SQLite does by itself where the disk gives up
+    await put(database, "next")
+    assert told == []
+    assert [row["name"] for row in await database.all("select name from thing")] == ["next"]
+
+
+async def test_a_savepoint_in_a_lost_transaction_says_so(database: SqliteDatabase):
+    with pytest.raises(Unavailable):
+        async with database.begin() as tx:
+            with pytest.raises(Unavailable):
+                async with tx.savepoint():
+                    database._writer.rollback()
+                    raise sqlite3.OperationalError("disk I/O error")
+            raise Unavailable("so whoever holds it gives up")
+    await put(database, "next")
+    assert [row["name"] for row in await database.all("select name from thing")] == ["next"]
+
+
+async def test_a_disk_that_fills_within_a_savepoint_is_no_fault_of_what_is_in_it(database: SqliteDatabase):
+    pages = database._writer.execute("pragma page_count").fetchone()[0]
+    with pytest.raises(Unavailable):
+        async with database.begin() as tx:
+            database._writer.execute(f"pragma max_page_count = {pages}")
+            async with tx.savepoint():
+                await tx.execute("insert into thing (name, count) values (:name, 1)", name="x" * 100_000)
+    database._writer.execute("pragma max_page_count = 100000")
+    await put(database, "next")
+
+
+async def test_one_who_fails_at_what_follows_a_commit_keeps_nobody_from_it(database: SqliteDatabase):
+    told: list[str] = []
+
+    def fails() -> None:
+        raise ValueError("a defect")
+
+    async with asyncio.timeout(2):
+        async with database.begin() as tx:
+            await tx.execute("insert into thing (name, count) values ('a', 1)")
+            tx.after_commit(fails)
+            tx.after_commit(lambda: told.append("a"))
+    assert told == ["a"]
+
+
 async def test_data_survives_closing_and_opening(tmp_path: Path):
     first = SqliteDatabase(tmp_path / "kept.db")
     async with first.begin() as tx:
