@@ -1,0 +1,238 @@
+"""What the pages for people name exists: links, settings, metrics, contexts with their tables and events, steps, commands, routes."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client import Counter, Gauge, Histogram
+
+from torg import cli, compose, topology
+from torg.contexts.order.sagas import CHECKOUT
+from torg.kit import telemetry
+from torg.kit.http import Route
+from torg.kit.http.metrics import RequestStats
+from torg.kit.http.routes import Router
+from torg.kit.messages import Event, Message, context_of
+from torg.kit.module import Module
+from torg.kit.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "src/torg/demo/data/README.md", *(ROOT / "docs").rglob("*.md")])
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+BESIDE_SETTINGS = {f"{PREFIX}CONFIG", f"{PREFIX}VENV", f"{PREFIX}FUZZ"}  # the settings' file, the start script's folder, a test's length
+METHODS = "GET|POST|PUT|PATCH|DELETE"
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The composed application, as the pages may speak of it."""
+
+    routes: Sequence[Route]
+    modules: Mapping[str, Module]
+    messages: Sequence[type[Message]]
+
+    def invariants(self, context: str) -> set[str]:
+        return {one.name for one in self.modules[context].invariants}
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
+    return asyncio.run(_gather(tmp_path_factory.mktemp("documented")))
+
+
+async def _gather(folder: Path) -> Facts:
+    app = await compose.compose(Settings(data=str(folder), sync="OFF", password_memory_kib=8))
+    try:
+        return Facts(tuple(app.http.routes), {module.name: module for module in app.modules}, tuple(app.registry.types()))
+    finally:
+        await app.close()
+
+
+# ---------------------------------------------------------------- links
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", _without_code(page.read_text())):
+        path, _, anchor = target.partition("#")
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        found = (page.parent / path).resolve() if path else page
+        if not found.exists() or (anchor and anchor not in _anchors(found)):
+            broken.append(target)
+    assert broken == []
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    seen: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in seen or not page.exists():
+            continue
+        seen.add(page)
+        targets = [(page.parent / target.partition("#")[0]).resolve() for target in re.findall(r"\]\(([^)\s#]+)", page.read_text()) if "://" not in target]
+        waiting += [target for target in targets if target.suffix == ".md"]
+        waiting += [inner for target in targets if target.is_dir() for inner in target.glob("*.md")]
+    assert [named(page) for page in PAGES if page not in seen] == []
+
+
+def _without_code(text: str) -> str:
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def _anchors(page: Path) -> set[str]:
+    """As code hosts make them of headings."""
+    headings = re.findall(r"^#+ (.+)$", _without_code(page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# ---------------------------------------------------------------- operations
+
+
+def test_every_setting_is_described_with_its_default() -> None:
+    described = {name: default.strip(" `") for name, default in re.findall(rf"^\| `({PREFIX}\w+)` \|([^|]*)\|", OPERATIONS, re.MULTILINE)}
+    fields = {f"{PREFIX}{field.name.upper()}": field.default for field in msgspec.structs.fields(Settings)}
+    assert described.keys() == fields.keys()
+    plain = {name: default for name, default in fields.items() if default not in ("", None) and name != f"{PREFIX}DATA"}
+    assert {name: described[name] for name in plain} == {
+        name: str(default).lower() if isinstance(default, bool) else str(default) for name, default in plain.items()
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_setting_that_is_named_exists(page: Path) -> None:
+    known = {f"{PREFIX}{field.name.upper()}" for field in msgspec.structs.fields(Settings)} | BESIDE_SETTINGS
+    assert set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", page.read_text())) - known == set()
+
+
+def test_every_metric_is_described() -> None:
+    measured = [one for one in vars(telemetry).values() if isinstance(one, Counter | Gauge | Histogram)]
+    names = {f"{next(iter(one.describe())).name}{'_total' if isinstance(one, Counter) else ''}" for one in measured}
+    names |= {family.name for family in RequestStats().collect()}
+    assert set(re.findall(r"^\| `(torg_\w+)` \|", OPERATIONS, re.MULTILINE)) == names
+
+
+# ---------------------------------------------------------------- contexts
+
+
+def test_every_context_has_its_section() -> None:
+    assert tuple(_sections()) == topology.CONTEXTS
+
+
+@pytest.mark.parametrize("context", topology.CONTEXTS)
+def test_tables_of_a_context_are_listed(context: str) -> None:
+    scripts = sorted((ROOT / "src/torg/contexts" / context / "migrations").glob("*.sql"))
+    tables = {table for script in scripts for table in re.findall(r"create table (\w+)", script.read_text())}
+    assert _listed(context, "Tables") == tables
+
+
+@pytest.mark.parametrize("context", topology.CONTEXTS)
+def test_events_of_a_context_are_listed(context: str, facts: Facts) -> None:
+    assert _listed(context, "Tells") == {kind.NAME for kind in facts.messages if issubclass(kind, Event) and context_of(kind) == context}
+
+
+@pytest.mark.parametrize("context", topology.CONTEXTS)
+def test_what_a_context_is_asked_is_a_message_of_its_own(context: str, facts: Facts) -> None:
+    own = {kind.NAME for kind in facts.messages if not issubclass(kind, Event) and context_of(kind) == context}
+    assert _listed(context, "Asked") <= own
+
+
+@pytest.mark.parametrize("context", topology.CONTEXTS)
+def test_whom_a_context_listens_to_is_listed(context: str, facts: Facts) -> None:
+    sources = {source for consumer in facts.modules[context].consumers for source in consumer.sources()} - {context}
+    said = _listed(context, "Listens to")
+    assert said >= sources
+    assert said <= set(topology.CONTEXTS)
+
+
+@pytest.mark.parametrize("context", topology.CONTEXTS)
+def test_jobs_of_a_context_are_listed(context: str, facts: Facts) -> None:
+    always = {job.name for job in facts.modules[context].jobs}
+    said = {name for name in _listed(context, "Jobs") if not name.startswith(PREFIX)}
+    assert said - {"shipping.carrier"} == always
+
+
+@pytest.mark.parametrize("context", topology.CONTEXTS)
+def test_what_must_hold_in_a_context_is_listed(context: str, facts: Facts) -> None:
+    assert _listed(context, "Must hold") == facts.invariants(context)
+
+
+def _sections() -> dict[str, str]:
+    _, *parts = re.split(r"^## (\w+)$", (ROOT / "docs/contexts.md").read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _listed(context: str, what: str) -> set[str]:
+    """The names of one line of a context's section; files and folders are no names."""
+    found = re.search(rf"^- \*\*{what}\*\*:(.*?)(?=^- |\n\n|\Z)", _sections()[context], re.MULTILINE | re.DOTALL)
+    assert found, f"docs/contexts.md, {context}: where is {what}?"
+    return {name for name in re.findall(r"`([^`]+)`", found[1]) if "/" not in name}
+
+
+# ---------------------------------------------------------------- sagas, names, routes, commands
+
+
+def test_the_table_of_the_checkout_is_the_one_that_runs() -> None:
+    rows = re.findall(r"^\| (\w+) \| (\w+) \| (\w+) \| ?(\w*) \|", (ROOT / "docs/sagas.md").read_text(), re.MULTILINE)
+    steps = [(step.name, step.action.__name__, context_of(step.action), step.undo.__name__ if step.undo else "") for step in CHECKOUT.steps]
+    assert [row for row in rows if row[0] != "step"] == steps
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_name_on_the_wire_that_is_named_exists(page: Path, facts: Facts) -> None:
+    subjects = {kind.NAME.partition(".")[0] for kind in facts.messages}
+    asked = {name for name in re.findall(r"`([a-z]+\.[a-z_]+)`", page.read_text()) if name.partition(".")[0] in subjects}
+    known = {kind.NAME for kind in facts.messages} | {name for context in facts.modules for name in facts.invariants(context)}
+    known |= {job.name for module in facts.modules.values() for job in module.jobs}
+    known |= {f"{context}.{check}" for context, module in facts.modules.items() for check in module.checks}
+    assert {name for name in asked - known if not name.endswith((".py", ".db")) and f'"{name}"' not in _source()} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_route_that_is_named_is_served(page: Path, facts: Facts) -> None:
+    served = Router()
+    for route in facts.routes:
+        served.add(route.method, route.path, route)
+    text = page.read_text()
+    said = re.findall(rf"\b({METHODS}) (/api/v1/[^\s`?)]+)", text) + [("", path) for path in re.findall(r"`(/api/v1/[^\s`?]+)`", text)]
+    said += [("GET", path) for path in re.findall(r"`(/(?:admin|mailbox|docs|health|ready|metrics)[^\s`?]*)`", text)]
+    assert [(method, path) for method, path in said if not (found := served.find(path.rstrip("/.,;:"))) or method not in {"", *found[0]}] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_command_that_is_named_exists(page: Path) -> None:
+    for line in re.findall(r"\./torg\b([^`\n]*)", page.read_text()):
+        words = line.partition("#")[0].split()
+        if not words or not re.fullmatch(r"[a-z]+|--[a-z-]+", words[0]):
+            continue
+        assert words[0] in set(cli.app), f"./torg{line}"
+        options = [] if words[0] == "test" else [word for word in words[1:] if word.startswith("--")]
+        assert set(options) <= _options(words[0]), f"./torg{line}"
+
+
+def _options(command: str) -> set[str]:
+    function = getattr(cli, command.strip("-"), None)
+    return {f"--{name.replace('_', '-')}" for name in inspect.signature(function).parameters} if function else set()
+
+
+def _source() -> str:
+    return "\n".join(_sources())
+
+
+def _sources() -> Iterator[str]:
+    for file in sorted((ROOT / "src/torg").rglob("*.py")):
+        if "tests" not in file.parts:
+            yield file.read_text()
