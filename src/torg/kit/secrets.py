@@ -10,8 +10,12 @@ from torg.kit.values import Randomness
 
 def kept_secret(file: Path, randomness: Randomness, strength: int = 32) -> str:
     """Text of `strength` random bytes: made at the first asking, then kept in the file, for its owner alone."""
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(urlsafe_b64encode(randomness(strength)).decode().rstrip("=") + "\n")
-    return file.read_text().strip()
+    if kept := file.read_text().strip() if file.exists() else "":  # an empty one was left by a disk that was full: it protects nothing
+        return kept
+    made, fresh = urlsafe_b64encode(randomness(strength)).decode().rstrip("="), file.with_name(f"{file.name}.new")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(f"{made}\n")
+    fresh.replace(file)
+    return made

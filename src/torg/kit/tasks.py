@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from torg.kit.telemetry import TASK_RESTARTS, log
 
-SLOWEST_RESTART = 30.0  # seconds
+FIRST_RESTART, SLOWEST_RESTART = 0.1, 30.0  # seconds
 STEADY_AFTER = 5.0  # seconds that a restarted task lives before it counts as well again
 
 
@@ -29,6 +30,7 @@ class Bell:
         self._rung = asyncio.Event()
 
     def ring(self) -> None:
+        """Says that there is work."""
         self._rung.set()
 
     async def wait(self, seconds: float) -> None:
@@ -39,10 +41,11 @@ class Bell:
 
 
 class Supervisor:
-    """Keeps tasks running until it is closed."""
+    """Keeps tasks running until it is closed. One that has lived for `steady_after` seconds counts as well again."""
 
-    def __init__(self) -> None:
+    def __init__(self, steady_after: float = STEADY_AFTER) -> None:
         self._tasks: list[asyncio.Task[None]] = []
+        self._steady_after = steady_after
         self.failing: dict[str, str] = {}
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -50,6 +53,8 @@ class Supervisor:
         self._tasks.append(asyncio.create_task(self._keep(name, run), name=name))
 
     def start_job(self, job: Job) -> None:
+        """Runs it again and again for as long as the process lives."""
+
         async def again_and_again() -> None:
             while True:
                 await job.run()
@@ -65,13 +70,15 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        wait = 0.1
+        wait = FIRST_RESTART
         while True:
-            healed = asyncio.get_running_loop().call_later(STEADY_AFTER, self.failing.pop, name, None)
+            began = time.monotonic()
+            healed = asyncio.get_running_loop().call_later(self._steady_after, self.failing.pop, name, None)
             try:
                 await run()
                 return
             except Exception as error:  # noqa: BLE001 the one place where a task's death is turned into its restart, told in log, metric and /ready
+                wait = FIRST_RESTART if time.monotonic() - began >= self._steady_after else wait
                 self.failing[name] = f"{type(error).__name__}: {error}"
                 TASK_RESTARTS.labels(name).inc()
                 log.error("task died, starting it again", task=name, seconds=wait, exc_info=error)

@@ -41,3 +41,19 @@ async def test_a_job_runs_again_and_again_and_clears_its_failure():
     await asyncio.wait_for(enough.wait(), 2)
     assert supervisor.failing == {}
     await supervisor.close()
+
+
+async def test_a_task_that_was_well_for_long_is_started_again_as_soon_as_at_first():
+    supervisor, enough, deaths = Supervisor(steady_after=0.02), asyncio.Event(), 0
+
+    async def work() -> None:
+        nonlocal deaths
+        await asyncio.sleep(0.03)
+        deaths += 1
+        if deaths == 6:
+            enough.set()
+        raise ValueError("now and then")
+
+    supervisor.start("work", work)
+    await asyncio.wait_for(enough.wait(), 2)  # with pauses that double each time it would be 3 seconds and more
+    await supervisor.close()

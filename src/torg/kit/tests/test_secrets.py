@@ -1,0 +1,34 @@
+"""An installation's own secrets: made once, for their owner, and never empty."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from torg.kit.secrets import kept_secret
+from torg.kit.values import randomness
+
+
+def test_a_secret_is_made_once_and_read_by_its_owner_alone(tmp_path: Path):
+    file = tmp_path / "new" / "secret"
+    secret = kept_secret(file, randomness)
+    assert len(secret) == 43 and kept_secret(file, randomness) == secret
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_file_that_a_full_disk_left_empty_is_no_secret(tmp_path: Path):
+    file = tmp_path / "secret"
+    file.touch()
+    secret = kept_secret(file, randomness)
+    assert len(secret) == 43 and kept_secret(file, randomness) == secret
+
+
+def test_a_start_that_ends_while_the_secret_is_made_leaves_none_behind(tmp_path: Path):
+    def full(_: int) -> bytes:
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        kept_secret(tmp_path / "secret", full)
+    assert len(kept_secret(tmp_path / "secret", randomness)) == 43
