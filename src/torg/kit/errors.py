@@ -31,6 +31,7 @@ class Invalid(DomainError):
 
     @classmethod
     def fields(cls, *errors: FieldError) -> Invalid:
+        """The refusal that names each of these."""
         return cls("request.invalid", "; ".join(f"{e.field}: {e.detail}" for e in errors), errors)
 
 

@@ -109,6 +109,7 @@ class Registry:
         self._decoders[kind.NAME] = msgspec.json.Decoder(kind)
 
     def types(self) -> Iterable[type[Message]]:
+        """All of them, in the order of the contracts."""
         return self._types.values()
 
     def decode(self, name: str, data: bytes | str) -> Message:

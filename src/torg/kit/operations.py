@@ -40,6 +40,8 @@ class LogRow(msgspec.Struct, frozen=True):
 
 
 class OverdueSaga(msgspec.Struct, frozen=True):
+    """A saga that nobody has looked after in time, or that an operator must."""
+
     id: str
     type: str
     subject: str
@@ -56,6 +58,7 @@ class Desk:
         self.invariants: Sequence[Invariant] = ()
 
     async def failed_messages(self, dead: bool | None = None) -> Sequence[FailedMessage]:
+        """Those given up (`dead`), those still tried, or both; newest first."""
         return await self._failures.all(dead)
 
     async def redrive(self, consumer: str, id: str) -> None:

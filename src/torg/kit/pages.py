@@ -53,4 +53,5 @@ def after_id(cursor: str) -> str:
 
 
 def foreign_cursor() -> Invalid:
+    """The refusal of a cursor that this list has not given."""
     return Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))

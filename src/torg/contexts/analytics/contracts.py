@@ -20,6 +20,8 @@ class Recommendations(msgspec.Struct, frozen=True):
 
 @message("analytics.get_recommendations")
 class GetRecommendations(Query[Recommendations], frozen=True):
+    """What others bought together with a product, best first."""
+
     product_id: str
     limit: int = 12
 

@@ -28,6 +28,8 @@ class Sale:
 
 @dataclass(frozen=True)
 class ReportRow:
+    """What a report says of one key of its dimension."""
+
     key: str
     orders: int
     units: int

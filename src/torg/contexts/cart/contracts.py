@@ -243,11 +243,15 @@ class ListPromoCodes(Query[PromoCodePage], frozen=True, kw_only=True):
 
 @message("promo.created")
 class PromoCodeCreated(Event, frozen=True):
+    """There is a new code."""
+
     promo: PromoCode
 
 
 @message("promo.disabled")
 class PromoCodeDisabled(Event, frozen=True):
+    """Nobody can use the code from now on."""
+
     code: str
 
 

@@ -36,6 +36,8 @@ class GetOffers(Query[tuple[Offer, ...]], frozen=True):
 
 @message("product.added")
 class ProductAdded(Event, frozen=True, kw_only=True):
+    """A product is on sale for the first time. `category_path` goes from department to type."""
+
     product_id: str
     name: str
     price: Money
@@ -45,6 +47,8 @@ class ProductAdded(Event, frozen=True, kw_only=True):
 
 @message("product.price_changed")
 class PriceChanged(Event, frozen=True, kw_only=True):
+    """A product costs something else from now on."""
+
     product_id: str
     price: Money
     old_price: Money
@@ -59,10 +63,12 @@ class ProductChanged(Event, frozen=True, kw_only=True):
 
 @message("product.withdrawn")
 class ProductWithdrawn(Event, frozen=True):
+    """A product is no longer sold."""
+
     product_id: str
 
 
-# ---------------------------------------------------------------- what a shopper sees
+# ---------------------------------------------------------------- asked by shoppers
 
 Sort = Literal["relevance", "price", "-price", "-rating", "-created_at", "-popularity"]
 
@@ -241,7 +247,7 @@ class ListCategories(Query[CategoryList], frozen=True, kw_only=True):
     language: Language = Language.EN
 
 
-# ---------------------------------------------------------------- what staff and the seeding do
+# ---------------------------------------------------------------- asked by staff and the seeding
 
 
 def id_rule(value: object, _: datetime) -> str | None:
@@ -449,6 +455,8 @@ class SetSynonyms(Command[SynonymGroups], frozen=True, kw_only=True):
 
 @message("catalog.synonyms_set")
 class SynonymsSet(Event, frozen=True):
+    """These groups took the place of all before them."""
+
     groups: tuple[tuple[str, ...], ...]
 
 

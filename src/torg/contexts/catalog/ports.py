@@ -284,6 +284,8 @@ class ProductStore(Protocol):
 
 
 class CategoryStore(Protocol):
+    """The tree of categories."""
+
     async def tree(self) -> CategoryTree:
         """Kept in memory."""
         ...

@@ -76,6 +76,8 @@ class ReleaseItems(Command[None], frozen=True):
 
 @message("inventory.items_released")
 class ItemsReleased(Event, frozen=True):
+    """The order holds nothing any more."""
+
     order_id: str
 
 
@@ -165,7 +167,7 @@ class StockCorrected(Event, frozen=True, kw_only=True):
     reason: str
 
 
-# ---------------------------------------------------------------- staff ask
+# ---------------------------------------------------------------- asked by staff
 
 
 class Warehouse(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +182,8 @@ class Warehouse(msgspec.Struct, frozen=True, kw_only=True):
 
 @message("inventory.warehouse_opened")
 class WarehouseOpened(Event, frozen=True):
+    """There is a new warehouse, with nothing in it."""
+
     warehouse: Warehouse
 
 
@@ -338,6 +342,8 @@ class AddSupplier(Command[Supplier], frozen=True, kw_only=True):
 
 @message("inventory.supplier_added")
 class SupplierAdded(Event, frozen=True):
+    """There is somebody new to order from."""
+
     supplier: Supplier
 
 

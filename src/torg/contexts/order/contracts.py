@@ -275,12 +275,16 @@ class OrderPlaced(Event, frozen=True, kw_only=True):
 
 @message("order.reserved")
 class OrderReserved(Event, frozen=True, kw_only=True):
+    """All that the order lists is put aside for it."""
+
     order_id: str
     user_id: str
 
 
 @message("order.paid")
 class OrderPaid(Event, frozen=True, kw_only=True):
+    """The order's money has come in."""
+
     order_id: str
     user_id: str
     payment_id: str
@@ -301,6 +305,8 @@ class OrderConfirmed(Event, frozen=True, kw_only=True):
 
 @message("order.shipped")
 class OrderShipped(Event, frozen=True, kw_only=True):
+    """The parcel was handed over to the carrier."""
+
     order_id: str
     user_id: str
     tracking_number: str
@@ -308,6 +314,8 @@ class OrderShipped(Event, frozen=True, kw_only=True):
 
 @message("order.delivered")
 class OrderDelivered(Event, frozen=True, kw_only=True):
+    """The parcel has arrived: from now on it can be reviewed, and returned."""
+
     order_id: str
     user_id: str
     product_ids: tuple[str, ...]
@@ -324,6 +332,8 @@ class OrderRejected(Event, frozen=True, kw_only=True):
 
 @message("order.cancellation_requested")
 class CancellationRequested(Event, frozen=True, kw_only=True):
+    """The order is to be stopped, and what was done for it undone."""
+
     order_id: str
     user_id: str
     reason: str
@@ -350,6 +360,8 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
 
 @message("order.return_requested")
 class ReturnRequested(Event, frozen=True, kw_only=True):
+    """Goods are to be fetched back; `refund` is what their buyer will get for them."""
+
     order_id: str
     user_id: str
     return_id: str
@@ -373,10 +385,22 @@ class OrderReturned(Event, frozen=True, kw_only=True):
 
 @message("order.return_failed")
 class ReturnFailed(Event, frozen=True, kw_only=True):
+    """The goods did not come back: nothing is refunded."""
+
     order_id: str
     user_id: str
     return_id: str
     reason: str
+
+
+@message("order.refunded")
+class OrderRefunded(Event, frozen=True, kw_only=True):
+    """So much of the order's money went back, under the payment's own id of the refund."""
+
+    order_id: str
+    user_id: str
+    refund_id: str
+    amount: Money
 
 
 @message("order.payment_noted")
@@ -407,23 +431,31 @@ class CancelOrder(Command[None], frozen=True):
 
 @message("order.mark_reserved")
 class MarkReserved(Command[None], frozen=True):
+    """All that the order lists is put aside."""
+
     order_id: str
 
 
 @message("order.mark_paid")
 class MarkPaid(Command[None], frozen=True):
+    """The payment was captured."""
+
     order_id: str
     payment_id: str
 
 
 @message("order.confirm_order")
 class ConfirmOrder(Command[None], frozen=True):
+    """Everything is arranged: the order becomes a sale."""
+
     order_id: str
     delivery_date: datetime | None = None
 
 
 @message("order.finish_cancellation")
 class FinishCancellation(Command[None], frozen=True):
+    """All is undone: the order ends as cancelled."""
+
     order_id: str
 
 
@@ -445,12 +477,16 @@ class WithdrawOrder(Command[None], frozen=True):
 
 @message("order.finish_return")
 class FinishReturn(Command[None], frozen=True):
+    """The goods are back on the shelf, and paid back."""
+
     order_id: str
     return_id: str
 
 
 @message("order.drop_return")
 class DropReturn(Command[None], frozen=True):
+    """The return came to nothing: the order stays delivered."""
+
     order_id: str
     return_id: str
     reason: str

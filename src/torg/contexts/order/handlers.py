@@ -204,9 +204,7 @@ async def on_payment_captured(event: PaymentCaptured, deps: OrderDeps) -> None:
 async def on_payment_refunded(event: PaymentRefunded, deps: OrderDeps) -> None:
     async with deps.transaction() as tx:
         order = await deps.orders.load(tx, event.order_id)
-        if event.amount.amount:
-            status = "refunded" if event.amount.amount >= order.placed.total.amount else "partially_refunded"
-            await deps.orders.change(tx, order, order.note_payment(status=status))
+        await deps.orders.change(tx, order, order.refund(event.refund_id, event.amount))
 
 
 async def on_delivery_shipped(event: DeliveryShipped, deps: OrderDeps) -> None:

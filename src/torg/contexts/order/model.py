@@ -19,6 +19,7 @@ from torg.contexts.order.contracts import (
     OrderLine,
     OrderPaid,
     OrderPlaced,
+    OrderRefunded,
     OrderRejected,
     OrderReserved,
     OrderReturned,
@@ -66,6 +67,7 @@ class Order:
     shipped: bool = False
     delivered_at: datetime | None = None
     returned: Mapping[str, int] = field(default_factory=dict)
+    refunds: Mapping[str, int] = field(default_factory=dict)
     returning: ReturnRequested | None = None
 
     @property
@@ -138,9 +140,17 @@ class Order:
             return []
         return [OrderDelivered(order_id=self.id, user_id=self.user_id, product_ids=tuple(line.product_id for line in self.placed.lines))]
 
-    def note_payment(self, **changes: str) -> list[Event]:
+    def note_payment(self, **changes: str | None) -> list[Event]:
         payment = msgspec.structs.replace(self.payment, **changes)
         return [PaymentNoted(order_id=self.id, payment=payment)] if payment != self.payment else []
+
+    def refund(self, refund_id: str, amount: Money) -> list[Event]:
+        """Money went back; with nothing to give back, an attempt that was still open is closed. A refund that is told of again changes nothing."""
+        if refund_id in self.refunds:
+            return []
+        if amount:
+            return [OrderRefunded(order_id=self.id, user_id=self.user_id, refund_id=refund_id, amount=amount)]
+        return self.note_payment(status="failed", redirect_url=None) if self.payment.status == "pending" else []
 
     def request_return(self, return_id: str, lines: tuple[ReturnLine, ...], reason: str, now: datetime) -> list[Event]:
         """Raises DomainError `order.not_returnable`, Invalid for lines that are not with the buyer."""
@@ -255,10 +265,18 @@ def apply(order: Order | None, event: object, at: datetime) -> Order:
             return replace(changed, status="returned" if event.whole else "delivered", returning=None, returned={**order.returned, **back})
         case ReturnFailed():
             return replace(changed, status="delivered", returning=None)
+        case OrderRefunded():
+            return _refunded(changed, event)
         case PaymentNoted():
             return replace(changed, payment=event.payment)
         case _:
             return order
+
+
+def _refunded(order: Order, event: OrderRefunded) -> Order:
+    refunds = {**order.refunds, event.refund_id: event.amount.amount}
+    whole = sum(refunds.values()) >= order.placed.total.amount
+    return replace(order, refunds=refunds, payment=msgspec.structs.replace(order.payment, status="refunded" if whole else "partially_refunded"))
 
 
 def _part(line: OrderLine, quantity: int) -> OrderLine:

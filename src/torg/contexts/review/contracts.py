@@ -197,6 +197,8 @@ class ReviewWritten(Event, frozen=True, kw_only=True):
 
 @message("review.published")
 class ReviewPublished(Event, frozen=True, kw_only=True):
+    """A moderator has let it through: everybody can read it."""
+
     review_id: str
     product_id: str
     user_id: str

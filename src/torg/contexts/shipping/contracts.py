@@ -78,6 +78,8 @@ class ScheduleShipping(Command[None], frozen=True, kw_only=True):
 
 @message("shipping.scheduled")
 class ShippingScheduled(Event, frozen=True, kw_only=True):
+    """A carrier is booked. The dates are what is planned."""
+
     order_id: str
     delivery_id: str
     tracking_number: str
@@ -87,6 +89,8 @@ class ShippingScheduled(Event, frozen=True, kw_only=True):
 
 @message("shipping.no_carrier")
 class NoCarrier(Event, frozen=True, kw_only=True):
+    """Nobody carries it; `reason` is a sentence for the buyer."""
+
     order_id: str
     reason: str
 
@@ -101,11 +105,15 @@ class CancelShipping(Command[None], frozen=True):
 
 @message("shipping.cancelled")
 class ShippingCancelled(Event, frozen=True):
+    """The order's parcel does not go, and none will."""
+
     order_id: str
 
 
 @message("shipping.cancellation_refused")
 class CancellationRefused(Event, frozen=True):
+    """It is too late: the parcel has been handed over."""
+
     order_id: str
     reason: str
 
@@ -121,12 +129,16 @@ class DeliveryShipped(Event, frozen=True, kw_only=True):
 
 @message("delivery.in_transit")
 class DeliveryInTransit(Event, frozen=True, kw_only=True):
+    """The carrier has it on the way."""
+
     order_id: str
     delivery_id: str
 
 
 @message("delivery.delivered")
 class DeliveryDelivered(Event, frozen=True, kw_only=True):
+    """It has arrived."""
+
     order_id: str
     delivery_id: str
     at: datetime
@@ -143,12 +155,16 @@ class ScheduleReturn(Command[None], frozen=True, kw_only=True):
 
 @message("delivery.return_received")
 class ReturnReceived(Event, frozen=True, kw_only=True):
+    """The goods are back in the warehouse."""
+
     order_id: str
     return_id: str
 
 
 @message("delivery.return_refused")
 class ReturnRefused(Event, frozen=True, kw_only=True):
+    """Nothing is fetched back; `reason` says why."""
+
     order_id: str
     return_id: str
     reason: str

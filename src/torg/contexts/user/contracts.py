@@ -97,6 +97,8 @@ class RolesChanged(Event, frozen=True):
 
 @message("user.password_changed")
 class PasswordChanged(Event, frozen=True):
+    """A user has a new password, and their other sessions have ended."""
+
     user_id: str
 
 
