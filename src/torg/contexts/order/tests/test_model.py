@@ -156,6 +156,21 @@ def test_a_return_after_thirty_days_is_refused():
     assert refused.value.code == "order.not_returnable"
 
 
+def test_partial_refunds_that_add_up_are_a_whole_one_and_one_told_twice_counts_once():
+    order = delivered(("a", 2, 500))
+    for refund_id, amount, status in (("r1", 300, "partially_refunded"), ("r1", 300, "partially_refunded"), ("r2", 999, "refunded")):
+        order = then(order, order.refund(refund_id, usd(amount)))
+        assert order.payment.status == status
+    assert order.refunds == {"r1": 300, "r2": 999}
+
+
+def test_an_attempt_that_was_never_paid_is_closed():
+    order = placed(("a", 1, 500))
+    order = then(order, order.note_payment(redirect_url="https://bank.example/pay"))
+    order = then(order, order.refund("r1", usd(0)))
+    assert (order.payment.status, order.payment.redirect_url) == ("failed", None)
+
+
 @given(
     st.lists(st.sampled_from(["reserve", "pay", "confirm", "give_up", "cancel", "finish", "resume", "ship", "deliver", "return", "back", "drop"]), max_size=25)
 )
