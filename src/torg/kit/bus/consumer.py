@@ -138,7 +138,8 @@ class BusConsumer:
                 await self._file_position(tx, source, last)
         except Unavailable:
             raise
-        except Exception:  # noqa: BLE001 it comes again when each row is tried by itself, and is told then
+        except Exception as error:  # noqa: BLE001 it comes again when each row is tried by itself, and is told as an error then
+            telemetry.log.debug("a batch is done anew, row by row", consumer=self.name, reason=repr(error))
             return False
         for row, done in zip(rows, outcomes, strict=True):
             self._count(row.message.NAME, "done" if done else "duplicate")
