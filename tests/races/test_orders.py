@@ -114,7 +114,7 @@ async def test_a_cart_that_changes_during_checkout_is_ordered_as_it_was_at_one_m
     for step in range(16):
         anna, product_id = await shop.buyer(), shop.product()
         await anna.put_in_cart(product_id, 2)
-        reply, _ = await asyncio.gather(anna.check_out(), after(step, anna.put_in_cart(product_id, 5)))
+        reply, _ = await asyncio.gather(anna.check_out(), after(step * 2, anna.put_in_cart(product_id, 5)))
         assert reply.status == 202, reply
         order = await anna.sees(reply.json["id"], "confirmed")
         await shop.settle()
@@ -133,7 +133,7 @@ async def test_a_price_that_changes_during_checkout_is_asked_about_or_not_charge
         (courier,) = [quote for quote in (await anna.get("/delivery/quotes", city="Moscow")).json if quote["method"] == "courier"]
         expected = {"amount": cart["total"]["amount"] + courier["price"]["amount"], "currency": "USD"}
         dearer = {"price": {"amount": cart["items"][0]["unit_price"]["amount"] + 1000, "currency": "USD"}}
-        reply, _ = await asyncio.gather(anna.check_out(expected_total=expected), after(step, admin.patch(f"/products/{product_id}", dearer)))
+        reply, _ = await asyncio.gather(anna.check_out(expected_total=expected), after(step * 4, admin.patch(f"/products/{product_id}", dearer)))
         outcomes[reply.status] += 1
         if reply.status == 202:
             await anna.sees(reply.json["id"], "confirmed")

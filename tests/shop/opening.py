@@ -17,14 +17,13 @@ from granian.server.embed import Server
 from tests.shop.goods import CURRENCY, PASSWORD, fill, goods
 from tests.shop.people import Buyer, Visitor, fresh
 from tests.shop.waiting import until
-from torg import compose, topology
+from torg import compose
 from torg.kit import values
 from torg.kit.calls import Handle
 from torg.kit.messages import Message
 from torg.kit.settings import Settings
 
 MODES = ("local", "loopback")
-CONTEXTS = tuple(context for context in topology.ALL if context != "web")
 SLOWEST = 0.002  # seconds
 
 
@@ -125,7 +124,7 @@ async def open_shop(folder: Path, *, dawdling: Random | None = None, **settings:
     network, so that requests get in each other's way wherever they can."""
     clock, port = MovableClock(), _free_port()
     chosen = {"port": port, "data": str(folder), "sync": "OFF", "currency": CURRENCY, "password_memory_kib": 8, "log_level": "error", **settings}
-    app = await compose.compose(Settings(**chosen), CONTEXTS, world=compose.World(clock=clock))
+    app = await compose.compose(Settings(**chosen), world=compose.World(clock=clock))
     await compose.start(app)
     try:
         await fill(app.call)
