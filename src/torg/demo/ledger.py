@@ -6,7 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import msgspec
 
@@ -26,26 +26,30 @@ _line = msgspec.json.Decoder(Acknowledged).decode
 
 
 class Ledger:
-    """Appends to `file`; `known` are its lines by key, those of earlier runs included."""
+    """A file to append to, open inside its with block; `known` are its lines by key, those of earlier runs included."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.known = {told.key: told for told in _read(file)}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._to = file.open("ab")
+        self._to: BinaryIO | None = None
         self._unsynced = False
 
     def __enter__(self) -> Self:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self._to = self.file.open("ab")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._to is not None, "a ledger is left as often as it is entered"
         self._flush()
         self._to.close()
+        self._to = None
 
     def add(self, told: Acknowledged) -> None:
         """Written at once, on disk within a moment."""
         if told.key not in self.known:
             self.known[told.key] = told
+            assert self._to is not None, "a ledger is written to inside its with block"
             self._to.write(msgspec.json.encode(told) + b"\n")
             self._unsynced = True
 
@@ -58,8 +62,9 @@ class Ledger:
 
     def _flush(self) -> None:
         self._unsynced = False
-        self._to.flush()
-        os.fsync(self._to.fileno())
+        if self._to is not None:
+            self._to.flush()
+            os.fsync(self._to.fileno())
 
 
 def _read(file: Path) -> list[Acknowledged]:
