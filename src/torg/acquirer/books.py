@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from torg.acquirer.charges import Charge
-from torg.kit.errors import FieldError, Invalid, NotFound
+from torg.kit.errors import NotFound
+from torg.kit.pages import Page, after_time, cut
 from torg.kit.sql import Database, Row
 from torg.kit.sql.port import Reads
 from torg.kit.store import Transaction
@@ -54,16 +55,13 @@ class Books:
         """Charges whose bank is done by now."""
         return [row["id"] for row in await self._database.all("select id from charge where settle_at <= :now limit 100", now=stamp(now))]
 
-    async def page(self, cursor: str, limit: int) -> tuple[Sequence[Charge], str | None]:
-        """Oldest first. Raises Invalid for a cursor of another make."""
-        at, slash, id = cursor.partition("/")
-        if cursor and not slash:
-            raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
+    async def page(self, cursor: str, limit: int) -> Page[Charge]:
+        """Oldest first."""
+        at, id = after_time(cursor)
         rows = await self._database.all(
             "select * from charge where (created_at, id) > (:at, :id) order by created_at, id limit :limit", at=at, id=id, limit=limit + 1
         )
-        shown = [_read(row) for row in rows[:limit]]
-        return shown, f"{stamp(shown[-1].created_at)}/{shown[-1].id}" if len(rows) > limit else None
+        return cut(rows, limit, _read, "created_at", "id")
 
 
 def _found(row: Row | None, id: str) -> Charge:

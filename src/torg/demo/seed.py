@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 from zlib import crc32
 
 import msgspec
@@ -23,11 +22,11 @@ from torg.kit import values
 from torg.kit.auth import Role
 from torg.kit.calls import Call
 from torg.kit.errors import DomainError
+from torg.kit.portions import portions
 from torg.kit.secrets import kept_secret
 from torg.kit.settings import Settings
 from torg.kit.values import Language, Money
 
-T = TypeVar("T")
 BATCH = 1000
 WAREHOUSES = (("Moscow main", "Moscow"), ("Saint Petersburg", "Saint Petersburg"), ("Ural", "Yekaterinburg"), ("Siberia", "Novosibirsk"))
 POCKET = 100_000_00  # the demonstration buyer's wallet, in minor units: a hundred orders and more
@@ -129,7 +128,7 @@ def _shown(settings: Settings) -> Iterator[DemoProduct]:
 async def _products(call: Call, settings: Settings, steps: Steps) -> None:
     listed = list(_shown(settings))
     steps.of(len(listed))
-    for batch in _batches(listed):
+    for batch in portions(listed, BATCH):
         await call(ImportProducts(products=tuple(_new_product(product, settings.currency) for product in batch)))
         steps.advance(len(batch))
 
@@ -161,7 +160,7 @@ async def _stock(call: Call, settings: Settings, steps: Steps) -> None:
     listed = [product.id for product in _shown(settings)]
     steps.of(len(listed) * len(houses))
     for number, house in enumerate(houses):
-        for start, batch in enumerate(_batches(listed, 5000)):
+        for start, batch in enumerate(portions(listed, 5 * BATCH)):
             lines = tuple(Units(id, quantity) for id in batch if (quantity := _shelf(id, number)))
             await call(ReceiveStock(warehouse_id=house, lines=lines, reason="opening stock", receipt_id=f"demonstration/{number}/{start}"))
             steps.advance(len(batch))
@@ -201,9 +200,3 @@ async def _accounts(call: Call, settings: Settings, password: str) -> None:
     await call(CreditWallet(user_id=buyer.id, amount=Money(POCKET, settings.currency), reference="demonstration"))
     for name, (role, full_name) in STAFF.items():
         await call(EnsureUser(email=f"{name}@torg.example", password=password, full_name=full_name, city="Moscow", roles=(role,)))
-
-
-def _batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
-    source = iter(items)
-    while batch := list(islice(source, size)):
-        yield batch

@@ -83,9 +83,10 @@ class ItemsReleased(Event, frozen=True):
 
 @message("inventory.reservation_expired")
 class ReservationExpired(Event, frozen=True):
-    """The order's hold ran out before it was paid: its units are free again."""
+    """The order's hold ran out before it was paid: its units are free again. `gone`: it was confirmed all the same, and the units cannot be had again."""
 
     order_id: str
+    gone: bool = False
 
 
 @message("inventory.restock_items")

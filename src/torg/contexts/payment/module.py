@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from torg.contexts.payment.adapters.acquirer_sandbox import SandboxAcquirer
-from torg.contexts.payment.adapters.audit_sql import Audit
+from torg.contexts.payment.adapters.audit_sql import SqlPaymentAudit
 from torg.contexts.payment.adapters.ledger_sql import SqlLedger
 from torg.contexts.payment.adapters.store_sql import SqlPaymentStore
 from torg.contexts.payment.handlers import HANDLERS, REACTIONS
@@ -33,6 +33,6 @@ def build(kit: Kit) -> Module:
         routes=routes(deps),
         consumers=(Consumer("payment", bound(REACTIONS, deps)),),
         jobs=(Job("payment.acquirer", 0, partial(go_to_acquirer, deps)), Job("payment.webhooks", 3600, partial(forget_webhooks, deps))),
-        invariants=Audit(deps).invariants(),
+        invariants=SqlPaymentAudit(deps).invariants(),
         close=acquirer.close,
     )

@@ -10,6 +10,7 @@ from typing import Protocol
 from torg.contexts.payment.contracts import LedgerPosted, PaymentPage, WalletEntry
 from torg.contexts.payment.model import Charge, Errand, Outcome, Payment, Refund
 from torg.kit.deps import Deps
+from torg.kit.pages import Page
 from torg.kit.store import Transaction
 from torg.kit.tasks import Bell
 from torg.kit.values import Money
@@ -88,8 +89,8 @@ class Ledger(Protocol):
         """What a wallet's account holds, in minor units; pass the transaction to see what it did itself."""
         ...
 
-    async def entries(self, account: str, currency: str, cursor: str, limit: int) -> tuple[Sequence[WalletEntry], str | None]:
-        """An account's movements, newest first. Raises Invalid for a cursor of another make."""
+    async def entries(self, account: str, currency: str, cursor: str, limit: int) -> Page[WalletEntry]:
+        """An account's movements, newest first."""
         ...
 
 

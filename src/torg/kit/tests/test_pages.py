@@ -9,7 +9,8 @@ import pytest
 
 from torg.kit.errors import Invalid
 from torg.kit.pages import Page, after_id, after_number, after_time, cut
-from torg.kit.sql.parts import listed, portions, where
+from torg.kit.portions import portions
+from torg.kit.sql.parts import listed, where
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.testing import START, test_ids
 from torg.kit.values import stamp
@@ -76,7 +77,7 @@ def test_a_list_of_nothing_finds_nothing():
 
 def test_portions_hold_everything_in_order():
     assert list(portions("abcde", 2)) == [("a", "b"), ("c", "d"), ("e",)]
-    assert list(portions([])) == []
+    assert list(portions([], 2)) == []
 
 
 def test_only_given_conditions_count():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from torg.contexts.admin.contracts import AuditEntry, AuditPage, RecordAudit
-from torg.kit.errors import FieldError, Invalid
 from torg.kit.messages import encode
+from torg.kit.pages import after_number, cut
 from torg.kit.sql import Database, Row
+from torg.kit.sql.parts import where
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, moment, stamp
 
@@ -25,15 +26,13 @@ class SqlTrail:
         await tx.execute(_INSERT, **{**msgspec.structs.asdict(record), "roles": encode(record.roles).decode(), "at": stamp(self._clock())})
 
     async def page(self, actor: str, about: str, cursor: str, limit: int) -> AuditPage:
-        if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-            raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
-        conditions = [("actor = :actor", actor), ("object = :about", about), ("id < :before", cursor)]
-        where = " and ".join(condition for condition, given in conditions if given) or "1 = 1"
+        before, _ = after_number(cursor)
+        wanted = where(("actor = :actor", actor), ("object = :about", about), ("id < :before", True))
         rows = await self._database.all(
-            f"select * from audit where {where} order by id desc limit :limit", actor=actor, about=about, before=int(cursor or 0), limit=limit + 1
+            f"select * from audit where {wanted} order by id desc limit :limit", actor=actor, about=about, before=before, limit=limit + 1
         )
-        shown = rows[:limit]
-        return AuditPage(tuple(_entry(row) for row in shown), str(shown[-1]["id"]) if len(rows) > limit else None)
+        entries, more = cut(rows, limit, _entry, "id")
+        return AuditPage(tuple(entries), more)
 
 
 def _entry(row: Row) -> AuditEntry:

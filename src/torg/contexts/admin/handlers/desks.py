@@ -9,8 +9,9 @@ import msgspec
 from torg.contexts.admin import contracts as c
 from torg.contexts.admin.ports import AdminDeps
 from torg.kit.bus import FailedMessage
-from torg.kit.errors import FieldError, Invalid, NotFound
+from torg.kit.errors import NotFound
 from torg.kit.operations import Desk, LogRow
+from torg.kit.pages import after_number
 from torg.kit.values import stamp
 
 
@@ -42,9 +43,8 @@ async def browse_log(query: c.BrowseLog, deps: AdminDeps) -> c.LogPage:
     desk = deps.desks.get(query.context)
     if desk is None:
         raise NotFound("context.not_found", f"no context {query.context!r} runs here; these do: {', '.join(sorted(deps.desks))}")
-    if query.cursor and not (query.cursor.isascii() and query.cursor.isdigit() and len(query.cursor) < 19):
-        raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
-    rows, onward = await desk.browse(query.stream, query.name, int(query.cursor or 0), query.limit)
+    before = after_number(query.cursor)[0] if query.cursor else 0
+    rows, onward = await desk.browse(query.stream, query.name, before, query.limit)
     return c.LogPage(tuple(_logged(row) for row in rows), str(onward) if onward else None)
 
 

@@ -12,8 +12,9 @@ from torg.contexts.catalog.contracts import Category, Offer
 from torg.contexts.catalog.model import CategoryTree, Figures, Product, Stocked, offer
 from torg.contexts.catalog.ports import Changes, PastQuery
 from torg.kit.messages import encode
+from torg.kit.portions import portions
 from torg.kit.sql import Database, Row
-from torg.kit.sql.parts import AT_ONCE, listed, portions
+from torg.kit.sql.parts import AT_ONCE, listed
 from torg.kit.sql.port import Reads
 from torg.kit.store import Transaction
 
@@ -64,7 +65,7 @@ class SqlProductStore:
 
     async def find_all(self, product_ids: Sequence[str]) -> Sequence[Stocked]:
         found: dict[str, Stocked] = {}
-        for some in portions(product_ids):
+        for some in portions(product_ids, AT_ONCE):
             names, parameters = listed(some)
             for row in await self._database.all(f"{_FIND} where id in ({names})", **parameters):
                 stocked = _stocked(row)
@@ -97,7 +98,7 @@ class SqlProductStore:
         tx.sql.after_commit(partial(self._forget, [product.id for product in products]))
 
     async def renew(self, tx: Transaction, category_ids: Collection[str]) -> None:
-        for some in portions(sorted(category_ids)):
+        for some in portions(sorted(category_ids), AT_ONCE):
             names, parameters = listed(some)
             count: int = await tx.value(f"select count(*) from product where category in ({names})", **parameters)
             last: int = await tx.value(_REVISIONS, count=count)
@@ -165,7 +166,7 @@ class SqlProductStore:
 
     async def _load(self, reads: Reads, product_ids: Sequence[str]) -> dict[str, Product]:
         found: dict[str, Product] = {}
-        for some in portions(product_ids):
+        for some in portions(product_ids, AT_ONCE):
             names, parameters = listed(some)
             rows = await reads.all(f"select id, document from product where id in ({names})", **parameters)
             found |= {row["id"]: _decode(row["document"]) for row in rows}

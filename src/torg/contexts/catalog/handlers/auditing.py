@@ -11,6 +11,7 @@ from torg.contexts.catalog import model
 from torg.contexts.catalog.ports import LARGEST_PAGE, CatalogDeps, ProductCard, SearchRequest, Sort
 from torg.kit.messages import Message
 from torg.kit.operations import Invariant
+from torg.kit.portions import portions
 from torg.kit.values import Money
 
 AT_ONCE = 500  # log rows, products; then others have their turn
@@ -34,9 +35,8 @@ async def prices_equal_log(deps: CatalogDeps) -> list[str]:
             _note(said, row.message)
         position = rows[-1].position
         await asyncio.sleep(0)
-    ids, wrong = list(said), list[str]()
-    for start in range(0, len(ids), AT_ONCE):
-        some = ids[start : start + AT_ONCE]
+    wrong = list[str]()
+    for some in portions(said, AT_ONCE):
         found = {stocked.product.id: stocked.product.price for stocked in await deps.products.find_all(some)}
         wrong += [product_id for product_id in some if found.get(product_id) != said[product_id]]
         await asyncio.sleep(0)

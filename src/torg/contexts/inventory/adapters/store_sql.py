@@ -24,8 +24,9 @@ from torg.contexts.inventory.ports import ForSale
 from torg.kit.errors import NotFound
 from torg.kit.messages import encode
 from torg.kit.pages import Page, after_number, cut
+from torg.kit.portions import portions
 from torg.kit.sql import Database, Row
-from torg.kit.sql.parts import listed, portions
+from torg.kit.sql.parts import AT_ONCE, listed
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, moment, stamp
 
@@ -87,7 +88,7 @@ class SqlShelves:
         await self._note(tx, parts, kind, reason)
         added = _per_product(parts)
         offers: list[ForSale] = []
-        for some in portions(added):
+        for some in portions(added, AT_ONCE):
             names, parameters = listed(some)
             rows = await tx.all(f"select product_id, available, alert_below from for_sale where product_id in ({names})", **parameters)
             offers += [ForSale(row["product_id"], row["available"], added[row["product_id"]], row["alert_below"]) for row in rows]

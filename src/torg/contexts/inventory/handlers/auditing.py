@@ -8,7 +8,7 @@ from datetime import timedelta
 from torg.contexts.inventory.model.ledger import Key, Ledger
 from torg.contexts.inventory.ports import InventoryDeps
 from torg.kit.operations import Invariant
-from torg.kit.sql.parts import portions
+from torg.kit.portions import portions
 from torg.kit.store import Transaction
 
 PORTION = 500  # log rows or shelves between two breaths

@@ -9,6 +9,7 @@ from torg.contexts.inventory.model.places import Place, find_place
 from torg.contexts.inventory.ports import InventoryDeps
 from torg.kit.auth import STAFF
 from torg.kit.errors import FieldError, Invalid, NotFound
+from torg.kit.portions import portions
 from torg.kit.store import Transaction
 
 
@@ -87,8 +88,8 @@ async def receive(tx: Transaction, warehouse_id: str, lines: tuple[c.Units, ...]
     """Raises NotFound `warehouse.not_found`."""
     await require_warehouse(tx, warehouse_id, deps)
     offers = await deps.shelves.put(tx, [c.Allocation(warehouse_id, line.product_id, line.quantity) for line in lines], "received", reason)
-    portions = [lines[at : at + A_LOT] for at in range(0, len(lines), A_LOT)]
-    await tx.append(warehouse_id, [c.StockReceived(warehouse_id=warehouse_id, lines=portion, reason=reason) for portion in portions])
+    received = [c.StockReceived(warehouse_id=warehouse_id, lines=portion, reason=reason) for portion in portions(lines, A_LOT)]
+    await tx.append(warehouse_id, received)
     await tell(tx, offers, warehouse_id)
 
 

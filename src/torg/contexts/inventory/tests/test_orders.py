@@ -125,7 +125,7 @@ async def test_confirming_after_expiry_says_so_when_the_items_are_gone(house: Ho
     house.clock.advance(minutes=21)
     await house.expire()
     await house.do(house.ask("o2", apple=7))
-    assert await house.told(house.confirm()) == [c.ReservationExpired("o1")]
+    assert await house.told(house.confirm()) == [c.ReservationExpired("o1", gone=True)]
     assert await house.available("apple") == 1
 
 

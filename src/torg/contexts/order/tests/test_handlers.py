@@ -240,11 +240,91 @@ async def test_a_return_goes_back_on_the_shelf_and_into_the_wallet(house: House)
     assert (found.status, found.payment.status) == ("delivered", "partially_refunded")
 
 
+async def returning(house: House, quantity: int = 1) -> tuple[str, str]:
+    """A delivered order, and its return under way."""
+    view = await house.place()
+    await house.confirm(view.id)
+    await house.deliver(view.id)
+    return view.id, await send_back(house, view.id, quantity)
+
+
+async def send_back(house: House, order_id: str, quantity: int = 1) -> str:
+    lines = (c.ReturnLine("bread", quantity),)
+    await handlers.request_return(c.RequestReturn(order_id=order_id, buyer=ANNA, lines=lines, reason="stale"), house.deps)
+    return (await house.deps.store.log.stream(order_id))[-1].message.return_id  # type: ignore[attr-defined, no-any-return]
+
+
+async def give_up_waiting(house: House) -> None:
+    clock = house.deps.clock
+    assert isinstance(clock, TestClock)
+    clock.advance(days=30)
+    await house.runner.work_on_deadlines()
+    clock.advance(days=-30)
+
+
+async def test_goods_that_come_back_after_their_return_was_given_up_are_taken_back(house: House):
+    order_id, return_id = await returning(house)
+    await give_up_waiting(house)
+    assert await house.status(order_id) == "delivered"
+    await house.tell(shipping.ReturnReceived(order_id=order_id, return_id=return_id))
+    assert (await house.status(order_id), (await house.sent())[-1]) == ("return_requested", "RestockItems")
+    await house.tell(inventory.ItemsRestocked(order_id, return_id))
+    await house.tell(payment.PaymentRefunded(order_id=order_id, refund_id=return_id, payment_id="p1", amount=usd(500)))
+    await house.tell(shipping.ReturnReceived(order_id=order_id, return_id=return_id))
+    found = await handlers.get_order(c.GetOrder(order_id, ANNA), house.deps)
+    assert (found.status, found.payment.status) == ("delivered", "partially_refunded")
+    assert (await house.sent()).count("OrderReturned") == 1
+
+
+async def test_goods_of_a_return_that_was_given_up_are_not_taken_for_those_of_the_next(house: House):
+    order_id, first = await returning(house)
+    await give_up_waiting(house)
+    second = await send_back(house, order_id)
+    with pytest.raises(DomainError, match="something else"):  # so that it waits for its turn
+        await house.tell(shipping.ReturnReceived(order_id=order_id, return_id=first))
+    assert "RestockItems" not in await house.sent()
+    await house.tell(shipping.ReturnReceived(order_id=order_id, return_id=second))
+    await house.tell(inventory.ItemsRestocked(order_id, first))
+    assert (await house.sent())[-1] == "RestockItems"
+    await house.tell(inventory.ItemsRestocked(order_id, second))
+    await house.tell(payment.PaymentRefunded(order_id=order_id, refund_id=first, payment_id="p1", amount=usd(500)))
+    assert await house.status(order_id) == "return_requested"
+    await house.tell(payment.PaymentRefunded(order_id=order_id, refund_id=second, payment_id="p1", amount=usd(500)))
+    assert await house.status(order_id) == "delivered"
+    await house.tell(shipping.ReturnReceived(order_id=order_id, return_id=first))
+    assert await house.status(order_id) == "return_requested"
+
+
+async def test_a_return_whose_goods_are_back_is_not_given_up(house: House):
+    order_id, return_id = await returning(house)
+    await house.tell(shipping.ReturnReceived(order_id=order_id, return_id=return_id))
+    saga = (await handlers.list_sagas(c.ListSagas(status="running"), house.deps)).items[0]
+    with pytest.raises(DomainError, match="cannot be undone"):
+        await handlers.compensate_saga(c.CompensateSaga(saga.saga_id), house.deps)
+    assert await house.status(order_id) == "return_requested"
+
+
 async def test_lost_stock_after_confirmation_withdraws_the_order(house: House):
     view = await house.place()
     await house.confirm(view.id)
-    await house.tell(inventory.ReservationExpired(view.id))
+    await house.tell(inventory.ReservationExpired(view.id, gone=True))
     assert await house.status(view.id) == "cancelling"
+
+
+async def test_a_hold_that_ran_out_while_the_order_was_confirmed_is_left_to_the_stock(house: House):
+    """It hears of the confirmation, and holds the same items anew if it can."""
+    view = await house.place()
+    await house.confirm(view.id)
+    await house.tell(inventory.ReservationExpired(view.id))
+    assert await house.status(view.id) == "confirmed"
+
+
+async def test_a_page_to_pay_on_that_is_heard_of_late_is_not_shown(house: House):
+    view = await house.place(payment=c.PaymentChoice("card"))
+    await house.confirm(view.id)
+    await house.tell(payment.PaymentRedirected(order_id=view.id, payment_id="p1", redirect_url="https://acquirer.test/pay"))
+    found = await handlers.get_order(c.GetOrder(view.id, ANNA), house.deps)
+    assert (found.payment.status, found.payment.redirect_url) == ("captured", None)
 
 
 async def test_somebody_elses_order_is_not_there(house: House):

@@ -19,7 +19,7 @@ CHUNK = 500  # log rows between two breaths of the loop
 TRIES = 8  # what disagrees is looked at again: it may be in the middle of changing
 
 
-class Audit:
+class SqlPaymentAudit:
     """The money's invariants. `pause` is how many seconds lie between two looks at what disagrees."""
 
     def __init__(self, deps: PaymentDeps, pause: float = 0.5) -> None:

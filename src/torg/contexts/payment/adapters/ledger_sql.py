@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torg.contexts.payment.contracts import LedgerPosted, Posting, WalletEntry
 from torg.contexts.payment.model import WALLET
-from torg.kit.errors import ConcurrentChange, FieldError, Invalid
-from torg.kit.sql import Database
+from torg.kit.errors import ConcurrentChange
+from torg.kit.pages import Page, after_number, cut
+from torg.kit.sql import Database, Row
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, Money, moment, stamp
 
@@ -46,19 +45,14 @@ class SqlLedger:
         statement = "select amount from balance where account = :account and currency = :currency"
         return await (reads or self._database).value(statement, account=account, currency=currency) or 0
 
-    async def entries(self, account: str, currency: str, cursor: str, limit: int) -> tuple[Sequence[WalletEntry], str | None]:
-        if cursor and not cursor.isdigit():
-            raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
+    async def entries(self, account: str, currency: str, cursor: str, limit: int) -> Page[WalletEntry]:
+        before, _ = after_number(cursor)
         rows = await self._database.all(
-            """select id, amount, kind, order_id, at from entry where account = :account and currency = :currency and (:before = 0 or id < :before)
+            """select id, amount, kind, order_id, at from entry where account = :account and currency = :currency and id < :before
                order by id desc limit :limit""",
-            account=account, currency=currency, before=int(cursor or 0), limit=limit + 1,
+            account=account, currency=currency, before=before, limit=limit + 1,
         )  # fmt: skip
-        shown = [
-            WalletEntry(id=str(row["id"]), amount=Money(row["amount"], currency), kind=row["kind"], order_id=row["order_id"] or None, at=moment(row["at"]))
-            for row in rows[:limit]
-        ]
-        return shown, shown[-1].id if len(rows) > limit else None
+        return cut(rows, limit, lambda row: _entry(row, currency), "id")
 
     async def _move(self, tx: Transaction, leg: Posting, currency: str) -> bool:
         """Changes a wallet's balance; other accounts have none to keep."""
@@ -66,3 +60,7 @@ class SqlLedger:
             return True
         statement = _DEBIT if leg.amount < 0 else _CREDIT
         return bool(await tx.execute(statement, account=leg.account, currency=currency, amount=abs(leg.amount)))
+
+
+def _entry(row: Row, currency: str) -> WalletEntry:
+    return WalletEntry(id=str(row["id"]), amount=Money(row["amount"], currency), kind=row["kind"], order_id=row["order_id"] or None, at=moment(row["at"]))

@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from torg.contexts.payment.contracts import LedgerPosted, PaymentPage
 from torg.contexts.payment.model import Errand, Outcome, Payment, Refund
 from torg.contexts.payment.ports import Ledger, TriedErrand
-from torg.kit.errors import ConcurrentChange, FieldError, Invalid
+from torg.kit.errors import ConcurrentChange
+from torg.kit.pages import after_time, cut
 from torg.kit.sql import Database, Row
+from torg.kit.sql.parts import where
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, Money, moment, stamp
 
@@ -71,23 +73,19 @@ class SqlPaymentStore:
         return _payment(await self._database.one("select * from payment where id = :id", id=payment_id))
 
     async def page(self, user_id: str, order_id: str, cursor: str, limit: int) -> PaymentPage:
-        at, slash, id = cursor.partition("/")
-        if cursor and not slash:
-            raise Invalid.fields(FieldError("cursor", "invalid", "pass next_cursor of the page before, unchanged"))
-        conditions = [
+        at, id = after_time(cursor)
+        wanted = where(
             ("user_id <> ''", True),  # what was undone before it was asked for is nobody's payment
             ("user_id = :user_id", user_id),
             ("order_id = :order_id", order_id),
-            ("(created_at, id) < (:at, :cursor_id)", cursor),
-        ]
-        where = " and ".join(condition for condition, given in conditions if given)
+            ("(created_at, id) < (:at, :id)", cursor),
+        )
         rows = await self._database.all(
-            f"select * from payment where {where} order by created_at desc, id desc limit :limit",
-            user_id=user_id, order_id=order_id, at=at, cursor_id=id, limit=limit + 1,
+            f"select * from payment where {wanted} order by created_at desc, id desc limit :limit",
+            user_id=user_id, order_id=order_id, at=at, id=id, limit=limit + 1,
         )  # fmt: skip
-        shown = rows[:limit]
-        more = f"{shown[-1]['created_at']}/{shown[-1]['id']}" if len(rows) > limit else None
-        return PaymentPage(tuple(_read(row).view() for row in shown), more)
+        views, more = cut(rows, limit, lambda row: _read(row).view(), "created_at", "id")
+        return PaymentPage(tuple(views), more)
 
     async def errands_due(self, now: datetime, limit: int) -> Sequence[TriedErrand]:
         rows = await self._database.all("select * from errand where next_at <= :now order by next_at, id limit :limit", now=stamp(now), limit=limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torg.contexts.payment import contracts as c
 from torg.contexts.payment.handlers.acquiring import check_payment
-from torg.contexts.payment.handlers.payments import get_payment, list_payments, on_delivered, process_payment, refund_payment
+from torg.contexts.payment.handlers.payments import get_payment, list_payments, on_delivery_delivered, process_payment, refund_payment
 from torg.contexts.payment.handlers.wallet import credit_wallet, get_balance, get_wallet, top_up_wallet
 from torg.contexts.shipping.contracts import DeliveryDelivered
 from torg.kit.calls import Handlers
@@ -22,5 +22,5 @@ HANDLERS: Handlers = {
 REACTIONS: Handlers = {
     c.ProcessPayment: process_payment,
     c.RefundPayment: refund_payment,
-    DeliveryDelivered: on_delivered,
+    DeliveryDelivered: on_delivery_delivered,
 }

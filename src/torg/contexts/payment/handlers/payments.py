@@ -38,7 +38,7 @@ async def refund_payment(cmd: c.RefundPayment, deps: PaymentDeps) -> None:
             await deps.payments.file(tx, model.give_back(payment, cmd.refund_id, amount, cmd.reason))
 
 
-async def on_delivered(event: DeliveryDelivered, deps: PaymentDeps) -> None:
+async def on_delivery_delivered(event: DeliveryDelivered, deps: PaymentDeps) -> None:
     async with deps.transaction() as tx:
         payment = await deps.payments.of_order(tx, event.order_id)
         if payment and (outcome := model.hand_over(payment)).events:

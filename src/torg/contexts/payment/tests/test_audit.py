@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from torg.contexts.payment.adapters.audit_sql import Audit
+from torg.contexts.payment.adapters.audit_sql import SqlPaymentAudit
 from torg.contexts.payment.contracts import LedgerPosted, Posting
 from torg.contexts.payment.handlers.acquiring import go_to_acquirer
 from torg.contexts.payment.handlers.payments import process_payment, refund_payment
@@ -19,7 +19,7 @@ from torg.kit.testing import TestClock
 
 
 @asynccontextmanager
-async def a_busy_day(folder: Path) -> AsyncIterator[tuple[PaymentDeps, FakeAcquirer, Audit]]:
+async def a_busy_day(folder: Path) -> AsyncIterator[tuple[PaymentDeps, FakeAcquirer, SqlPaymentAudit]]:
     """Two orders paid and refunded in part, one from the wallet, one by card; the audit has looked at them once."""
     acquirer = FakeAcquirer()
     async with payment_deps(folder, 1000, acquirer) as deps:
@@ -32,7 +32,7 @@ async def a_busy_day(folder: Path) -> AsyncIterator[tuple[PaymentDeps, FakeAcqui
         await refund_payment(refund("part", 100), deps)
         await refund_payment(refund("part", 100, "order-2"), deps)
         await _errands(deps)
-        audit = Audit(deps, pause=0)
+        audit = SqlPaymentAudit(deps, pause=0)
         assert await everything(audit) == []
         yield deps, acquirer, audit
 
@@ -43,7 +43,7 @@ async def _errands(deps: PaymentDeps) -> None:
         await go_to_acquirer(deps)
 
 
-async def everything(audit: Audit) -> list[str]:
+async def everything(audit: SqlPaymentAudit) -> list[str]:
     return [sentence for invariant in audit.invariants() for sentence in await invariant.check()]
 
 
@@ -55,14 +55,14 @@ async def change(deps: PaymentDeps, statement: str) -> None:
 async def test_a_balance_that_is_not_the_fold_of_the_log_is_found(tmp_path: Path) -> None:
     async with a_busy_day(tmp_path) as (deps, _, _):
         await change(deps, "update balance set amount = amount + 1")
-        (sentence,) = await Audit(deps, pause=0).ledger()
+        (sentence,) = await SqlPaymentAudit(deps, pause=0).ledger()
         assert "holds 701 USD; its entries say 700, the log 700" in sentence
 
 
 async def test_a_lost_entry_is_found(tmp_path: Path) -> None:
     async with a_busy_day(tmp_path) as (deps, _, _):
         await change(deps, "delete from entry where kind = 'refund'")
-        found = await everything(Audit(deps, pause=0))
+        found = await everything(SqlPaymentAudit(deps, pause=0))
         assert sum("the ledger says" in sentence for sentence in found) == 2
         assert sum("its entries say" in sentence for sentence in found) == 1
 
@@ -78,7 +78,7 @@ async def test_postings_that_do_not_sum_to_zero_are_found(tmp_path: Path) -> Non
 async def test_a_payment_that_says_other_than_the_ledger_is_found(tmp_path: Path) -> None:
     async with a_busy_day(tmp_path) as (deps, _, _):
         await change(deps, "update payment set refunded = 50 where order_id = 'order-1'")
-        (sentence,) = await Audit(deps, pause=0).limits()
+        (sentence,) = await SqlPaymentAudit(deps, pause=0).limits()
         assert "captured 400, refunded 50; the ledger says 400 and 100" in sentence
 
 

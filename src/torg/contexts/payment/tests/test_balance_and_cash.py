@@ -18,7 +18,7 @@ from torg.contexts.payment.contracts import (
     PaymentRefunded,
     TopUpWallet,
 )
-from torg.contexts.payment.handlers.payments import get_payment, list_payments, on_delivered, process_payment, refund_payment
+from torg.contexts.payment.handlers.payments import get_payment, list_payments, on_delivery_delivered, process_payment, refund_payment
 from torg.contexts.payment.handlers.wallet import get_wallet, top_up_wallet
 from torg.contexts.payment.tests.payment_setup import BUYER, ORDER, pay, payment_deps, refund, told, usd, wallet_holds
 from torg.contexts.shipping.contracts import DeliveryDelivered
@@ -135,8 +135,8 @@ async def test_cash_is_promised_first_and_taken_at_the_door(tmp_path: Path) -> N
     async with payment_deps(tmp_path) as deps:
         await process_payment(pay(700, "cash"), deps)
         await process_payment(pay(700, "cash"), deps)
-        await on_delivered(DELIVERED, deps)
-        await on_delivered(DELIVERED, deps)
+        await on_delivery_delivered(DELIVERED, deps)
+        await on_delivery_delivered(DELIVERED, deps)
         promised, again, taken = await told(deps)
         assert isinstance(promised, PaymentProcessed)
         assert promised == again
@@ -148,7 +148,7 @@ async def test_cash_is_promised_first_and_taken_at_the_door(tmp_path: Path) -> N
 async def test_cash_for_a_returned_parcel_goes_into_the_wallet(tmp_path: Path) -> None:
     async with payment_deps(tmp_path) as deps:
         await process_payment(pay(700, "cash"), deps)
-        await on_delivered(DELIVERED, deps)
+        await on_delivery_delivered(DELIVERED, deps)
         await refund_payment(refund("return", 300), deps)
         assert await wallet_holds(deps) == 1300
 
@@ -157,14 +157,14 @@ async def test_cash_that_was_called_off_is_not_taken(tmp_path: Path) -> None:
     async with payment_deps(tmp_path) as deps:
         await process_payment(pay(700, "cash"), deps)
         await refund_payment(refund(), deps)
-        await on_delivered(DELIVERED, deps)
+        await on_delivery_delivered(DELIVERED, deps)
         assert [type(event) for event in await told(deps)] == [PaymentProcessed, PaymentRefunded]
 
 
 async def test_a_delivery_of_what_was_paid_already_takes_nothing(tmp_path: Path) -> None:
     async with payment_deps(tmp_path) as deps:
         await process_payment(pay(400), deps)
-        await on_delivered(DELIVERED, deps)
+        await on_delivery_delivered(DELIVERED, deps)
         assert len(await told(deps)) == 1
 
 
@@ -225,7 +225,7 @@ async def test_cash_of_a_return_that_is_heard_of_before_its_delivery_is_taken_an
     async with payment_deps(tmp_path, wallet=0) as deps:
         await process_payment(pay(400, "cash"), deps)
         await refund_payment(refund("return-1", 300), deps)
-        await on_delivered(DELIVERED, deps)
+        await on_delivery_delivered(DELIVERED, deps)
         assert [type(event) for event in await told(deps)] == [PaymentProcessed, PaymentCaptured, PaymentRefunded]
         assert await wallet_holds(deps) == 300
 

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from torg.contexts.payment.adapters.audit_sql import Audit
+from torg.contexts.payment.adapters.audit_sql import SqlPaymentAudit
 from torg.contexts.payment.contracts import CreditWallet, LedgerPosted, Method, ProcessPayment, TopUpWallet
 from torg.contexts.payment.handlers.acquiring import go_to_acquirer, take_notice
-from torg.contexts.payment.handlers.payments import on_delivered, process_payment, refund_payment
+from torg.contexts.payment.handlers.payments import on_delivery_delivered, process_payment, refund_payment
 from torg.contexts.payment.handlers.wallet import credit_wallet, top_up_wallet
 from torg.contexts.payment.model import Charge, fold
 from torg.contexts.payment.ports import Notice
@@ -44,7 +44,7 @@ class Money(RuleBasedStateMachine):
         self.runner, self.stack = asyncio.Runner(), AsyncExitStack()
         self.acquirer, self.folder, self.notices = FakeAcquirer(), tempfile.TemporaryDirectory(), 0
         self.deps = self.do(self.stack.enter_async_context(payment_deps(Path(self.folder.name), 0, self.acquirer)))
-        self.audit, self.put_in = Audit(self.deps, pause=0), 0
+        self.audit, self.put_in = SqlPaymentAudit(self.deps, pause=0), 0
         self.asked: dict[str, ProcessPayment] = {}
 
     def do(self, work: Awaitable[T]) -> T:
@@ -91,7 +91,7 @@ class Money(RuleBasedStateMachine):
 
     @rule(order=orders)
     def deliver(self, order: str) -> None:
-        self.do(on_delivered(DeliveryDelivered(order_id=order, delivery_id=f"of {order}", at=START), self.deps))
+        self.do(on_delivery_delivered(DeliveryDelivered(order_id=order, delivery_id=f"of {order}", at=START), self.deps))
 
     @rule(order=orders, act=st.sampled_from(["authorize", "authorize", "refuse", "settle"]), tell=st.booleans())
     def bank(self, order: str, act: str, tell: bool) -> None:

@@ -15,7 +15,7 @@ from torg.contexts.web.routes.links import link
 from torg.kit import telemetry
 from torg.kit.auth import Identity
 from torg.kit.errors import DomainError, FieldError, Unauthenticated, Unavailable
-from torg.kit.http import Request, Response
+from torg.kit.http import Request, Response, signed_in
 from torg.kit.http.app import SAFE, SESSION_COOKIE, refuse_forgery
 from torg.kit.messages import Command, Query
 from torg.kit.values import is_id
@@ -50,9 +50,7 @@ class Visit:
     @property
     def member(self) -> Identity:
         """Raises Unauthenticated, which sends them to sign in and then back."""
-        if self.request.identity is None:
-            raise Unauthenticated("session.required", "sign in first")
-        return self.request.identity
+        return signed_in(self.request)
 
     @property
     def guest_cart_id(self) -> str:
