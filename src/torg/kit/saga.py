@@ -47,7 +47,8 @@ class Step(Generic[S]):
 @dataclass(frozen=True)
 class Saga(Generic[S]):
     """A named table of steps. `subject` reads from an answer whom it is about (the order's id). `late` says what to do about an answer that
-    comes when no saga waits for it; `gave_up` is told to the own context when everything has been undone."""
+    comes when no saga waits for it; `gave_up` is told to the own context when everything has been undone. `concerns`: whether an answer about
+    the subject is meant for this saga, where an earlier one about the same may still get some."""
 
     name: str
     state: type[S]
@@ -55,6 +56,7 @@ class Saga(Generic[S]):
     steps: tuple[Step[S], ...]
     gave_up: Callable[[S, str], Command[Any]] | None = None
     late: Mapping[type[Event], Callable[[Any], Command[Any] | None]] = field(default_factory=dict)
+    concerns: Callable[[S, Any], bool] = lambda state, answer: True
 
     def events(self) -> set[type[Event]]:
         """Every event that can move it."""
@@ -103,6 +105,8 @@ def begin(saga: Saga[S], id: str, subject: str, state: S, now: datetime, done: S
 
 def answered(saga: Saga[S], now_at: Instance, event: Event, now: datetime) -> Move | None:
     """What an answer brings about; None when this saga does not wait for it."""
+    if not saga.concerns(now_at.state, event):
+        return None
     step, kind = _definition(saga, now_at.current), type(event)
     status = now_at.step(step.name).status
     if now_at.status == "running" and status == "running":
@@ -115,6 +119,15 @@ def answered(saga: Saga[S], now_at: Instance, event: Event, now: datetime) -> Mo
     if now_at.status in ("compensating", "stuck") and status == "compensating" and kind is step.undone:
         return undone(saga, now_at, now)
     return None
+
+
+def irrevocable(saga: Saga[S], now_at: Instance) -> bool:
+    """Whether something was done, or is being done, that nobody could undo; an answer that `late` deals with can come when it likes."""
+    for step in saga.steps:
+        status = now_at.step(step.name).status
+        if not step.make_undo and (status == "completed" or (status == "running" and step.done not in saga.late)):
+            return True
+    return False
 
 
 def completed(saga: Saga[S], now_at: Instance, now: datetime) -> Move:

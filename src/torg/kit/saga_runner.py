@@ -10,7 +10,7 @@ import msgspec
 from torg.kit import saga as engine
 from torg.kit import telemetry
 from torg.kit.calls import Handle
-from torg.kit.errors import DomainError, NotFound
+from torg.kit.errors import DomainError, NotFound, Unavailable
 from torg.kit.messages import Command, Event, Message, encode
 from torg.kit.pages import Page, after_time, cut
 from torg.kit.saga import Instance, Move, Saga
@@ -50,11 +50,19 @@ class SagaRunner:
         """Asks again, or gives up, where answers are overdue."""
         now = stamp(self._store.clock())
         for row in await self._store.database.all("select id from saga where deadline <= :now limit 200", now=now):
-            async with self._store.transaction() as tx:
-                found = await self._load(tx, "id = :id and deadline <= :now", id=row["id"], now=now)
-                if found:
-                    telemetry.SAGA_STEPS.labels(found.type, found.current, "overdue").inc()
-                    await self._settle(tx, self._sagas[found.type], engine.overdue(self._sagas[found.type], found, self._store.clock()))
+            try:
+                await self._remind(row["id"], now)
+            except Unavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 one saga that cannot go on is told of, and holds up no other
+                telemetry.log.error("a saga cannot go on", saga=row["id"], exc_info=error)
+
+    async def _remind(self, id: str, now: str) -> None:
+        async with self._store.transaction() as tx:
+            found = await self._load(tx, "id = :id and deadline <= :now", id=id, now=now)
+            if found:
+                telemetry.SAGA_STEPS.labels(found.type, found.current, "overdue").inc()
+                await self._settle(tx, self._sagas[found.type], engine.overdue(self._sagas[found.type], found, self._store.clock()))
 
     async def retry(self, tx: Transaction, id: str) -> Instance:
         """An operator's wish: ask the current step again, now."""
@@ -67,11 +75,13 @@ class SagaRunner:
         return again[0]
 
     async def compensate(self, tx: Transaction, id: str, reason: str) -> Instance:
-        """An operator's wish: give up and undo everything, the step under way included."""
+        """An operator's wish: give up and undo everything, the step under way included. Raises DomainError where something cannot be undone."""
         found = await self._unfinished(tx, id)
         if found.status != "running":
             raise DomainError("saga.compensating", "it is being undone already")
         saga = self._sagas[found.type]
+        if engine.irrevocable(saga, found):
+            raise DomainError("saga.irrevocable", "what it has done cannot be undone: have its step asked again instead")
         move = engine.failed(saga, found, reason, self._store.clock(), uncertain=True)
         await self._settle(tx, saga, move)
         return move[0]

@@ -483,6 +483,14 @@ class FinishReturn(Command[None], frozen=True):
     return_id: str
 
 
+@message("order.take_back")
+class TakeBack(Command[None], frozen=True):
+    """Goods of a return that was given up are there after all."""
+
+    order_id: str
+    return_id: str
+
+
 @message("order.drop_return")
 class DropReturn(Command[None], frozen=True):
     """The return came to nothing: the order stays delivered."""

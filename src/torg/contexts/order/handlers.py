@@ -62,7 +62,7 @@ async def request_return(cmd: c.RequestReturn, deps: OrderDeps) -> c.OrderView:
         return_id = deps.new_id()
         events = order.request_return(return_id, cmd.lines, cmd.reason, deps.clock())
         order = await deps.orders.change(tx, order, events)
-        await deps.sagas.start(tx, RETURN, order.id, _return(order, cmd.reason))
+        await deps.sagas.start(tx, RETURN, order.id, _return(order))
         return await tx.answer(order.view())
 
 
@@ -182,13 +182,23 @@ async def drop_return(cmd: c.DropReturn, deps: OrderDeps) -> None:
         await deps.orders.change(tx, order, order.drop_return(cmd.return_id, cmd.reason))
 
 
+async def take_back(cmd: c.TakeBack, deps: OrderDeps) -> None:
+    """Raises DomainError `saga.busy` while another return is under way: it waits for its end."""
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, cmd.order_id)
+        if events := order.take_back(cmd.return_id):
+            order = await deps.orders.change(tx, order, events)
+            await deps.sagas.start(tx, RETURN, order.id, _return(order), done=["collect"])
+
+
 # ---------------------------------------------------------------- others tell
 
 
 async def on_payment_redirected(event: PaymentRedirected, deps: OrderDeps) -> None:
     async with deps.transaction() as tx:
         order = await deps.orders.load(tx, event.order_id)
-        await deps.orders.change(tx, order, order.note_payment(redirect_url=event.redirect_url))
+        if order.payment.status == "pending":  # else it has been paid, or given up, before this was heard
+            await deps.orders.change(tx, order, order.note_payment(redirect_url=event.redirect_url))
 
 
 async def on_payment_failed(event: PaymentFailed, deps: OrderDeps) -> None:
@@ -257,11 +267,11 @@ def _close_cart(placed: c.OrderPlaced) -> CloseCart:
     return CloseCart(cart_id=placed.bucket_id, user_id=placed.user_id, order_id=placed.order_id, lines=lines)
 
 
-def _return(order: Order, reason: str) -> ReturnState:
+def _return(order: Order) -> ReturnState:
     asked = order.returning
     assert asked is not None, "a return saga starts with a requested return"
     lines = tuple(Units(line.product_id, line.quantity) for line in asked.lines)
-    return ReturnState(order_id=order.id, return_id=asked.return_id, lines=lines, refund=asked.refund, reason=reason)
+    return ReturnState(order_id=order.id, return_id=asked.return_id, lines=lines, refund=asked.refund, reason=asked.reason)
 
 
 def _period(since: str, until: str) -> tuple[str, str]:
@@ -327,6 +337,7 @@ HANDLERS: Handlers = {
     c.ResumeOrder: resume_order,
     c.FinishReturn: finish_return,
     c.DropReturn: drop_return,
+    c.TakeBack: take_back,
 }
 
 REACTIONS: Handlers = {

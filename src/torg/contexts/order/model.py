@@ -69,6 +69,7 @@ class Order:
     returned: Mapping[str, int] = field(default_factory=dict)
     refunds: Mapping[str, int] = field(default_factory=dict)
     returning: ReturnRequested | None = None
+    dropped: Mapping[str, ReturnRequested] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -178,6 +179,14 @@ class Order:
     def drop_return(self, return_id: str, reason: str) -> list[Event]:
         return [ReturnFailed(order_id=self.id, user_id=self.user_id, return_id=return_id, reason=reason)]
 
+    def take_back(self, return_id: str) -> list[Event]:
+        """A return that was given up goes on, as its goods have come. Raises Invalid for more than is with the buyer."""
+        asked = self.dropped.get(return_id)
+        if asked is None:
+            return []
+        self._check_return(asked.lines)
+        return [asked]
+
     def _line(self, product_id: str) -> OrderLine:
         return next(line for line in self.placed.lines if line.product_id == product_id)
 
@@ -259,12 +268,14 @@ def apply(order: Order | None, event: object, at: datetime) -> Order:
         case OrderCancelled():
             return replace(changed, status="cancelled")
         case ReturnRequested():
-            return replace(changed, status="return_requested", returning=event)
+            others = {id: dropped for id, dropped in order.dropped.items() if id != event.return_id}
+            return replace(changed, status="return_requested", returning=event, dropped=others)
         case OrderReturned():
             back = {line.product_id: order.returned.get(line.product_id, 0) + line.quantity for line in event.lines}
             return replace(changed, status="returned" if event.whole else "delivered", returning=None, returned={**order.returned, **back})
         case ReturnFailed():
-            return replace(changed, status="delivered", returning=None)
+            dropped = {**order.dropped, event.return_id: order.returning} if order.returning else order.dropped
+            return replace(changed, status="delivered", returning=None, dropped=dropped)
         case OrderRefunded():
             return _refunded(changed, event)
         case PaymentNoted():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 
@@ -29,6 +30,7 @@ from torg.contexts.order.contracts import (
     MarkPaid,
     MarkReserved,
     ResumeOrder,
+    TakeBack,
     WithdrawOrder,
 )
 from torg.contexts.payment.contracts import Method, PaymentFailed, PaymentProcessed, PaymentRefunded, ProcessPayment, RefundPayment
@@ -149,7 +151,7 @@ CHECKOUT = Saga(
         ),
         Step("confirm", ConfirmOrder, make=lambda s: ConfirmOrder(s.order_id, s.delivery_date)),
     ),
-    late={ReservationExpired: lambda event: WithdrawOrder(event.order_id, OUT_OF_STOCK)},
+    late={ReservationExpired: lambda event: WithdrawOrder(event.order_id, OUT_OF_STOCK) if event.gone else None},
 )
 
 
@@ -193,6 +195,11 @@ class ReturnState(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+def _of_this_return(state: ReturnState, answer: Any) -> bool:
+    """An order may be returned in parts, one after the other."""
+    return getattr(answer, "return_id", getattr(answer, "refund_id", state.return_id)) == state.return_id
+
+
 RETURN = Saga(
     name="return",
     state=ReturnState,
@@ -224,6 +231,8 @@ RETURN = Saga(
         Step("finish", FinishReturn, make=lambda s: FinishReturn(s.order_id, s.return_id)),
     ),
     gave_up=lambda s, reason: DropReturn(s.order_id, s.return_id, reason),
+    late={ReturnReceived: lambda event: TakeBack(event.order_id, event.return_id)},
+    concerns=_of_this_return,
 )
 
 SAGAS = (CHECKOUT, CANCEL, RETURN)

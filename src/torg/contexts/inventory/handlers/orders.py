@@ -74,7 +74,7 @@ async def on_order_confirmed(event: OrderConfirmed, deps: InventoryDeps) -> None
         if found is None or found.status not in ("held", "expired"):
             return
         if found.status == "expired" and not await _hold_anew(tx, found, event.city, deps):
-            await tx.append(event.order_id, [c.ReservationExpired(event.order_id)])
+            await tx.append(event.order_id, [c.ReservationExpired(event.order_id, gone=True)])
             return
         held = Reservation(found.order_id, "held", found.answer)
         if await deps.reservations.move(tx, held, "secured"):
