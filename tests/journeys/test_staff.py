@@ -89,6 +89,7 @@ async def test_low_stock_is_told_to_the_warehouse(shop: Shop):
 
 async def test_what_visitors_do_is_counted_once_however_often_it_is_sent(shop: Shop):
     analyst = await shop.staff("analyst")
+    await shop.settle()
     before = await _funnel(shop)
     visitor, product_id = fresh(), shop.product()
     batch = {"events": [{"id": fresh(), "kind": kind, "visitor": visitor, "product_id": product_id} for kind in ("view", "view", "cart", "checkout")]}
