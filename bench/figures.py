@@ -60,7 +60,7 @@ class Book:
         for section in dict.fromkeys(figure.section for figure in self.figures):
             console.print(self._table(section))
         for sentence in self.remarks:
-            console.print(f"! {sentence}", highlight=False)
+            console.print(f"! {sentence}", highlight=False, soft_wrap=True)
 
     def _table(self, section: str) -> Table:
         table = Table(title=section, title_justify="left")

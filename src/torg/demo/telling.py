@@ -31,7 +31,7 @@ class Telling:
         self._last: tuple[float, int] = (time.monotonic(), 0)
 
     def tell(self, sentence: str) -> None:
-        self.console.print(f"  {time.strftime('%H:%M:%S')} {sentence}", highlight=False)
+        self.console.print(f"  {time.strftime('%H:%M:%S')} {sentence}", highlight=False, soft_wrap=True)
 
     async def keep_telling(self) -> None:
         """Until cancelled."""
