@@ -17,7 +17,7 @@ def routes(deps: OrderDeps) -> Sequence[Route]:
         """Each change of the order's status, from the log; resumes behind Last-Event-ID."""
         order = await handlers.get_order(c.GetOrder(request.path_values["order_id"], signed_in(request)), deps)
         seen = request.header("last-event-id")
-        return event_stream(_changes(order.id, int(seen) if seen.isdigit() else 0, deps))
+        return event_stream(_changes(order.id, int(seen) if seen.isdecimal() and len(seen) < 19 else 0, deps))
 
     return (
         post(

@@ -46,6 +46,11 @@ def minor_units(typed: str, digits: int) -> int | None:
     return int((whole or "0") + part.ljust(digits, "0"))
 
 
+def whole_number(typed: str) -> int:
+    """What somebody typed as a count; 0 for what is none."""
+    return int(typed) if typed.isdecimal() and len(typed) < 10 else 0
+
+
 def safe_path(text: str) -> str:
     """A path of this shop to send a browser to; the home page for anything else."""
     fine = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isascii() and text.isprintable() and " " not in text

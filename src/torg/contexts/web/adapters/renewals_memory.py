@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from datetime import datetime, timedelta
+from functools import partial
 
 from torg.contexts.user.contracts import RefreshSession, Tokens
 from torg.kit.calls import Call
@@ -24,8 +25,15 @@ class MemoryRenewals:
         self._forget()
         key = hashlib.sha256(refresh_token.encode()).digest()
         if key not in self._bought:
-            self._bought[key] = self._clock(), asyncio.ensure_future(self._call(RefreshSession(refresh_token)))
+            renewal = asyncio.ensure_future(self._call(RefreshSession(refresh_token)))
+            self._bought[key] = self._clock(), renewal
+            renewal.add_done_callback(partial(self._forget_failed, key))
         return await asyncio.shield(self._bought[key][1])
+
+    def _forget_failed(self, key: bytes, renewal: asyncio.Future[Tokens]) -> None:
+        """What bought nothing is asked again: the store may have been away; and guesses fill no memory."""
+        if renewal.cancelled() or renewal.exception():
+            self._bought.pop(key, None)
 
     def _forget(self) -> None:
         before = self._clock() - REMEMBERED

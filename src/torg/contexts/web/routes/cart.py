@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torg.contexts.cart.contracts import ApplyPromoCode, CartView, ClearCart, DropPromoCode, GetCart, PutItem, RemoveItem
 from torg.contexts.catalog.contracts import ListedProduct, ListProductsById
-from torg.contexts.web.model import read_form, safe_path
+from torg.contexts.web.model import read_form, safe_path, whole_number
 from torg.contexts.web.routes.visit import Visit
 from torg.kit.errors import DomainError
 from torg.kit.http import Response
@@ -25,7 +25,7 @@ async def add(visit: Visit) -> Response:
     try:
         before = await visit.ask(GetCart(visitor=visit.identity, guest_cart_id=visit.guest_cart_id, language=visit.language))
         inside = sum(item.quantity for item in before.items if item.product_id == wanted)
-        added = int(form["quantity"]) if form.get("quantity", "").isdigit() else 1
+        added = whole_number(form.get("quantity", ""))
         now = await visit.ask(_put(visit, before.id if before.guest else "", wanted, min(inside + max(added, 1), MOST)))
     except DomainError as refusal:
         return await _page(visit, refusal.status, faults=visit.faults(refusal))

@@ -25,7 +25,7 @@ from torg.contexts.order.contracts import (
 )  # fmt: skip
 from torg.contexts.payment.contracts import ListPayments
 from torg.contexts.shipping.contracts import ListDeliveries
-from torg.contexts.web.model import MOVING, read_form, way
+from torg.contexts.web.model import MOVING, read_form, way, whole_number
 from torg.contexts.web.routes.links import link
 from torg.contexts.web.routes.visit import Visit, spoken
 from torg.kit.errors import DomainError, FieldError, Invalid
@@ -70,7 +70,7 @@ async def cancel(visit: Visit) -> Response:
 async def send_back(visit: Visit) -> Response:
     form, order_id = await visit.form(), visit.request.path_values["order_id"]
     try:
-        lines = tuple(ReturnLine(name[5:], int(value)) for name, value in form.items() if name.startswith("line.") and value.isdigit() and int(value))
+        lines = tuple(ReturnLine(name[5:], count) for name, value in form.items() if name.startswith("line.") and (count := whole_number(value)))
         if not lines:
             raise Invalid.fields(FieldError("lines", "missing", "choose what you send back"))
         await visit.ask(read_form(RequestReturn, form, visit.deps.clock(), order_id=order_id, buyer=visit.member, lines=lines))

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from torg.contexts.order.contracts import HistoryEntry, PaymentState
-from torg.contexts.web.model import minor_units, safe_path, way
+from torg.contexts.web.model import minor_units, safe_path, way, whole_number
 from torg.contexts.web.tests.house import an_order
 from torg.kit.testing import START
 
@@ -52,3 +52,8 @@ def test_cash_is_not_paid_on_the_way() -> None:
 def test_way_that_ended_early_shows_how_far_it_came() -> None:
     stops = way(an_order(status="cancelled"), [entry("order.reserved")])
     assert [(stop.status, stop.state) for stop in stops] == [("pending", "done"), ("reserved", "done"), ("cancelled", "ended")]
+
+
+@pytest.mark.parametrize(("typed", "number"), [("3", 3), ("0", 0), ("", 0), ("-1", 0), ("²", 0), ("1.5", 0), ("9" * 5000, 0), ("٣", 3)])
+def test_what_is_no_whole_number_counts_nothing(typed: str, number: int) -> None:
+    assert whole_number(typed) == number

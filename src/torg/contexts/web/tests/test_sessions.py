@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from torg.contexts.user.contracts import RefreshSession, RegisterUser, SignIn, SignOut
+import pytest
+
+from torg.contexts.user.contracts import RefreshSession, RegisterUser, SignIn, SignOut, Tokens
+from torg.contexts.web.adapters.renewals_memory import MemoryRenewals
 from torg.contexts.web.tests.house import CART_ID, TOKENS, Shop, open_shop, visible
-from torg.kit.errors import DomainError, FieldError, Invalid, Unauthenticated
+from torg.kit.errors import DomainError, FieldError, Invalid, Unauthenticated, Unavailable
+from torg.kit.testing import TestClock, answering
 from torg.kit.testing.http import Answer
 
 FORM = {"email": "anna@example.com", "password": "four words in a row", "full_name": "Anna <b>", "city": "Moscow"}
@@ -108,3 +112,29 @@ async def test_signing_out_ends_the_session_and_drops_its_cookies(shop: Shop) ->
     assert (answer.status, answer.headers["location"]) == (303, "/")
     assert len(shop.told(SignOut)) == 1
     assert (await shop.post("/sign-out", {})).status == 303
+
+
+async def test_renewal_that_failed_for_now_is_tried_again(shop: Shop) -> None:
+    tried = 0
+
+    def away_at_first(_: object) -> object:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            raise Unavailable("the store is away")
+        return TOKENS
+
+    shop.answers(RefreshSession, away_at_first)
+    assert (await shop.get("/cart", cookie="refresh=old")).status == 503
+    assert (await shop.get("/cart", cookie="refresh=old")).status == 200
+
+
+async def test_renewals_of_tokens_that_buy_nothing_are_not_remembered() -> None:
+    def refuse(_: object) -> Tokens:
+        raise Unauthenticated("session.bad_refresh_token", "unknown")
+
+    renewals = MemoryRenewals(answering({RefreshSession: refuse}), TestClock())
+    for number in range(100):
+        with pytest.raises(Unauthenticated):
+            await renewals.renew(f"guess-{number}")
+    assert len(renewals._bought) == 0
