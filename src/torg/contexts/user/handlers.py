@@ -266,9 +266,10 @@ async def _ensured_hash(password: str, found: Account | None, deps: UserDeps) ->
 async def _proven(cmd: c.SignIn, deps: UserDeps) -> Account:
     """The account whose password this is. Whether the address is known makes no difference: neither in the answer nor in its time."""
     account = await deps.users.find_by_email(cmd.email)
-    keys = {f"{model.email_key(cmd.email)} {cmd.address}": model.FREE_FAILURES}
+    email = model.email_key(cmd.email)[: model.LONGEST_EMAIL]
+    keys = {f"{email} {cmd.address}": model.FREE_FAILURES}
     if account is None or not await deps.sessions.known_address(account.id, cmd.address):
-        keys[model.email_key(cmd.email)] = model.FREE_ACCOUNT_FAILURES
+        keys[email] = model.FREE_ACCOUNT_FAILURES
     _refuse_guessing(*keys, deps=deps)
     right = await deps.passwords.verify(account.password_hash if account else model.UNUSABLE, cmd.password)
     _refuse_guessing(*keys, deps=deps)  # once more: of many guesses sent at once, those behind the free ones learn nothing

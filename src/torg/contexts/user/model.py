@@ -20,6 +20,7 @@ from torg.kit.values import Language, Randomness
 ACCESS_FOR = timedelta(minutes=15)
 REFRESH_FOR = timedelta(days=30)
 ADDRESSES = 50  # a user may keep
+LONGEST_EMAIL = 320  # characters that can matter (RFC 3696, with its erratum)
 UNUSABLE = "!"
 """Stands where a password's hash would: nobody can sign in."""
 

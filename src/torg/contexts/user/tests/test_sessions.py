@@ -10,6 +10,7 @@ import pytest
 from torg.contexts.cart.contracts import MergeCarts
 from torg.contexts.user import contracts as c
 from torg.contexts.user import model
+from torg.contexts.user.adapters.attempts_memory import MemoryAttempts
 from torg.contexts.user.adapters.hashing_argon2 import Argon2Passwords
 from torg.contexts.user.tests.house import CHEAP_KIB, GOOD, House, open_house
 from torg.kit.auth import Role
@@ -120,6 +121,14 @@ async def test_guessing_has_to_wait_longer_each_time_and_others_do_not(house: Ho
     await house.sign_in(address="10.9.9.9")
     house.clock.advance(minutes=16)
     await house.sign_in()
+
+
+async def test_addresses_that_none_can_have_fill_no_memory(house: House) -> None:
+    for n in range(5):
+        with pytest.raises(Unauthenticated):
+            await house.sign_in(email=f"{n}{'x' * 900_000}@example.com", password="wrong-guess-1")
+    assert isinstance(house.deps.attempts, MemoryAttempts)
+    assert sum(len(key) for key in house.deps.attempts._counts) < 10_000
 
 
 async def test_guesses_sent_all_at_once_gain_nothing(house: House) -> None:
