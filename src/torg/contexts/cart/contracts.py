@@ -56,6 +56,13 @@ class RedeemPromoCode(Command[None], frozen=True, kw_only=True):
     items_total: Money
 
 
+@message("cart.give_back_promo_code")
+class GiveBackPromoCode(Command[None], frozen=True):
+    """Nothing came of an order that a code was counted for: it can be used anew. Only for one that will never be placed; harmless when repeated."""
+
+    order_id: str
+
+
 class OrderedLine(msgspec.Struct, frozen=True):
     product_id: str
     quantity: int

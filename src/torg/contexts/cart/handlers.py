@@ -102,6 +102,11 @@ async def redeem_promo_code(cmd: c.RedeemPromoCode, deps: CartDeps) -> None:
         await tx.append(f"promo/{use.code}", [c.PromoCodeRedeemed(code=use.code, order_id=use.order_id, user_id=use.user_id)])
 
 
+async def give_back_promo_code(cmd: c.GiveBackPromoCode, deps: CartDeps) -> None:
+    async with deps.transaction() as tx:
+        await _give_back(tx, cmd.order_id, deps)
+
+
 async def close_cart(cmd: c.CloseCart, deps: CartDeps) -> None:
     close = partial(model.closed, cart_id=cmd.cart_id, ordered=cmd.lines, next_id=deps.new_id())
     await deps.carts.change(Owner("user", cmd.user_id), close)
@@ -283,6 +288,7 @@ HANDLERS: Handlers = {
     c.MergeCarts: merge_carts,
     c.GetQuote: get_quote,
     c.RedeemPromoCode: redeem_promo_code,
+    c.GiveBackPromoCode: give_back_promo_code,
     c.CloseCart: close_cart,
     c.CreatePromoCode: create_promo_code,
     c.DisablePromoCode: disable_promo_code,

@@ -186,6 +186,15 @@ async def test_an_order_that_came_to_nothing_gives_its_use_back_once(house: Hous
     assert await house.logged() == ["promo.created", "promo.redeemed", "promo.given_back", "promo.redeemed"]
 
 
+async def test_a_use_for_an_order_that_was_refused_is_given_back_once(house: House) -> None:
+    await house.promo("ONE", uses_total=1)
+    await house.redeem("ONE", "o-1")
+    for _ in range(2):
+        await house.ask(c.GiveBackPromoCode("o-1"))
+    assert await house.used("ONE") == 0
+    assert await house.logged() == ["promo.created", "promo.redeemed", "promo.given_back"]
+
+
 async def test_a_use_whose_order_never_came_is_given_back_after_ten_minutes(house: House) -> None:
     await house.promo("ONE", uses_total=1)
     await house.redeem("ONE", "o-1")
