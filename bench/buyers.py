@@ -113,14 +113,14 @@ async def _checkout(buyer: Buyer, sales: Sales, usual: _Usual) -> None:
     placed = await buyer.connection.ask("POST", "/orders", ORDER, buyer.token, uuid.uuid4().hex, expect=202)
     answered = time.perf_counter() - sent
     sales.answered.append(answered * 1000)
-    wait = max(0.002, usual.seconds - answered)
+    wait = max(0.002, usual.seconds * 1.25 - answered)
     while True:
         await asyncio.sleep(wait)
         sales.asked += 1
         view = await buyer.connection.ask("GET", f"/orders/{placed['id']}", token=buyer.token)
         if view["status"] in ("confirmed", "rejected"):
             break
-        wait = max(0.005, usual.seconds / 4)
+        wait = max(0.005, usual.seconds / 3)
     sales.outcomes[view["status"]] += 1
     took = max(answered, datetime.fromisoformat(view["updated_at"]).timestamp() - clicked)  # nobody knows of it before the answer
     usual.learn(took)

@@ -47,6 +47,8 @@ async def _compare(house: House, kind: str, paths: list[str], servers: dict[str,
         house.book.add(SECTION, f"{kind}: {name}", "requests/s", own.per_second)
         house.book.add(SECTION, f"{kind}: {name}", "CPU-µs each", own.micros)
         house.book.add(SECTION, f"{kind}: {name}", "of the yardstick", shares, AIMS.get((kind, name), ""))
+        by_cpu = [bare / spent for spent, bare in zip(own.micros, yardstick.micros, strict=True)]
+        house.book.add(SECTION, f"{kind}: {name}", "of the yardstick, by CPU", by_cpu)
 
 
 async def _burst(house: House, what: str, server: Shop | Bare, requests: list[bytes], runs: _Runs) -> None:
