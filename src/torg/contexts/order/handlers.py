@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from torg.contexts.cart.contracts import CloseCart, GetQuote, OrderedLine, Quote, RedeemPromoCode
+from torg.contexts.cart.contracts import CloseCart, GetQuote, GiveBackPromoCode, OrderedLine, Quote, RedeemPromoCode
 from torg.contexts.inventory.contracts import Units
 from torg.contexts.order import contracts as c
 from torg.contexts.order import model
@@ -17,8 +17,8 @@ from torg.contexts.user.contracts import GetAddress
 from torg.kit import telemetry
 from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handlers
-from torg.kit.errors import FieldError, Invalid, NotFound, Unavailable
-from torg.kit.messages import Envelope, context_of, encode
+from torg.kit.errors import DomainError, FieldError, Invalid, NotFound, Unavailable
+from torg.kit.messages import Command, Envelope, context_of, encode
 from torg.kit.period import refuse_reversed
 from torg.kit.saga import Instance
 from torg.kit.values import Money, moment, stamp
@@ -33,14 +33,16 @@ async def place_order(cmd: c.PlaceOrder, deps: OrderDeps) -> c.OrderView:
     placed = model.place(order_id, user_id, quote, plan, await _delivery_price(plan, quote, deps), cmd.payment.method, cmd.expected_total)
     if quote.promo_code:
         await deps.call(RedeemPromoCode(code=quote.promo_code, user_id=user_id, order_id=order_id, items_total=quote.items_total))
-    async with deps.transaction() as tx:
-        order = await deps.orders.place(tx, placed)
-        await deps.sagas.start(tx, CHECKOUT, order_id, _checkout(placed, deps), done=["create"])
-        view = await tx.answer(order.view())
-    try:  # at once, so that the buyer's next item goes into a new cart
-        await deps.call(_close_cart(placed))
-    except Unavailable as away:  # the order stands, and the cart follows order.placed by itself
-        telemetry.log.warning("the cart is closed later", order_id=order_id, detail=away.detail)
+    try:
+        async with deps.transaction() as tx:
+            order = await deps.orders.place(tx, placed)
+            await deps.sagas.start(tx, CHECKOUT, order_id, _checkout(placed, deps), done=["create"])
+            view = await tx.answer(order.view())
+    except DomainError:
+        if quote.promo_code:  # given back by itself in a while; at once, so that requests for one cart do not use a code up
+            await _now_or_later(GiveBackPromoCode(order_id), order_id, deps)
+        raise
+    await _now_or_later(_close_cart(placed), order_id, deps)  # it follows order.placed by itself; at once, so that the buyer's next item goes into a new cart
     return view
 
 
@@ -230,6 +232,14 @@ async def on_delivery_delivered(event: DeliveryDelivered, deps: OrderDeps) -> No
 
 
 # ---------------------------------------------------------------- small print
+
+
+async def _now_or_later(message: Command[None], order_id: str, deps: OrderDeps) -> None:
+    """What others come to by themselves, and best at once. Whatever becomes of it changes nothing about the order."""
+    try:
+        await deps.call(message)
+    except (Unavailable, DomainError) as obstacle:
+        telemetry.log.warning("it is done later", message=message.NAME, order_id=order_id, detail=obstacle.detail)
 
 
 async def _plan_delivery(choice: c.DeliveryChoice, user_id: str, deps: OrderDeps) -> c.DeliveryPlan:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from torg.contexts.cart import contracts as cart
@@ -43,6 +45,7 @@ class House:
         self.carts = 0
         self.asked: list[Any] = []
         self.quoted: Callable[[], cart.Quote] = self.next_quote
+        self.closing: Callable[[], Exception | None] = lambda: None
 
     def next_quote(self) -> cart.Quote:
         self.carts += 1
@@ -84,8 +87,6 @@ class House:
 
 
 def replace_cart(found: cart.Quote, cart_id: str) -> cart.Quote:
-    import msgspec
-
     return msgspec.structs.replace(found, cart_id=cart_id)
 
 
@@ -104,8 +105,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         call = answering(
             {
                 cart.GetQuote: lambda m: made.answer(m, made.quoted()),
-                cart.CloseCart: lambda m: made.answer(m, None),
+                cart.CloseCart: lambda m: made.answer(m, made.closing()),
                 cart.RedeemPromoCode: lambda m: made.answer(m, None),
+                cart.GiveBackPromoCode: lambda m: made.answer(m, None),
                 shipping.GetDeliveryQuotes: lambda m: made.answer(m, (offer, pickup)),
                 shipping.GetPickupPoint: lambda m: made.answer(m, POINT),
                 user.GetAddress: lambda m: made.answer(m, HOME if m.address_id == "home" else NotFound("address.not_found", "no such address")),
@@ -156,8 +158,6 @@ async def test_a_refused_payment_rejects_the_order(house: House):
 
 
 async def test_a_promo_code_is_redeemed_before_the_order_and_its_refusal_leaves_nothing(house: House):
-    import msgspec
-
     house.quoted = lambda: msgspec.structs.replace(house.next_quote(), promo_code="TEN")
     await house.place()
     assert any(isinstance(asked, cart.RedeemPromoCode) for asked in house.asked)
@@ -238,6 +238,23 @@ async def test_a_return_goes_back_on_the_shelf_and_into_the_wallet(house: House)
     await house.tell(payment.PaymentRefunded(order_id=view.id, refund_id=return_id, payment_id="p1", amount=usd(500)))
     found = await handlers.get_order(c.GetOrder(view.id, ANNA), house.deps)
     assert (found.status, found.payment.status) == ("delivered", "partially_refunded")
+
+
+async def test_a_cart_that_was_ordered_meanwhile_gives_its_promo_code_back_at_once(house: House):
+    """Many requests for the same cart must not use a code up, even for a while."""
+    house.quoted = lambda: msgspec.structs.replace(replace_cart(quote(("bread", 1, 500)), "same"), promo_code="TEN")
+    for _ in range(2):
+        with suppress(DomainError):
+            await house.place()
+    redeemed = [asked.order_id for asked in house.asked if isinstance(asked, cart.RedeemPromoCode)]
+    given_back = [asked.order_id for asked in house.asked if isinstance(asked, cart.GiveBackPromoCode)]
+    assert (len(redeemed), given_back) == (2, redeemed[1:])
+
+
+@pytest.mark.parametrize("obstacle", [Unavailable("the cart is away"), DomainError("cart.contended", "many change it at once")])
+async def test_an_order_stands_whatever_becomes_of_its_cart(house: House, obstacle: Exception):
+    house.closing = lambda: obstacle
+    assert (await house.place()).status == "pending"
 
 
 async def returning(house: House, quantity: int = 1) -> tuple[str, str]:
