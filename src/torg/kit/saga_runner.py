@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -104,6 +104,13 @@ class SagaRunner:
     async def active(self, tx: Transaction, subject: str) -> Instance | None:
         """The saga that works on a subject now; there is one at most."""
         return await self._load(tx, f"subject = :subject and status in {ACTIVE}", subject=subject)
+
+    async def redact(self, tx: Transaction, subject: str, rewrite: Callable[[Instance], Instance], change: Callable[[Message], Message]) -> None:
+        """Rewrites a subject's sagas and what they have asked for, for the erasure of personal data. All of them must have ended."""
+        for row in await tx.all("select instance from saga where subject = :subject", subject=subject):
+            ended = self._read(row["instance"])
+            await self._save(tx, rewrite(ended))
+            await tx.redact(ended.id, change)
 
     def define(self, name: str) -> Saga[Any]:
         """A saga's table, by its name."""

@@ -48,6 +48,10 @@ class DeliveryPlan(msgspec.Struct, frozen=True, kw_only=True):
     address: Address
     pickup_point_id: str = ""
 
+    def erased(self) -> DeliveryPlan:
+        """What may be kept of it when the buyer is erased."""
+        return msgspec.structs.replace(self, address=self.address.erased(), pickup_point_id="")
+
 
 class PaymentState(msgspec.Struct, frozen=True, kw_only=True):
     method: Method
@@ -409,6 +413,14 @@ class PaymentNoted(Event, frozen=True, kw_only=True):
 
     order_id: str
     payment: PaymentState
+
+
+@message("order.buyer_erased")
+class BuyerErased(Event, frozen=True, kw_only=True):
+    """Who placed the order was erased: of where it went the city is left, and of what they wrote nothing."""
+
+    order_id: str
+    user_id: str
 
 
 # ---------------------------------------------------------------- steps of the sagas that stay at home

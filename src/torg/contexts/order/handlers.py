@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 
 from torg.contexts.cart.contracts import CloseCart, GetQuote, GiveBackPromoCode, OrderedLine, Quote, RedeemPromoCode
@@ -10,10 +12,10 @@ from torg.contexts.order import contracts as c
 from torg.contexts.order import model
 from torg.contexts.order.model import Order
 from torg.contexts.order.ports import OrderDeps
-from torg.contexts.order.sagas import CANCEL, CHECKOUT, RETURN, CancelState, CheckoutState, ReturnState
+from torg.contexts.order.sagas import CANCEL, CHECKOUT, RETURN, CancelState, CheckoutState, ReturnState, asked_without_person, without_person
 from torg.contexts.payment.contracts import PaymentCaptured, PaymentFailed, PaymentRedirected, PaymentRefunded
 from torg.contexts.shipping.contracts import DeliveryDelivered, DeliveryShipped, GetDeliveryQuotes, GetPickupPoint
-from torg.contexts.user.contracts import GetAddress
+from torg.contexts.user.contracts import GetAddress, UserErased
 from torg.kit import telemetry
 from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handlers
@@ -22,6 +24,9 @@ from torg.kit.messages import Command, Envelope, context_of, encode
 from torg.kit.period import refuse_reversed
 from torg.kit.saga import Instance
 from torg.kit.values import Money, moment, stamp
+
+ERASED_AT_ONCE = 100
+CARED_FOR = model.RETURN_WITHIN + timedelta(days=10)  # so long something about an erased person may still come in
 
 # ---------------------------------------------------------------- buyers ask
 
@@ -52,9 +57,9 @@ async def cancel_my_order(cmd: c.CancelMyOrder, deps: OrderDeps) -> c.OrderView:
         order = await deps.orders.change(tx, order, order.request_cancellation(cmd.reason))
         under_way = await deps.sagas.active(tx, order.id)
         if under_way:
-            await deps.sagas.compensate(tx, under_way.id, cmd.reason)
+            await deps.sagas.compensate(tx, under_way.id, model.AS_ASKED)
         else:
-            await deps.sagas.start(tx, CANCEL, order.id, CancelState(order.id, cmd.reason))
+            await deps.sagas.start(tx, CANCEL, order.id, CancelState(order.id, model.AS_ASKED))
         return await tx.answer((await deps.orders.load(tx, order.id)).view())
 
 
@@ -163,7 +168,7 @@ async def withdraw_order(cmd: c.WithdrawOrder, deps: OrderDeps) -> None:
 async def finish_cancellation(cmd: c.FinishCancellation, deps: OrderDeps) -> None:
     async with deps.transaction() as tx:
         order = await deps.orders.load(tx, cmd.order_id)
-        await deps.orders.change(tx, order, order.finish_cancellation("cancelled as asked"))
+        await deps.orders.change(tx, order, order.finish_cancellation(model.AS_ASKED))
 
 
 async def resume_order(cmd: c.ResumeOrder, deps: OrderDeps) -> None:
@@ -231,6 +236,30 @@ async def on_delivery_delivered(event: DeliveryDelivered, deps: OrderDeps) -> No
         await deps.orders.change(tx, order, order.deliver())
 
 
+async def on_user_erased(event: UserErased, deps: OrderDeps) -> None:
+    """Their orders still need their addresses until they have ended."""
+    async with deps.transaction() as tx:
+        await deps.orders.erase_later(tx, event.user_id)
+
+
+async def erase_ended(deps: OrderDeps) -> None:
+    """Takes what is personal out of orders of erased people, once they have ended."""
+    found = await deps.orders.erasable(ERASED_AT_ONCE)
+    for user_id in sorted({user_id for _, user_id in found}):
+        await deps.orders.forget_answers(user_id)
+    for order_id, _ in found:
+        await _erase(order_id, deps)
+    await deps.orders.forget_erased(deps.clock() - CARED_FOR)
+
+
+async def _erase(order_id: str, deps: OrderDeps) -> None:
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, order_id)
+        if order.status in model.ENDED and not await deps.sagas.active(tx, order_id):
+            await deps.sagas.redact(tx, order_id, without_person, asked_without_person)
+            await deps.orders.erase(tx, order)
+
+
 # ---------------------------------------------------------------- small print
 
 
@@ -281,7 +310,7 @@ def _return(order: Order) -> ReturnState:
     asked = order.returning
     assert asked is not None, "a return saga starts with a requested return"
     lines = tuple(Units(line.product_id, line.quantity) for line in asked.lines)
-    return ReturnState(order_id=order.id, return_id=asked.return_id, lines=lines, refund=asked.refund, reason=asked.reason)
+    return ReturnState(order_id=order.id, return_id=asked.return_id, lines=lines, refund=asked.refund, reason=model.SENT_BACK)
 
 
 def _period(since: str, until: str) -> tuple[str, str]:
@@ -357,4 +386,5 @@ REACTIONS: Handlers = {
     PaymentRefunded: on_payment_refunded,
     DeliveryShipped: on_delivery_shipped,
     DeliveryDelivered: on_delivery_delivered,
+    UserErased: on_user_erased,
 }

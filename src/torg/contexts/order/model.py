@@ -10,6 +10,7 @@ import msgspec
 
 from torg.contexts.cart.contracts import Quote
 from torg.contexts.order.contracts import (
+    BuyerErased,
     CancellationFailed,
     CancellationRequested,
     DeliveryPlan,
@@ -33,11 +34,14 @@ from torg.contexts.order.contracts import (
     Status,
 )
 from torg.contexts.payment.contracts import Method
+from torg.contexts.user.contracts import ERASED
 from torg.kit.errors import DomainError, FieldError, Invalid
-from torg.kit.messages import Envelope, Event
+from torg.kit.messages import Envelope, Event, Message
 from torg.kit.values import Money
 
 RETURN_WITHIN = timedelta(days=30)
+ENDED: tuple[Status, ...] = ("delivered", "rejected", "cancelled", "returned")
+"""Nothing is to be brought any more; what was delivered may still come back."""
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     "pending": frozenset({"reserved", "rejected", "cancelling"}),
@@ -52,6 +56,17 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     "return_requested": frozenset({"returned", "delivered"}),
     "returned": frozenset(),
 }
+
+AS_ASKED, SENT_BACK = "cancelled as asked", "sent back"
+"""What others are told of reasons: a buyer's own words stay in the order."""
+
+PLAINLY: Mapping[type[Event], Status] = {
+    OrderReserved: "reserved",
+    OrderRejected: "rejected",
+    CancellationRequested: "cancelling",
+    OrderCancelled: "cancelled",
+}
+"""Events that bring an order into a status, and nothing more."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,7 @@ class Order:
     returned: Mapping[str, int] = field(default_factory=dict)
     refunds: Mapping[str, int] = field(default_factory=dict)
     returning: ReturnRequested | None = None
+    erased: bool = False
     dropped: Mapping[str, ReturnRequested] = field(default_factory=dict)
 
     @property
@@ -187,6 +203,9 @@ class Order:
         self._check_return(asked.lines)
         return [asked]
 
+    def erase_buyer(self) -> list[Event]:
+        return [] if self.erased else [BuyerErased(order_id=self.id, user_id=self.user_id)]
+
     def _line(self, product_id: str) -> OrderLine:
         return next(line for line in self.placed.lines if line.product_id == product_id)
 
@@ -248,8 +267,8 @@ def apply(order: Order | None, event: object, at: datetime) -> Order:
     assert order is not None, "an order begins with OrderPlaced"
     changed = replace(order, updated_at=at)
     match event:
-        case OrderReserved():
-            return replace(changed, status="reserved")
+        case OrderReserved() | OrderRejected() | CancellationRequested() | OrderCancelled():
+            return replace(changed, status=PLAINLY[type(event)])
         case OrderPaid():
             captured = msgspec.structs.replace(order.payment, status="captured", redirect_url=None)
             return replace(changed, payment=captured, status="paid" if order.status == "reserved" else order.status)
@@ -259,14 +278,8 @@ def apply(order: Order | None, event: object, at: datetime) -> Order:
             return replace(changed, shipped=True, status=order.status if order.status == "cancelling" else "shipped")
         case OrderDelivered():
             return replace(changed, delivered_at=at, status=order.status if order.status == "cancelling" else "delivered")
-        case OrderRejected():
-            return replace(changed, status="rejected")
-        case CancellationRequested():
-            return replace(changed, status="cancelling")
         case CancellationFailed():
             return replace(changed, status="delivered" if order.delivered_at else "shipped" if order.shipped else "confirmed")
-        case OrderCancelled():
-            return replace(changed, status="cancelled")
         case ReturnRequested():
             others = {id: dropped for id, dropped in order.dropped.items() if id != event.return_id}
             return replace(changed, status="return_requested", returning=event, dropped=others)
@@ -280,14 +293,31 @@ def apply(order: Order | None, event: object, at: datetime) -> Order:
             return _refunded(changed, event)
         case PaymentNoted():
             return replace(changed, payment=event.payment)
+        case BuyerErased():  # no step on its way
+            return _erased(order)
         case _:
             return order
+
+
+def _erased(order: Order) -> Order:
+    placed = msgspec.structs.replace(order.placed, delivery=order.placed.delivery.erased())
+    dropped = {id: msgspec.structs.replace(asked, reason=ERASED) for id, asked in order.dropped.items()}
+    return replace(order, erased=True, placed=placed, dropped=dropped)
 
 
 def _refunded(order: Order, event: OrderRefunded) -> Order:
     refunds = {**order.refunds, event.refund_id: event.amount.amount}
     whole = sum(refunds.values()) >= order.placed.total.amount
     return replace(order, refunds=refunds, payment=msgspec.structs.replace(order.payment, status="refunded" if whole else "partially_refunded"))
+
+
+def without_person(event: Message) -> Message:
+    """What may be kept of it when its buyer is erased."""
+    if isinstance(event, OrderPlaced):
+        return msgspec.structs.replace(event, delivery=event.delivery.erased())
+    if isinstance(event, CancellationRequested | OrderCancelled | ReturnRequested):
+        return msgspec.structs.replace(event, reason=ERASED)
+    return event
 
 
 def _part(line: OrderLine, quantity: int) -> OrderLine:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from torg.contexts.order.adapters.audit_sql import SqlOrderAudit
 from torg.contexts.order.adapters.store_sql import SqlOrderStore
-from torg.contexts.order.handlers import HANDLERS, REACTIONS
+from torg.contexts.order.handlers import HANDLERS, REACTIONS, erase_ended
 from torg.contexts.order.ports import OrderDeps
 from torg.contexts.order.routes import routes
 from torg.contexts.order.sagas import SAGAS
@@ -17,7 +18,7 @@ from torg.kit.tasks import Job
 
 
 def build(kit: Kit) -> Module:
-    orders = SqlOrderStore(kit.store.database)
+    orders = SqlOrderStore(kit.store.database, kit.clock)
     sagas = SagaRunner(kit.store, SAGAS, kit.new_id)
     deps = OrderDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
@@ -30,7 +31,7 @@ def build(kit: Kit) -> Module:
         handlers=handlers,
         routes=routes(deps),
         consumers=(Consumer("order", bound(REACTIONS, deps)), Consumer("order.sagas", sagas.answers())),
-        jobs=(Job("order.deadlines", 0.5, sagas.work_on_deadlines),),
+        jobs=(Job("order.deadlines", 0.5, sagas.work_on_deadlines), Job("order.erasures", 60, partial(erase_ended, deps))),
         sagas=sagas,
         invariants=SqlOrderAudit(kit.store, orders).invariants(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from torg.contexts.order.contracts import OrderCount, OrderPlaced, OrderView, Status
@@ -35,6 +35,26 @@ class OrderStore(Protocol):
 
     async def page(self, user_id: str, since: str, until: str, status: Status | None, cursor: str, limit: int) -> Page[OrderView]:
         """Newest first within [since, until), stamps or empty; an empty user_id means everybody's."""
+        ...
+
+    async def erase_later(self, tx: Transaction, user_id: str) -> None:
+        """Files somebody who was erased: `erasable` gives their orders from now on."""
+        ...
+
+    async def erasable(self, limit: int) -> Sequence[tuple[str, str]]:
+        """Orders (id, user id) of erased people that have ended and are not erased yet; nothing is under way for them."""
+        ...
+
+    async def erase(self, tx: Transaction, order: Order) -> None:
+        """Takes what is personal out of the order's log and the list."""
+        ...
+
+    async def forget_answers(self, user_id: str) -> None:
+        """Drops what was kept for Idempotency-Keys and speaks of this person."""
+        ...
+
+    async def forget_erased(self, before: datetime) -> None:
+        """Drops people who were filed, or had an order erased, before that, and have none left to erase."""
         ...
 
     async def count(self, since: str) -> Sequence[OrderCount]:

@@ -45,7 +45,9 @@ from torg.contexts.shipping.contracts import (
     ShippingCancelled,
     ShippingScheduled,
 )
-from torg.kit.saga import Saga, Step
+from torg.contexts.user.contracts import ERASED
+from torg.kit.messages import Message
+from torg.kit.saga import Instance, Saga, Step
 from torg.kit.values import Money
 
 HOLD_MARGIN = timedelta(minutes=5)  # stock is held this much longer than paying may take
@@ -236,3 +238,23 @@ RETURN = Saga(
 )
 
 SAGAS = (CHECKOUT, CANCEL, RETURN)
+
+
+def without_person(ended: Instance) -> Instance:
+    """What may be kept of a saga when the buyer is erased. Reasons go altogether: nobody can tell who worded them."""
+    state = ended.state
+    if isinstance(state, CheckoutState):
+        state = msgspec.structs.replace(state, delivery=state.delivery.erased())
+    else:
+        state = msgspec.structs.replace(state, reason=ERASED)
+    steps = tuple(msgspec.structs.replace(step, error=step.error and ERASED) for step in ended.steps)
+    return msgspec.structs.replace(ended, state=state, steps=steps, reason=ended.reason and ERASED)
+
+
+def asked_without_person(command: Message) -> Message:
+    """What may be kept of a saga's command when the buyer is erased."""
+    if isinstance(command, ScheduleShipping):
+        return msgspec.structs.replace(command, destination=command.destination.erased(), pickup_point_id="")
+    if isinstance(command, RefundPayment):
+        return msgspec.structs.replace(command, reason=ERASED)
+    return command

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from torg.contexts.order.contracts import GetOrder, OrderConfirmed
 from torg.contexts.shipping import contracts as c
 from torg.contexts.shipping.model import delivery as model
 from torg.contexts.shipping.model import tariffs
 from torg.contexts.shipping.ports import ShippingDeps
+from torg.contexts.user.contracts import UserErased
 from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handlers
 from torg.kit.errors import DomainError, NotFound
@@ -19,6 +20,8 @@ from torg.kit.store import Transaction
 SEE_ALL = frozenset({Role.COURIER, Role.SUPPORT, Role.WAREHOUSE})
 MOVED_AT_ONCE = 100
 CHECKED = 100
+ERASED_AT_ONCE = 100
+CARED_FOR = timedelta(days=40)  # so long an order that was placed before may still be booked, or sent back
 
 # ---------------------------------------------------------------- buyers and couriers ask
 
@@ -119,6 +122,26 @@ async def on_order_confirmed(event: OrderConfirmed, deps: ShippingDeps) -> None:
         await deps.deliveries.confirm(tx, event.order_id)
 
 
+async def on_user_erased(event: UserErased, deps: ShippingDeps) -> None:
+    """Their parcels still need their addresses until they have arrived."""
+    async with deps.transaction() as tx:
+        await deps.deliveries.erase_later(tx, event.user_id)
+
+
+async def erase_ended(deps: ShippingDeps) -> None:
+    """Forgets where parcels of erased people went, once nothing of their orders is on its way."""
+    long_ago = deps.clock() - CARED_FOR
+    found = await deps.deliveries.erasable(long_ago, ERASED_AT_ONCE)
+    for user_id in sorted({delivery.user_id for delivery in found}):
+        await deps.deliveries.forget_answers(user_id)
+    if found:
+        async with deps.transaction() as tx:
+            for delivery in found:
+                await deps.deliveries.erase(tx, delivery.erased())
+    await deps.deliveries.erase_failed(long_ago)
+    await deps.deliveries.forget_erased(long_ago)
+
+
 async def misplaced(deps: ShippingDeps) -> list[str]:
     """Sentences about the newest deliveries whose status is not the one that the log ends with."""
     faults = []
@@ -178,4 +201,5 @@ REACTIONS: Handlers = {
     c.CancelShipping: cancel_shipping,
     c.ScheduleReturn: schedule_return,
     OrderConfirmed: on_order_confirmed,
+    UserErased: on_user_erased,
 }

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from torg.contexts.shipping.adapters.store_sql import SqlDeliveries
-from torg.contexts.shipping.handlers import HANDLERS, REACTIONS, carry_on, misplaced
+from torg.contexts.shipping.handlers import HANDLERS, REACTIONS, carry_on, erase_ended, misplaced
 from torg.contexts.shipping.ports import ShippingDeps
 from torg.contexts.shipping.routes import routes
 from torg.kit.bus import Consumer
@@ -21,12 +21,12 @@ def build(kit: Kit) -> Module:
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
         deliveries=SqlDeliveries(kit.store.database, kit.clock), stage=timedelta(seconds=seconds) if seconds else None,
     )  # fmt: skip
-    carrier = (Job("shipping.carrier", min(max(seconds / 4, 0.1), 5), partial(carry_on, deps)),) if seconds else ()
+    carrier: tuple[Job, ...] = (Job("shipping.carrier", min(max(seconds / 4, 0.1), 5), partial(carry_on, deps)),) if seconds else ()
     return Module(
         name="shipping",
         handlers=bound(HANDLERS, deps),
         routes=routes(),
         consumers=(Consumer("shipping", bound(REACTIONS, deps)),),
-        jobs=carrier,
+        jobs=(Job("shipping.erasures", 60, partial(erase_ended, deps)), *carrier),
         invariants=(Invariant("shipping.deliveries", "The newest deliveries are where their log says.", partial(misplaced, deps)),),
     )

@@ -45,6 +45,31 @@ class Deliveries(Protocol):
         """Newest first; an empty user_id means everybody's."""
         ...
 
+    async def erase_later(self, tx: Transaction, user_id: str) -> None:
+        """Files somebody who was erased: `erasable` gives their parcels from now on."""
+        ...
+
+    async def erasable(self, lost: datetime, limit: int) -> Sequence[Delivery]:
+        """Parcels to erased people, refused ones included, that are not erased yet and of whose orders nothing is under way. What was to be
+        fetched back since before `lost` and never came counts as ended."""
+        ...
+
+    async def erase(self, tx: Transaction, delivery: Delivery) -> None:
+        """Files where it went without what is personal."""
+        ...
+
+    async def erase_failed(self, lost: datetime) -> None:
+        """Takes what is personal out of bookings for erased people that were given up as dead letters, once their orders have ended."""
+        ...
+
+    async def forget_answers(self, user_id: str) -> None:
+        """Drops what was kept for Idempotency-Keys and speaks of this person."""
+        ...
+
+    async def forget_erased(self, before: datetime) -> None:
+        """Drops people who were filed, or had a parcel erased, before that, and have none left to erase."""
+        ...
+
     async def waiting(self, before: datetime, limit: int) -> Sequence[str]:
         """Parcels that may go on and have not moved since."""
         ...

@@ -14,6 +14,9 @@ from torg.kit.messages import Command, Event, Query, Rule, message
 from torg.kit.passwords import weakness
 from torg.kit.values import Language, Limit, Money, Text
 
+ERASED = "erased"
+"""Stands where something personal was."""
+
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
     """Where a parcel goes."""
@@ -22,6 +25,10 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     street: Text
     postcode: Text
     country: Text = "RU"
+
+    def erased(self) -> Address:
+        """What may be kept of a person who was erased: the city, for bookkeeping and reports."""
+        return msgspec.structs.replace(self, street=ERASED, postcode=ERASED)
 
 
 @message("user.authenticate")

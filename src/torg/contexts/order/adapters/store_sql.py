@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
 from torg.contexts.order.contracts import OrderCount, OrderPlaced, OrderView, Status
-from torg.contexts.order.model import Order, apply, fold
+from torg.contexts.order.model import ENDED, Order, apply, fold, without_person
 from torg.kit.errors import DomainError, NotFound
 from torg.kit.messages import Event, encode
 from torg.kit.pages import Page, after_time, cut
+from torg.kit.saga_runner import ACTIVE
 from torg.kit.sql import Database
-from torg.kit.sql.parts import where
+from torg.kit.sql.parts import listed, where
 from torg.kit.store import Transaction
-from torg.kit.values import stamp
+from torg.kit.values import Clock, stamp
 
 SNAPSHOTS = 2048  # orders whose latest state is kept in memory
 _decode = msgspec.json.Decoder(OrderView).decode
@@ -24,8 +26,8 @@ _decode = msgspec.json.Decoder(OrderView).decode
 class SqlOrderStore:
     """Implements OrderStore."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
         self._snapshots: OrderedDict[str, tuple[int, Order]] = OrderedDict()  # durable states, so that a fold begins where the last one ended
 
     async def place(self, tx: Transaction, placed: OrderPlaced) -> Order:
@@ -58,7 +60,7 @@ class SqlOrderStore:
         self._remember(tx, order, rows[-1].version)
         view = order.view()
         await tx.execute(
-            "update orders set status = :status, updated_at = :at, view = :view where id = :id",
+            "update orders set status = :status, updated_at = :at, view = :view, erased = 0 where id = :id",
             id=order.id, status=view.status, at=stamp(view.updated_at), view=encode(view).decode(),
         )  # fmt: skip
         return order
@@ -89,6 +91,40 @@ class SqlOrderStore:
             user_id=user_id, since=since, until=until, status=status, at=at, id=id, limit=limit + 1,
         )  # fmt: skip
         return cut(rows, limit, lambda row: _decode(row["view"]), "created_at", "id")
+
+    async def erase_later(self, tx: Transaction, user_id: str) -> None:
+        await tx.execute(
+            "insert into erasure (user_id, at) values (:user_id, :now) on conflict (user_id) do update set at = excluded.at",
+            user_id=user_id, now=stamp(self._clock()),
+        )  # fmt: skip
+
+    async def erasable(self, limit: int) -> Sequence[tuple[str, str]]:
+        states, wanted = listed(ENDED)
+        rows = await self._database.all(
+            f"""select o.id, o.user_id from erasure e join orders o on o.user_id = e.user_id where o.erased = 0 and o.status in ({states})
+                and not exists (select 1 from saga s where s.subject = o.id and s.status in {ACTIVE}) order by o.user_id, o.id limit :limit""",
+            limit=limit, **wanted,
+        )  # fmt: skip
+        return [(row["id"], row["user_id"]) for row in rows]
+
+    async def erase(self, tx: Transaction, order: Order) -> None:
+        order = await self.change(tx, order, order.erase_buyer())  # a fold that begins with a snapshot loses the address by this event
+        await tx.redact(order.id, without_person)
+        await tx.execute("update orders set erased = 1 where id = :id", id=order.id)
+        await self.erase_later(tx, order.user_id)
+
+    async def forget_answers(self, user_id: str) -> None:
+        said = await self._database.all("select caller, key from answer where caller = :id or body like :about", id=user_id, about=f'%"user_id":"{user_id}"%')
+        if said:
+            async with self._database.begin() as tx:
+                await tx.execute_many("delete from answer where caller = :caller and key = :key", [dict(row) for row in said])
+
+    async def forget_erased(self, before: datetime) -> None:
+        async with self._database.begin() as tx:
+            await tx.execute(
+                "delete from erasure where at < :before and not exists (select 1 from orders o where o.user_id = erasure.user_id and o.erased = 0)",
+                before=stamp(before),
+            )  # fmt: skip
 
     async def count(self, since: str) -> Sequence[OrderCount]:
         rows = await self._database.all("select status, count(*) as number from orders where created_at >= :since group by status order by status", since=since)

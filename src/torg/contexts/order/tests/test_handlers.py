@@ -96,7 +96,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with open_store(tmp_path, "order", clock, Registry([c, cart, inventory, payment, shipping, user]), MIGRATIONS) as store:
         runner = SagaRunner(store, SAGAS, test_ids("5a6a0000"))
         deps = OrderDeps(
-            call=answering({}), clock=clock, new_id=new_id, store=store, currency="USD", orders=SqlOrderStore(store.database), sagas=runner,
+            call=answering({}), clock=clock, new_id=new_id, store=store, currency="USD", orders=SqlOrderStore(store.database, clock), sagas=runner,
             pay_within=timedelta(minutes=15),
         )  # fmt: skip
         made = House(deps, runner)

@@ -8,8 +8,8 @@ from datetime import datetime
 import msgspec
 
 from torg.contexts.inventory.contracts import Units
-from torg.contexts.shipping.contracts import DeliveryStatus
-from torg.contexts.shipping.model.delivery import Delivery, Status
+from torg.contexts.shipping.contracts import DeliveryStatus, ScheduleShipping
+from torg.contexts.shipping.model.delivery import Delivery, Status, without_person
 from torg.contexts.user.contracts import Address
 from torg.kit.errors import NotFound
 from torg.kit.messages import encode
@@ -24,6 +24,8 @@ _BOOK = """insert into delivery (id, order_id, return_id, user_id, status, confi
     values (:id, :order_id, :return_id, :user_id, :status, :confirmed, :method, :source, :destination, :pickup_point_id, :lines,
         :weight_grams, :tracking_number, :shipment_date, :delivery_date, :note, :created_at, :created_at)
     on conflict do nothing"""
+
+UNDER_WAY = "o.status in ('scheduled', 'shipped', 'in_transit') and (o.return_id = '' or o.created_at > :lost)"
 
 _address = msgspec.json.Decoder(Address).decode
 _units = msgspec.json.Decoder(tuple[Units, ...]).decode
@@ -81,6 +83,61 @@ class SqlDeliveries:
             user_id=user_id, order_id=order_id, status=status, at=at, id=id, limit=limit + 1,
         )  # fmt: skip
         return cut(rows, limit, _delivery, "created_at", "id")
+
+    async def erase_later(self, tx: Transaction, user_id: str) -> None:
+        await tx.execute(
+            "insert into erasure (user_id, at) values (:user_id, :now) on conflict (user_id) do update set at = excluded.at",
+            user_id=user_id, now=stamp(self._clock()),
+        )  # fmt: skip
+
+    async def erasable(self, lost: datetime, limit: int) -> Sequence[Delivery]:
+        rows = await self._database.all(
+            f"""select d.* from erasure e join delivery d on d.user_id = e.user_id where d.erased = 0
+                and not exists (select 1 from delivery o where o.order_id = d.order_id and {UNDER_WAY}) order by d.user_id, d.id limit :limit""",
+            lost=stamp(lost), limit=limit,
+        )  # fmt: skip
+        return [_delivery(row) for row in rows]
+
+    async def erase(self, tx: Transaction, delivery: Delivery) -> None:
+        await tx.execute(
+            "update delivery set destination = :destination, pickup_point_id = :point, erased = 1 where id = :id",
+            id=delivery.id, destination=encode(delivery.destination).decode(), point=delivery.pickup_point_id,
+        )  # fmt: skip
+        await self.erase_later(tx, delivery.user_id)
+
+    async def erase_failed(self, lost: datetime) -> None:
+        for row in await self._database.all("select consumer, id, envelope from failed_message where name = :name and dead = 1", name=ScheduleShipping.NAME):
+            kept = msgspec.json.decode(row["envelope"])
+            booking = msgspec.convert(kept["data"], ScheduleShipping)
+            if booking != without_person(booking) and await self._has_ended(booking, lost):
+                envelope = encode({**kept, "data": without_person(booking)}).decode()
+                async with self._database.begin() as tx:
+                    await tx.execute(
+                        "update failed_message set envelope = :envelope where consumer = :consumer and id = :id",
+                        envelope=envelope, consumer=row["consumer"], id=row["id"],
+                    )  # fmt: skip
+
+    async def _has_ended(self, booking: ScheduleShipping, lost: datetime) -> bool:
+        """An erased person's order that is not to be delivered any more."""
+        found = await self._database.value(
+            f"""select 1 from erasure e where e.user_id = :user_id and exists (select 1 from delivery where order_id = :order_id)
+                and not exists (select 1 from delivery o where o.order_id = :order_id and {UNDER_WAY})""",
+            user_id=booking.user_id, order_id=booking.order_id, lost=stamp(lost),
+        )  # fmt: skip
+        return found is not None
+
+    async def forget_answers(self, user_id: str) -> None:
+        said = await self._database.all("select caller, key from answer where caller = :id or body like :about", id=user_id, about=f'%"user_id":"{user_id}"%')
+        if said:
+            async with self._database.begin() as tx:
+                await tx.execute_many("delete from answer where caller = :caller and key = :key", [dict(row) for row in said])
+
+    async def forget_erased(self, before: datetime) -> None:
+        async with self._database.begin() as tx:
+            await tx.execute(
+                "delete from erasure where at < :before and not exists (select 1 from delivery d where d.user_id = erasure.user_id and d.erased = 0)",
+                before=stamp(before),
+            )  # fmt: skip
 
     async def waiting(self, before: datetime, limit: int) -> Sequence[str]:
         rows = await self._database.all(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+import msgspec
+
 from torg.contexts.inventory.contracts import Units
 from torg.contexts.shipping import contracts as c
 from torg.contexts.shipping.model.tariffs import HANDLING, obstacle, travel_time
@@ -88,6 +90,10 @@ class Delivery:
             case _:
                 return c.ReturnReceived(order_id=self.order_id, return_id=self.return_id)
 
+    def erased(self) -> Delivery:
+        """What may be kept of it when the buyer is erased; a parcel on its way back goes to the shop."""
+        return self if self.return_id else replace(self, destination=self.destination.erased(), pickup_point_id="")
+
     def view(self) -> c.DeliveryView:
         assert self.status != "refused", "what is not to be delivered is never shown"
         return c.DeliveryView(
@@ -136,6 +142,11 @@ def schedule_return(id: str, cmd: c.ScheduleReturn, sent: Delivery, now: datetim
         tracking_number=tracking_number(id), shipment_date=leaves, delivery_date=leaves + travel_time("courier", sent.destination.city),
         created_at=now, updated_at=now,
     )  # fmt: skip
+
+
+def without_person(booking: c.ScheduleShipping) -> c.ScheduleShipping:
+    """What may be kept of it when the buyer is erased."""
+    return msgspec.structs.replace(booking, destination=booking.destination.erased(), pickup_point_id="")
 
 
 def tracking_number(id: str) -> str:

@@ -7,7 +7,7 @@ from datetime import date
 
 import msgspec
 
-from torg.contexts.user.contracts import AddressView, UserChanged, UserRegistered
+from torg.contexts.user.contracts import ERASED, AddressView, UserChanged, UserRegistered
 from torg.contexts.user.model import UNUSABLE, Account, email_key, email_taken
 from torg.kit.auth import Role
 from torg.kit.errors import NotFound
@@ -19,7 +19,6 @@ from torg.kit.store import Transaction
 from torg.kit.values import Clock, Language, moment, stamp
 
 _roles = msgspec.json.Decoder(frozenset[Role]).decode
-ERASED = "erased"
 
 
 class SqlUserStore:
