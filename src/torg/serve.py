@@ -42,7 +42,7 @@ def run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
 async def _run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
     telemetry.configure_logs(settings.log_level, settings.log_format == "json")
     if settings.otlp:
-        telemetry.configure_tracing(settings.otlp, "torg")
+        telemetry.configure_tracing(settings.otlp, "torg", settings.trace_share)
     with _own_folder(Path(settings.data)):
         _free_port(settings.host, settings.port)
         stopping = _on_signals()

@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     log_format: Literal["console", "json"] = "console"
     otlp: str = ""
+    trace_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.02
     response_cache: bool = True
     carrier_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0
     card_payment_minutes: Annotated[float, msgspec.Meta(gt=0)] = 15

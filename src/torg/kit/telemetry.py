@@ -38,6 +38,17 @@ _OFF: AbstractContextManager[Any] = nullcontext()
 
 class _Switch:
     tracer: trace.Tracer | None = None
+    share: float = 1
+    asked: float = 0
+
+
+def _chosen() -> bool:
+    """Every n-th, where the share is one n-th: even, and without a draw."""
+    _Switch.asked += _Switch.share
+    if _Switch.asked < 1:
+        return False
+    _Switch.asked -= 1
+    return True
 
 
 def configure_logs(level: str, as_json: bool, to: TextIO = sys.stderr) -> None:
@@ -59,7 +70,7 @@ def configure_logs(level: str, as_json: bool, to: TextIO = sys.stderr) -> None:
     )
 
 
-def configure_tracing(endpoint: str, service: str) -> None:
+def configure_tracing(endpoint: str, service: str, share: float) -> None:
     """Exports spans by OTLP over HTTP to `endpoint` (http://collector:4318); call once per process, and only when wanted."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
@@ -68,26 +79,33 @@ def configure_tracing(endpoint: str, service: str) -> None:
 
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
-    use_tracer(provider.get_tracer("torg"))
+    use_tracer(provider.get_tracer("torg"), share)
 
 
-def use_tracer(tracer: trace.Tracer | None) -> None:
-    """Turns spans on, or with None off."""
-    _Switch.tracer = tracer
+def use_tracer(tracer: trace.Tracer | None, share: float = 1) -> None:
+    """Turns spans on for this share of the requests that bring no trace of their own, or with None off."""
+    _Switch.tracer, _Switch.share = tracer, share
 
 
 def span(kind: str, name: str, meta: Meta | None = None, **attributes: str | int) -> AbstractContextManager[Any]:
-    """A span around what `kind` (call, consume, saga, sql, http) does to `name`; continues `meta`'s trace when given."""
-    tracer = _Switch.tracer
+    """A span around what `kind` (call, consume, saga, http) does to `name`; continues `meta`'s trace when given.
+
+    Requests begin traces, a share of them; what follows from one that was not chosen has no spans either, and costs next to nothing."""
+    tracer, parent = _Switch.tracer, None
     if tracer is None:
         return _OFF
-    parent = _propagator.extract({"traceparent": meta.trace}) if meta and meta.trace else None
+    if meta and meta.trace:
+        if not int(meta.trace[-1], 16) & 1:  # the sampled flag (W3C Trace Context, section 3.2.2.5)
+            return _OFF
+        parent = _propagator.extract({"traceparent": meta.trace})
+    elif trace.get_current_span() is trace.INVALID_SPAN and not (kind == "http" and _chosen()):
+        return _OFF
     return tracer.start_as_current_span(f"{kind} {name}", context=parent, attributes={"torg.kind": kind, **attributes})
 
 
 def traceparent() -> str:
     """The running span as a W3C traceparent, or empty when spans are off."""
-    if _Switch.tracer is None:
+    if _Switch.tracer is None or trace.get_current_span() is trace.INVALID_SPAN:
         return ""
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)

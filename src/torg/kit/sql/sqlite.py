@@ -197,10 +197,23 @@ def _of_the_engine(error: BaseException | None) -> bool:
 def _open(path: Path, sync: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=10)
     connection.row_factory = sqlite3.Row
+    _write_ahead(connection)
     # temp_store: savepoints keep the pages they may have to put back in memory, instead of in hundreds of writes to a temporary file for each order
-    for pragma in ("journal_mode=wal", f"synchronous={sync}", "foreign_keys=on", "cache_size=-8000", "wal_autocheckpoint=4000", "temp_store=memory"):
+    for pragma in (f"synchronous={sync}", "foreign_keys=on", "cache_size=-8000", "wal_autocheckpoint=4000", "temp_store=memory"):
         connection.execute(f"pragma {pragma}")
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """The one change that SQLite does not wait for by itself while another process opens the same new file."""
+    for pause in (0.01, 0.05, 0.2, 1, 2, None):
+        try:
+            connection.execute("pragma journal_mode=wal")
+            return
+        except sqlite3.OperationalError as error:
+            if pause is None or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(pause)
 
 
 def _unavailable(path: Path, error: sqlite3.Error) -> Unavailable:

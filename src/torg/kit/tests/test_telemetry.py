@@ -99,6 +99,23 @@ def test_log_lines_carry_request_user_and_cause():
     assert (line["event"], line["request_id"], line["user_id"], line["cause"], line["order_id"]) == ("something", "r1", "u1", "order/o-1/3", "o-1")
 
 
+def test_a_share_of_the_requests_is_traced_and_the_rest_has_no_spans_at_all(spans: InMemorySpanExporter):
+    tracer = telemetry._Switch.tracer
+    telemetry.use_tracer(tracer, share=0.25)
+    for _ in range(8):
+        with telemetry.span("http", "/shelves", Meta()), telemetry.span("call", "shelf.count"):
+            pass
+    assert [span.name for span in spans.get_finished_spans()] == ["call shelf.count", "http /shelves"] * 2
+
+
+def test_a_trace_that_its_client_does_not_record_is_left_alone(spans: InMemorySpanExporter):
+    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
+    for flags in ("00", "01"):
+        with telemetry.span("http", "/shelves", Meta(trace=f"{given}-{flags}")):
+            pass
+    assert len(spans.get_finished_spans()) == 1
+
+
 def test_switched_off_a_span_is_always_the_same_nothing():
     assert telemetry.span("http", "/a") is telemetry.span("call", "b")
     assert telemetry.traceparent() == ""
