@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -89,7 +89,7 @@ class FilePost:
     mailer: FileMailer
 
     def arrived(self) -> list[EmailMessage]:
-        return [read(file.read_bytes()) for file in sorted(self.mailer.folder.glob("*.eml"))]
+        return [read(message) for (message,) in self.mailer.file.execute("select message from letter order by number")]
 
 
 @dataclass
@@ -127,8 +127,10 @@ async def smtp() -> AsyncIterator[SmtpPost]:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> FilePost:
-    return FilePost(FileMailer(tmp_path / "mailbox", SENDER))
+def files(tmp_path: Path) -> Iterator[FilePost]:
+    post = FilePost(FileMailer(tmp_path / "mailbox", SENDER))
+    yield post
+    post.mailer.file.close()
 
 
 @pytest.fixture(params=["files", "smtp"])
@@ -167,6 +169,7 @@ async def test_the_same_letter_again_is_one_file(files: FilePost) -> None:
 async def test_old_letters_give_way_to_new_ones_also_after_a_restart(tmp_path: Path) -> None:
     first = FileMailer(tmp_path, SENDER, kept=3)
     await first.send([replace(LETTER, id=f"letter-{n}") for n in range(3)])
+    await first.close()
     again = FileMailer(tmp_path, SENDER, kept=3)
     await again.send([replace(LETTER, id="letter-3")])
     assert again.read("letter-0") is None
@@ -174,12 +177,15 @@ async def test_old_letters_give_way_to_new_ones_also_after_a_restart(tmp_path: P
     again.remove("letter-3")
     again.remove("letter-3")
     assert again.read("letter-3") is None
+    await again.close()
 
 
-async def test_a_letter_that_cannot_be_written_is_deferred(tmp_path: Path) -> None:
-    mailer = FileMailer(tmp_path / "mailbox", SENDER)
-    outcomes = await mailer.send([replace(LETTER, id="no/such/folder"), LETTER])
-    assert [outcome.outcome for outcome in outcomes] == ["deferred", "sent"]
+async def test_letters_that_cannot_be_written_are_deferred(files: FilePost) -> None:
+    pages = files.mailer.file.execute("pragma page_count").fetchone()[0]
+    files.mailer.file.execute(f"pragma max_page_count = {pages + 1}")
+    outcomes = await files.mailer.send([replace(LETTER, id=f"letter-{n}", text="x" * 9000) for n in range(3)])
+    assert [outcome.outcome for outcome in outcomes] == ["deferred"] * 3
+    assert files.arrived() == []
 
 
 # ---------------------------------------------------------------- SMTP
