@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.shop import MODES, Shop, open_shop
+from tests.shop import MODES, Shop, Visitor, open_shop
 from tests.shop.holding import everything_holds
 
 
@@ -17,6 +17,8 @@ async def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     loopback = request.param == "loopback"
     async with open_shop(tmp_path_factory.mktemp(request.param), calls=request.param, response_cache=not loopback) as opened:
         yield opened
+        description = (await Visitor(opened, prefix="").get("/openapi.json")).json
+        assert not (undescribed := opened.answers.undescribed(description)), "\n".join(undescribed)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -11,6 +11,7 @@ import asyncio
 import sys
 import tempfile
 import time
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from tests.chaos.buyers import PASSWORD, Buyer, Record
 from tests.chaos.oracle import Oracle
 from tests.chaos.process import Process
 
-BUYERS, PRODUCTS = 12, 40
+BUYERS, PRODUCTS, PLENTY = 12, 40, 100_000
 DOUBTS_LAST = 16.0  # seconds: what only time can tell counts as violated after fifteen
 SHOP = {"TORG_DEMO_PRODUCTS": "60", "TORG_DEMO_PASSWORD": PASSWORD, "TORG_PASSWORD_MEMORY_KIB": "64", "TORG_CARD_PAYMENT_MINUTES": "0.1"}
 
@@ -95,12 +96,15 @@ async def rounds(data: Path, kills: int, seed: int, life: tuple[float, float] = 
 
 
 async def _opening(admin: Buyer) -> dict[str, int]:
-    """The products that are bought, and how many of each there are before anybody came."""
+    """The products that are bought, and how many of each there are before anybody comes: more than they will buy."""
     _, page = await admin.insist("GET", f"/products?limit={PRODUCTS}&in_stock=true")
     found = {}
     for item in page["items"]:
-        _, stock = await admin.insist("GET", f"/inventory/{item['id']}")
-        found[item["id"]] = stock["available"]
+        _, before = await admin.insist("GET", f"/inventory/{item['id']}")
+        more = {"warehouse_id": before["by_warehouse"][0]["warehouse_id"], "quantity": PLENTY, "reason": "many buyers are coming"}
+        status, _ = await admin.insist("POST", f"/inventory/{item['id']}/movements", more, key=uuid.uuid4().hex)
+        assert status == 201, status
+        found[item["id"]] = before["available"] + PLENTY
     return found
 
 

@@ -49,11 +49,11 @@ async def test_a_refresh_token_is_good_once_and_a_copy_of_it_ends_the_session(sh
     first = (await shop.guest().post("/sessions", {"email": anna.email, "password": PASSWORD})).json
     second = await shop.guest().post("/sessions/refresh", {"refresh_token": first["refresh_token"]})
     assert second.status == 201
-    assert (await Visitor(shop.app, second.json["access_token"]).get("/users/me")).status == 200
+    assert (await Visitor(shop, second.json["access_token"]).get("/users/me")).status == 200
     stolen = await shop.guest().post("/sessions/refresh", {"refresh_token": first["refresh_token"]})
     assert stolen.status == 401
     assert (await shop.guest().post("/sessions/refresh", {"refresh_token": second.json["refresh_token"]})).status == 401
-    assert (await Visitor(shop.app, second.json["access_token"]).get("/users/me")).status == 401
+    assert (await Visitor(shop, second.json["access_token"]).get("/users/me")).status == 401
     assert (await anna.get("/users/me")).status == 200, "another session of the same person goes on"
 
 

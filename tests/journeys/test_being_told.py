@@ -130,7 +130,7 @@ async def test_nobody_reads_anothers_letters(shop: Shop):
 
 
 async def _in_mailbox(shop: Shop, buyer: Buyer, word: str) -> bool:
-    return word in (await Visitor(shop.app, buyer.token, prefix="").get("/mailbox")).body.decode()
+    return word in (await Visitor(shop, buyer.token, prefix="").get("/mailbox")).body.decode()
 
 
 async def _unread(buyer: Buyer, at_least: int) -> bool:

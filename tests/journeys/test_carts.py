@@ -17,7 +17,7 @@ async def test_a_guests_cart_follows_them_into_their_account_and_joins_what_is_t
     assert (await guest.put(f"/cart/items/{two}", {"quantity": 1})).status == 200
     assert {item["quantity"] for item in (await guest.get("/cart")).json["items"]} == {1, 2}
     signed_in = await guest.post("/sessions", {"email": anna.email, "password": PASSWORD})
-    merged = (await Visitor(shop.app, signed_in.json["access_token"]).get("/cart")).json
+    merged = (await Visitor(shop, signed_in.json["access_token"]).get("/cart")).json
     assert {item["product_id"] for item in merged["items"]} == {one, two}
     assert merged["subtotal"]["amount"] == sum(item["line_total"]["amount"] for item in merged["items"])
     assert not (await guest.get("/cart")).json["items"], "the guest's cart is not there twice"

@@ -128,7 +128,7 @@ async def test_a_product_page_leads_on_to_others(shop: Shop):
 
 async def test_a_product_has_a_picture(shop: Shop):
     picture = (await shop.guest().get(f"/products/{shop.product()}")).json["pictures"][0]
-    reply = await Visitor(shop.app, prefix="").get(picture)
+    reply = await Visitor(shop, prefix="").get(picture)
     assert (reply.status, reply.headers["content-type"]) == (200, "image/svg+xml")
     assert b"<svg" in reply.body
 

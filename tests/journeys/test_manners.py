@@ -56,7 +56,7 @@ async def test_another_persons_things_are_not_there(shop: Shop):
 
 async def test_a_forged_or_broken_token_opens_nothing(shop: Shop):
     for token in ("not.a.token", "x" * 5000, (await shop.buyer(0)).token[:-2] + "xx"):
-        reply = await Visitor(shop.app, token).get("/users/me")
+        reply = await Visitor(shop, token).get("/users/me")
         assert (reply.status, reply.json["code"]) == (401, "session.invalid")
     assert (await shop.guest(authorization="Basic YWRtaW46YWRtaW4=").get("/users/me")).status == 401
 
@@ -108,7 +108,7 @@ async def test_a_reader_gets_their_language(shop: Shop):
 
 
 async def test_a_process_tells_how_it_is(shop: Shop):
-    outside = Visitor(shop.app, prefix="")
+    outside = Visitor(shop, prefix="")
     assert (await outside.get("/health")).status == 200
     ready = await outside.get("/ready")
     assert (ready.status, set(ready.json["checks"].values())) == (200, {"ok"})
@@ -135,4 +135,4 @@ def _guarded(shop: Shop) -> list[Route]:
 
 async def _knock(shop: Shop, route: Route, token: str) -> Any:
     path = "/".join(SOME_ID if part.startswith("{") else part for part in route.path.split("/"))
-    return await Visitor(shop.app, token, prefix="").ask(route.method, path, **{"idempotency-key": fresh()})
+    return await Visitor(shop, token, prefix="").ask(route.method, path, **{"idempotency-key": fresh()})

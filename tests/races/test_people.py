@@ -34,7 +34,7 @@ async def test_a_guests_cart_is_merged_once_by_two_sign_ins(shop: Shop):
     await guest.put(f"/cart/items/{product_id}", {"quantity": 2})
     replies = await asyncio.gather(*(guest.post("/sessions", {"email": anna.email, "password": PASSWORD}) for _ in range(4)))
     assert {reply.status for reply in replies} == {201}
-    merged = (await Visitor(shop.app, replies[0].json["access_token"]).get("/cart")).json
+    merged = (await Visitor(shop, replies[0].json["access_token"]).get("/cart")).json
     assert [item["quantity"] for item in merged["items"]] == [2]
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
+from tests.shop.described import Answers
 from tests.shop.goods import CURRENCY, PASSWORD, fill, goods
 from tests.shop.people import Buyer, Visitor, fresh
 from tests.shop.waiting import until
@@ -45,17 +46,17 @@ class Shop:
     """An open shop: its application, its address, its clock, and its people."""
 
     def __init__(self, app: compose.Running, clock: MovableClock) -> None:
-        self.app, self.clock, self.address = app, clock, app.settings.public_url
+        self.app, self.clock, self.address, self.answers = app, clock, app.settings.public_url, Answers(app)
         self._shelf: Iterator[str] = iter([product.id for product in goods()])
         self._staff: dict[str, Visitor] = {}
 
     def guest(self, **headers: str) -> Visitor:
-        return Visitor(self.app, headers=headers)
+        return Visitor(self, headers=headers)
 
     async def sign_in(self, email: str, password: str = PASSWORD) -> Visitor:
         reply = await self.guest().post("/sessions", {"email": email, "password": password})
         assert reply.status == 201, reply
-        return Visitor(self.app, reply.json["access_token"])
+        return Visitor(self, reply.json["access_token"])
 
     async def staff(self, role: str) -> Visitor:
         """Somebody of the staff; the same session each time."""
@@ -70,7 +71,7 @@ class Shop:
         reply = await self.guest().post("/users", person)
         assert reply.status == 201, reply
         signed_in = await self.sign_in(email)
-        buyer = Buyer(self.app, signed_in.token, user_id=reply.json["id"], email=email)
+        buyer = Buyer(self, signed_in.token, user_id=reply.json["id"], email=email)
         if balance:
             reply = await buyer.once("/wallet/top-ups", {"amount": {"amount": balance, "currency": CURRENCY}})
             assert reply.status == 201, reply
@@ -99,12 +100,12 @@ class Shop:
 
     async def faults(self, **switched_on: Any) -> None:
         """Has the acquirer misbehave in these ways, and in no others."""
-        reply = await _as_merchant(self.app).put("/acquirer/faults", switched_on)
+        reply = await _as_merchant(self).put("/acquirer/faults", switched_on)
         assert reply.status == 204, reply
 
     async def acquirers_books(self) -> dict[str, dict[str, Any]]:
         """Each charge in the acquirer's books, by our payment's id."""
-        merchant, charges, cursor = _as_merchant(self.app), dict[str, dict[str, Any]](), ""
+        merchant, charges, cursor = _as_merchant(self), dict[str, dict[str, Any]](), ""
         while True:
             page = (await merchant.get("/acquirer/books", cursor=cursor)).json
             charges |= {charge["reference"]: charge for charge in page["items"]}
@@ -113,9 +114,9 @@ class Shop:
                 return charges
 
 
-def _as_merchant(app: compose.Running) -> Visitor:
-    assert app.acquirer is not None
-    return Visitor(app, app.acquirer.secret, to=app.acquirer.http, prefix="")
+def _as_merchant(shop: Shop) -> Visitor:
+    assert shop.app.acquirer is not None
+    return Visitor(shop, shop.app.acquirer.secret, to=shop.app.acquirer.http, prefix="")
 
 
 @asynccontextmanager
@@ -155,7 +156,7 @@ def _dawdle(app: compose.Running, random: Random) -> None:
 
 async def _indexed(shop: Shop) -> bool:
     found = await shop.guest().get("/products", limit=1)
-    ready = await Visitor(shop.app, prefix="").get("/ready")
+    ready = await Visitor(shop, prefix="").get("/ready")
     return ready.status == 200 and found.status == 200 and found.json["total"] == len(goods())
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from tests.shop.waiting import until
-from torg import compose
 from torg.kit.http import App
 from torg.kit.testing.http import Answer, ask
+
+if TYPE_CHECKING:
+    from tests.shop.opening import Shop
 
 ADDRESS = {"city": "Moscow", "street": "Tverskaya 1", "postcode": "125009", "country": "RU"}
 COURIER = {"method": "courier", "address": ADDRESS}
@@ -24,9 +26,9 @@ def fresh() -> str:
 class Visitor:
     """Somebody who asks: with a token once signed in, and with the cart that the shop named."""
 
-    def __init__(self, app: compose.Running, token: str = "", *, to: App | None = None, prefix: str = API, headers: dict[str, str] | None = None) -> None:
-        self.app, self.token, self.headers = app, token, headers or {}
-        self._to, self._prefix = to or app.http, prefix
+    def __init__(self, shop: Shop, token: str = "", *, to: App | None = None, prefix: str = API, headers: dict[str, str] | None = None) -> None:
+        self.token, self.headers = token, headers or {}
+        self._shop, self._to, self._prefix = shop, to or shop.app.http, prefix
 
     async def get(self, path: str, /, **query: Any) -> Answer:
         asked = {name.rstrip("_"): value for name, value in query.items() if value != ""}
@@ -51,6 +53,8 @@ class Visitor:
     async def ask(self, method: str, path: str, body: object = None, /, **more: Any) -> Answer:
         headers = {**self.headers, **({"authorization": f"Bearer {self.token}"} if self.token else {}), **more}
         answer = await ask(self._to, method, self._prefix + path, body, **headers)
+        if self._to is self._shop.app.http:
+            self._shop.answers.note(method, self._prefix + path, answer)
         if not self.token and "x-cart-id" in answer.headers:
             self.headers["x-cart-id"] = answer.headers["x-cart-id"]
         return answer
@@ -59,8 +63,8 @@ class Visitor:
 class Buyer(Visitor):
     """Somebody with an account, who buys."""
 
-    def __init__(self, app: compose.Running, token: str, *, user_id: str, email: str) -> None:
-        super().__init__(app, token)
+    def __init__(self, shop: Shop, token: str, *, user_id: str, email: str) -> None:
+        super().__init__(shop, token)
         self.user_id, self.email = user_id, email
 
     async def put_in_cart(self, product_id: str, quantity: int = 1) -> Any:
