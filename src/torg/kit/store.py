@@ -64,7 +64,7 @@ class Transaction:
     def execute(self, statement: str, **parameters: Any) -> Awaitable[int]:
         return self.sql.execute(statement, **parameters)
 
-    def execute_many(self, statement: str, rows: Iterable[Mapping[str, Any]]) -> Awaitable[None]:
+    def execute_many(self, statement: str, rows: Iterable[Mapping[str, Any]]) -> Awaitable[int]:
         return self.sql.execute_many(statement, rows)
 
     async def append(self, stream: str, messages: Sequence[Message], expected: int | None = None) -> list[Envelope]:

@@ -24,6 +24,12 @@ BATCH = 256
 RETRY_EVERY = 0.25  # seconds between looks at parked rows, while there are any
 SLOWEST_RETRY = 5.0  # seconds
 
+_FILE_ID = "insert into consumed (consumer, id, at) values (:name, :id, :at) on conflict do nothing"
+
+
+class _Repeated(Exception):
+    """A batch holds rows that were handled before."""
+
 
 @dataclass(frozen=True)
 class Consumer:
@@ -131,18 +137,21 @@ class BusConsumer:
         self._positions[source] = last  # rows nobody here wants move it in memory only: seeing them again costs nothing
 
     async def _take_all(self, source: str, rows: Sequence[Envelope], last: int) -> bool:
-        """Handles a batch without a way back for single rows, as nearly always all goes well. False: one of them failed, and nothing has happened."""
+        """Handles a batch of new rows without a way back for single ones, as nearly always all goes well. False: one of them failed, or had been
+        handled before, and nothing has happened."""
         try:
             async with self._store.transaction() as tx:
-                outcomes = [await self._once(tx, row) for row in rows]
+                await self._file_all(tx, rows)
+                for row in rows:
+                    await self._handle(row)
                 await self._file_position(tx, source, last)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 it comes again when each row is tried by itself, and is told as an error then
             telemetry.log.debug("a batch is done anew, row by row", consumer=self.name, reason=repr(error))
             return False
-        for row, done in zip(rows, outcomes, strict=True):
-            self._count(row.message.NAME, "done" if done else "duplicate")
+        for row in rows:
+            self._count(row.message.NAME, "done")
         return True
 
     async def _take_each(self, source: str, rows: Sequence[Envelope], last: int) -> None:
@@ -181,14 +190,22 @@ class BusConsumer:
 
     async def _once(self, tx: Transaction, row: Envelope) -> bool:
         """Handles a row unless its id is filed already."""
-        at = stamp(self._store.clock())
-        if not await tx.execute("insert into consumed (consumer, id, at) values (:name, :id, :at) on conflict do nothing", name=self.name, id=row.id, at=at):
+        if not await tx.execute(_FILE_ID, name=self.name, id=row.id, at=stamp(self._store.clock())):
             return False
+        await self._handle(row)
+        return True
+
+    async def _file_all(self, tx: Transaction, rows: Sequence[Envelope]) -> None:
+        at = stamp(self._store.clock())
+        filed = await tx.execute_many(_FILE_ID, [{"name": self.name, "id": row.id, "at": at} for row in rows])
+        if filed < len(rows):
+            raise _Repeated(f"{len(rows) - filed} of {len(rows)} rows were handled before")
+
+    async def _handle(self, row: Envelope) -> None:
         with telemetry.span("consume", row.message.NAME, row.meta, consumer=self.name):
             meta = Meta(cause=row.id, actor=row.meta.actor, request=row.meta.request, trace=telemetry.traceparent() or row.meta.trace)
             with telemetry.acting(meta):
                 await self._handlers[type(row.message)](row.message)
-        return True
 
     async def _retry(self) -> None:
         for row, tried in await self._failures.due(self.name):

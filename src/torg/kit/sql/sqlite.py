@@ -49,8 +49,8 @@ class SqliteTransaction(SqliteReads):
     async def execute(self, statement: str, **parameters: Any) -> int:
         return self.connection.execute(statement, parameters).rowcount
 
-    async def execute_many(self, statement: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        self.connection.executemany(statement, rows)
+    async def execute_many(self, statement: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        return self.connection.executemany(statement, rows).rowcount
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         return _Savepoint(self)
