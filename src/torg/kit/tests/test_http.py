@@ -100,6 +100,10 @@ class House:
         return None
 
 
+def no_messages(kind: type[Message]) -> Handle:
+    raise KeyError(kind)
+
+
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with open_store(tmp_path, "shelf", utc_now, REGISTRY) as store:
@@ -273,7 +277,7 @@ async def test_a_stream_that_comes_while_the_house_closes_ends_at_once(house: Ho
 
         return event_stream(events())
 
-    house.app.add([get("/events", endpoint=forever)], {}.__getitem__)
+    house.app.add([get("/events", endpoint=forever)], no_messages)
     await house.app.close()
     assert (await asyncio.wait_for(ask(house.app, "GET", "/api/v1/events"), 2)).status == 503
 
@@ -286,8 +290,8 @@ async def test_cookies_are_not_filed_with_an_answer(house: House):
         done += 1
         return Response.see_other("/done").with_cookie("session", "secret", 60, secure=False)
 
-    house.app.add([page("/form", form, method="POST", idempotency_field="key")], {}.__getitem__, house.store)
-    sent = {"raw": b"key=k-1&name=cup", "content_type": "application/x-www-form-urlencoded"}
+    house.app.add([page("/form", form, method="POST", idempotency_field="key")], no_messages, house.store)
+    sent: dict[str, Any] = {"raw": b"key=k-1&name=cup", "content_type": "application/x-www-form-urlencoded"}
     first, again = await ask(house.app, "POST", "/form", **sent), await ask(house.app, "POST", "/form", **sent)
     assert "secret" in first.headers["set-cookie"]
     assert (again.headers["idempotent-replayed"], again.headers["location"], done) == ("true", "/done", 1)
