@@ -75,7 +75,11 @@ async def _serve(settings: Settings, app: compose.Running, stopping: asyncio.Eve
     await asyncio.wait({serving, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     await app.http.close()  # open streams would keep the server from draining
     server.stop()  # type: ignore[no-untyped-call]
-    await asyncio.wait_for(serving, DRAIN)
+    await asyncio.wait({serving}, timeout=DRAIN)
+    if serving.done():
+        await serving  # raises what ended it, if that was no signal
+    else:
+        telemetry.log.warning("some requests did not end in time", seconds=DRAIN)
 
 
 def _settle_memory() -> None:

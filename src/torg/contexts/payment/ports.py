@@ -117,7 +117,7 @@ class PaymentStore(Protocol):
         ...
 
     async def errands_due(self, now: datetime, limit: int) -> Sequence[TriedErrand]:
-        """What is to be done at the acquirer by now."""
+        """What is to be done at the acquirer by now; or later than any pause would have it: then the clock was set back."""
         ...
 
     async def has_errands(self, payment_id: str) -> bool:

@@ -15,6 +15,7 @@ from torg.kit.values import moment, stamp
 
 TRIES = 8
 FIRST_PAUSE = timedelta(milliseconds=50)
+LONGEST_PAUSE = FIRST_PAUSE * 2**TRIES
 
 
 class FailedMessage(msgspec.Struct, frozen=True):
@@ -67,12 +68,12 @@ class Failures:
         return {(row["source"], row["stream"]) for row in rows}
 
     async def due(self, consumer: str) -> list[tuple[Envelope, int]]:
-        """Each parked stream's oldest row whose pause is over, with the tries it has had."""
+        """Each parked stream's oldest row whose pause is over, with the tries it has had; or whose pause is longer than any: the clock was set back."""
         rows = await self._store.database.all(
-            """select * from failed_message f where consumer = :consumer and dead = 0 and next_at <= :now and not exists (
+            """select * from failed_message f where consumer = :consumer and dead = 0 and (next_at <= :now or next_at > :latest) and not exists (
                    select 1 from failed_message e where e.consumer = f.consumer and e.dead = 0 and e.source = f.source
                    and e.stream = f.stream and e.position < f.position) order by position limit 100""",
-            consumer=consumer, now=stamp(self._store.clock()),
+            consumer=consumer, now=stamp(self._store.clock()), latest=stamp(self._store.clock() + LONGEST_PAUSE),
         )  # fmt: skip
         return [(self._envelope(row), row["attempts"]) for row in rows]
 

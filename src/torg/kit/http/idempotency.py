@@ -7,13 +7,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 
-from torg.kit.errors import DomainError, Invalid, Malformed
+from torg.kit.errors import ConcurrentChange, DomainError, Invalid, Malformed
 from torg.kit.http.request import Request, Response
 from torg.kit.store import Answer, Store, awaited_answer, file_answer
 from torg.kit.values import stamp
 
 Render = Callable[[object], Response]
-UNFILED = (401, 403, 429)  # refusals that say nothing about the request itself
+UNFILED = (401, 403, 429)  # refusals that say nothing about the request itself; nor does ConcurrentChange, which asks to try again
 
 
 class Awaited:
@@ -48,7 +48,7 @@ class Keys:
         fingerprint = hashlib.blake2b(asked, digest_size=32, key=self._secret).hexdigest()
         caller = request.identity.user_id if request.identity else f"guest:{fingerprint}"
         if (caller, key) in self._running:
-            raise DomainError("idempotency.in_progress", "a request with this Idempotency-Key is being answered; ask again in a moment")
+            raise ConcurrentChange("idempotency.in_progress", "a request with this Idempotency-Key is being answered; ask again in a moment")
         self._running.add((caller, key))
         try:
             return await self._first(Awaited(caller, key, fingerprint, render), work, problem, handed_on=render is not None)
@@ -62,7 +62,7 @@ class Keys:
         try:
             response = await work()
         except DomainError as refusal:
-            if refusal.status in UNFILED or awaited.filed or refusal.code == "idempotency.in_progress":
+            if refusal.status in UNFILED or awaited.filed or isinstance(refusal, ConcurrentChange):
                 raise
             response = problem(refusal)
         finally:

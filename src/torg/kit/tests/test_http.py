@@ -13,7 +13,7 @@ import pytest
 
 from torg.kit.auth import SIGNED_IN, Identity, Role
 from torg.kit.calls import Handle
-from torg.kit.errors import DomainError, Unavailable
+from torg.kit.errors import ConcurrentChange, DomainError, Unavailable
 from torg.kit.http import App, Request, Response, ServerEvent, delete, event_stream, get, page, post
 from torg.kit.http.cache import ResponseCache
 from torg.kit.http.openapi import openapi
@@ -63,7 +63,7 @@ class House:
     """An app over one store, with handlers that count."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.added, self.looked = store, 0, 0
+        self.store, self.added, self.looked, self.contended = store, 0, 0, False
         self.slow = asyncio.Event()
         self.slow.set()
         self.app = App(TestClock(), test_ids(), self.authenticate, ResponseCache())
@@ -83,6 +83,9 @@ class House:
         await self.slow.wait()
         if cmd.name == "forbidden":
             raise DomainError("shelf.full", "the shelf is full")
+        if cmd.name == "contended" and not self.contended:
+            self.contended = True
+            raise ConcurrentChange("shelf.changed", "somebody else was faster: try again")
         async with self.store.transaction() as tx:
             self.added += 1
             await tx.append(cmd.shelf, [WasPut(cmd.shelf, cmd.quantity)])
@@ -218,6 +221,12 @@ async def test_a_refusal_is_repeated_too(house: House):
         answer = await ask(house.app, "POST", "/api/v1/shelves/a", {**GOOD, "name": "forbidden"}, idempotency_key="k", **BUYER)
         assert (answer.status, answer.json["code"]) == (409, "shelf.full")
     assert answer.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_refusal_that_says_to_try_again_is_not_repeated(house: House):
+    asked = {**GOOD, "name": "contended"}
+    first, again = [await ask(house.app, "POST", "/api/v1/shelves/a", asked, idempotency_key="k", **BUYER) for _ in range(2)]
+    assert (first.status, again.status, house.added) == (409, 201, 1)
 
 
 async def test_without_a_required_key_nothing_happens(house: House):

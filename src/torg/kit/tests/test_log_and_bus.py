@@ -232,3 +232,22 @@ async def test_a_full_disk_makes_rows_wait_and_sends_none_to_the_dead_letters(sh
         database._writer.execute("pragma max_page_count = 100000")
         assert len(await seen(reader, 1)) == 1
     assert list(await Failures(reader, REGISTRY).all()) == []
+
+
+async def test_a_clock_that_is_set_back_does_not_make_failed_rows_wait(tmp_path: Path):
+    clock, failing = TestClock(), True
+    async with open_store(tmp_path, "shelf", utc_now, REGISTRY) as shelf, open_store(tmp_path, "reader", clock, REGISTRY) as reader:
+        async with reader.transaction() as tx:
+            await tx.execute("create table seen (shelf text, things integer)")
+
+        async def handle(event: WasPut) -> None:
+            if failing:
+                raise ValueError("not yet")
+            await note(reader)(event)
+
+        async with consuming(reader, shelf, handle):
+            await put(shelf, "a", 1)
+            await asyncio.sleep(0.05)
+            clock.advance(hours=-1)
+            failing = False
+            assert await seen(reader, 1) == [("a", 1)]

@@ -88,7 +88,10 @@ class SqlPaymentStore:
         return PaymentPage(tuple(views), more)
 
     async def errands_due(self, now: datetime, limit: int) -> Sequence[TriedErrand]:
-        rows = await self._database.all("select * from errand where next_at <= :now order by next_at, id limit :limit", now=stamp(now), limit=limit)
+        rows = await self._database.all(
+            "select * from errand where next_at <= :now or next_at > :latest order by next_at, id limit :limit",
+            now=stamp(now), latest=stamp(now + LONGEST_PAUSE), limit=limit,
+        )  # fmt: skip
         return [TriedErrand(Errand(row["payment_id"], row["action"], row["amount"], row["refund_id"]), row["attempts"]) for row in rows]
 
     async def has_errands(self, payment_id: str) -> bool:

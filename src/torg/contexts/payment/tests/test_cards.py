@@ -190,6 +190,17 @@ async def test_replies_lost_after_the_charge_take_the_money_once(tmp_path: Path)
         assert (await till.payment()).captured == 500
 
 
+async def test_a_clock_that_is_set_back_does_not_make_errands_wait(tmp_path: Path) -> None:
+    async with a_till(tmp_path, started=False) as till:
+        till.acquirer.away = True
+        await process_payment(pay(500, "card"), till.deps)
+        await till.errands(1)
+        till.acquirer.away = False
+        till.later(hours=-1)
+        await till.errands()
+        assert await kinds(till) == ["PaymentRedirected"]
+
+
 async def test_an_acquirer_that_is_away_is_asked_again(tmp_path: Path) -> None:
     async with a_till(tmp_path, started=False) as till:
         till.acquirer.away = True
