@@ -12,9 +12,12 @@ _Work = tuple[Callable[[], None], "asyncio.Future[None]", asyncio.AbstractEventL
 
 
 class Committer:
-    """Runs blocking calls one after the other, off the event loop. The thread starts with the first of them."""
+    """Runs blocking calls one after the other, off the event loop. The thread starts with the first of them.
+
+    `free` is held while it works: whoever waits for it can go on collecting what to commit until its turn has really come."""
 
     def __init__(self) -> None:
+        self.free = asyncio.Lock()
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._thread: Thread | None = None
 

@@ -106,7 +106,7 @@ class SqliteDatabase(SqliteReads):
             self._committer.close()
 
     async def _commit_in_turn(self) -> None:
-        async with self._turn:  # queues behind those that wait already: they join the group
+        async with self._committer.free, self._turn:  # while the disk is busy, and for those who have their turn first, the group stays open
             self._committing = None
             await self._commit_group()
 
