@@ -113,10 +113,10 @@ class BusConsumer:
             await asyncio.wait_for(self._wake.wait(), RETRY_EVERY)
 
     async def _round(self) -> bool:
+        busy = False
         if self._parked or self._stale:
             self._stale = False
-            await self._retry()
-        busy = False
+            busy = await self._retry()
         for name, log in self._logs.items():
             rows = await log.tail(self._positions.get(name, 0), BATCH)
             if rows:
@@ -166,7 +166,8 @@ class BusConsumer:
         else:
             await self._attempt(tx, row)
 
-    async def _attempt(self, tx: Transaction, row: Envelope, tried: int = 0, parked: bool = False) -> None:
+    async def _attempt(self, tx: Transaction, row: Envelope, tried: int = 0, parked: bool = False) -> bool:
+        """Whether the row is handled, now or before; else it is kept for later."""
         try:
             async with tx.savepoint():
                 done = await self._once(tx, row)
@@ -181,6 +182,7 @@ class BusConsumer:
             await self._failures.keep(tx, self.name, row, f"{type(error).__name__}: {error}", tried + 1)
             self._parked.add((row.context, row.stream))
         self._count(row.message.NAME, outcome)
+        return outcome in ("done", "duplicate")
 
     def _count(self, name: str, outcome: str) -> None:
         counter = self._counters.get((name, outcome))
@@ -207,11 +209,18 @@ class BusConsumer:
             with telemetry.acting(meta):
                 await self._handlers[type(row.message)](row.message)
 
-    async def _retry(self) -> None:
-        for row, tried in await self._failures.due(self.name):
-            async with self._store.transaction() as tx:
-                await self._attempt(tx, row, tried, parked=True)
+    async def _retry(self) -> bool:
+        """Tries what has failed, and as soon as that succeeds what waited behind it; whether anything did."""
+        moved = False
+        for stream in await self._failures.due(self.name):
+            for row, tried in stream:
+                async with self._store.transaction() as tx:
+                    done = await self._attempt(tx, row, tried, parked=True)
+                if not done:
+                    break
+                moved = True
         self._parked = await self._failures.parked_streams(self.name)
+        return moved
 
     async def _file_position(self, tx: Transaction, source: str, position: int) -> None:
         await tx.execute(

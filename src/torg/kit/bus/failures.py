@@ -16,6 +16,7 @@ from torg.kit.values import moment, stamp
 TRIES = 8
 FIRST_PAUSE = timedelta(milliseconds=50)
 LONGEST_PAUSE = FIRST_PAUSE * 2**TRIES
+TAKEN_UP = 1000  # waiting rows looked at together
 
 
 class FailedMessage(msgspec.Struct, frozen=True):
@@ -67,15 +68,19 @@ class Failures:
         rows = await self._store.database.all("select distinct source, stream from failed_message where consumer = :consumer and dead = 0", consumer=consumer)
         return {(row["source"], row["stream"]) for row in rows}
 
-    async def due(self, consumer: str) -> list[tuple[Envelope, int]]:
-        """Each parked stream's oldest row whose pause is over, with the tries it has had; or whose pause is longer than any: the clock was set back."""
+    async def due(self, consumer: str) -> list[list[tuple[Envelope, int]]]:
+        """Of each parked stream whose oldest row's pause is over the rows in their order, with the tries they have had; a thousand rows at most. A pause
+        that is longer than any is over as well: the clock was set back."""
+        now = self._store.clock()
         rows = await self._store.database.all(
-            """select * from failed_message f where consumer = :consumer and dead = 0 and (next_at <= :now or next_at > :latest) and not exists (
-                   select 1 from failed_message e where e.consumer = f.consumer and e.dead = 0 and e.source = f.source
-                   and e.stream = f.stream and e.position < f.position) order by position limit 100""",
-            consumer=consumer, now=stamp(self._store.clock()), latest=stamp(self._store.clock() + LONGEST_PAUSE),
-        )  # fmt: skip
-        return [(self._envelope(row), row["attempts"]) for row in rows]
+            "select * from failed_message where consumer = :consumer and dead = 0 order by position limit :limit", consumer=consumer, limit=TAKEN_UP
+        )
+        streams: dict[tuple[str, str], list[Row]] = {}
+        for row in rows:
+            streams.setdefault((row["source"], row["stream"]), []).append(row)
+        at, latest = stamp(now), stamp(now + LONGEST_PAUSE)
+        ready = (stream for stream in streams.values() if not at < stream[0]["next_at"] <= latest)
+        return [[(self._envelope(row), row["attempts"]) for row in stream] for stream in ready]
 
     async def all(self, dead: bool | None = None) -> Sequence[FailedMessage]:
         """What has failed in this store, newest first."""

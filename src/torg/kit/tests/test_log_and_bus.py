@@ -251,3 +251,36 @@ async def test_a_clock_that_is_set_back_does_not_make_failed_rows_wait(tmp_path:
             clock.advance(hours=-1)
             failing = False
             assert await seen(reader, 1) == [("a", 1)]
+
+
+async def test_rows_that_waited_behind_a_failed_one_are_soon_caught_up_with(shelf: Store, reader: Store):
+    failing = True
+
+    async def handle(event: WasPut) -> None:
+        if failing:
+            raise ValueError("not yet")
+        await note(reader)(event)
+
+    async with consuming(reader, shelf, handle):
+        await asyncio.gather(*(put(shelf, "hot", n) for n in range(1500)))
+        await asyncio.sleep(0.1)
+        failing = False
+        async with asyncio.timeout(5):
+            assert await seen(reader, 1500) == [("hot", n) for n in range(1500)]
+
+
+async def test_a_stream_that_still_fails_does_not_keep_another_from_being_caught_up_with(shelf: Store, reader: Store):
+    failing = {"bad", "good"}
+
+    async def handle(event: WasPut) -> None:
+        if event.shelf in failing:
+            raise ValueError("not yet")
+        await note(reader)(event)
+
+    async with consuming(reader, shelf, handle):
+        for n in range(10):
+            await put(shelf, "bad", n)
+            await put(shelf, "good", n)
+        await asyncio.sleep(0.05)
+        failing.remove("good")
+        assert await seen(reader, 10) == [("good", n) for n in range(10)]
