@@ -113,3 +113,45 @@ async def test_the_export_holds_all_and_erasure_leaves_only_the_bookkeeping(shop
             assert anna.email not in repr(row.message), f"the log of {log.context} still tells the address"
     free_again = await shop.guest().post("/users", {"email": anna.email, "password": PASSWORD, "full_name": "Someone else"})
     assert free_again.status == 201
+
+
+async def test_a_new_password_ends_the_other_sessions(shop: Shop):
+    anna = await shop.buyer(0)
+    elsewhere = await shop.sign_in(anna.email)
+    assert (await anna.post("/users/me/password", {"current_password": "not-it-at-all", "new_password": "Marble-Fjord-77"})).status == 422
+    assert (await anna.post("/users/me/password", {"current_password": PASSWORD, "new_password": "Marble-Fjord-77"})).status == 204
+    assert (await anna.get("/users/me")).status == 200
+    assert (await elsewhere.get("/users/me")).status == 401
+    assert (await shop.guest().post("/sessions", {"email": anna.email, "password": PASSWORD})).status == 401
+    await shop.sign_in(anna.email, "Marble-Fjord-77")
+
+
+async def test_signing_out_everywhere_ends_every_session(shop: Shop):
+    anna = await shop.buyer(0)
+    elsewhere = await shop.sign_in(anna.email)
+    assert (await anna.delete("/sessions")).status == 204
+    assert [(await visitor.get("/users/me")).status for visitor in (anna, elsewhere)] == [401, 401]
+
+
+async def test_addresses_can_be_changed_and_removed(shop: Shop):
+    anna = await shop.buyer(0)
+    first = (await anna.post("/users/me/addresses", ADDRESS)).json
+    second = (await anna.post("/users/me/addresses", {**ADDRESS, "street": "Arbat 10", "is_default": True})).json
+    assert (first["is_default"], second["is_default"]) == (True, True), "each was the default when it was saved"
+    changed = await anna.put(f"/users/me/addresses/{first['id']}", {**ADDRESS, "street": "Tverskaya 2"})
+    assert changed.json["street"] == "Tverskaya 2"
+    assert (await anna.delete(f"/users/me/addresses/{second['id']}")).status == 204
+    (left,) = (await anna.get("/users/me/addresses")).json["items"]
+    assert (left["street"], left["is_default"]) == ("Tverskaya 2", True)
+
+
+async def test_a_role_that_is_granted_or_taken_counts_at_once(shop: Shop):
+    admin, anna = await shop.staff("admin"), await shop.buyer(0)
+    assert anna.user_id in {user["id"] for user in (await admin.get("/admin/users", query=anna.email)).json["items"]}
+    assert (await anna.get("/warehouses")).status == 403
+    granted = await admin.put(f"/admin/users/{anna.user_id}/roles", {"roles": ["customer", "warehouse"]})
+    assert granted.status == 200, granted
+    again = await shop.sign_in(anna.email)
+    assert (await again.get("/warehouses")).status == 200
+    await admin.put(f"/admin/users/{anna.user_id}/roles", {"roles": ["customer"]})
+    assert (await again.get("/warehouses")).status in (401, 403)

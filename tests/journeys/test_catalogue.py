@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,6 +132,27 @@ async def test_a_product_has_a_picture(shop: Shop):
     reply = await Visitor(shop, prefix="").get(picture)
     assert (reply.status, reply.headers["content-type"]) == (200, "image/svg+xml")
     assert b"<svg" in reply.body
+
+
+async def test_words_that_staff_call_the_same_find_the_same(shop: Shop):
+    admin, guest = await shop.staff("admin"), shop.guest()
+    kept = (await admin.get("/catalog/synonyms")).json
+    try:
+        assert (await admin.put("/catalog/synonyms", {"groups": [["fromagerie", "cheese"]]})).status == 200
+        found = (await guest.get("/products", query="fromagerie")).json["items"]
+        assert found
+        assert "cheese" in found[0]["name"].lower()
+    finally:
+        await admin.put("/catalog/synonyms", kept)
+
+
+async def test_the_index_is_built_anew_while_it_serves(shop: Shop):
+    admin, guest = await shop.staff("admin"), shop.guest()
+    before = (await guest.get("/products", query="cheese", limit=100)).json["total"]
+    rebuilt, *meanwhile = await asyncio.gather(admin.post("/catalog/index/rebuild"), *(guest.get("/products", query="cheese", limit=99) for _ in range(5)))
+    assert rebuilt.json["products"] >= len(goods())
+    assert {page.json["total"] for page in meanwhile} == {before}
+    assert (await guest.get("/products", query="cheese", limit=98)).json["total"] == before
 
 
 async def _lists(shop: Shop, product_id: str, price: int) -> bool:

@@ -70,6 +70,20 @@ async def test_a_vote_counts_once_for_each_reader_and_none_for_its_author(shop: 
     assert (await anna.post(f"/reviews/{review['id']}/votes", {"helpful": True})).status == 403
 
 
+async def test_the_seller_may_answer_below_a_review(shop: Shop):
+    product_id, moderator, admin, seller = shop.product(), await shop.staff("moderator"), await shop.staff("admin"), await shop.buyer(0)
+    review = await _reviewed(shop, product_id, 3)
+    answer = {"text": "Thank you: we changed the recipe."}
+    assert (await seller.post(f"/reviews/{review['id']}/reply", answer)).status == 403
+    await admin.put(f"/admin/users/{seller.user_id}/roles", {"roles": ["customer", "partner"]})
+    seller.token = (await shop.sign_in(seller.email)).token
+    assert (await seller.post(f"/reviews/{review['id']}/reply", answer)).status == 404, "not before it is let through"
+    await moderator.once(f"/reviews/{review['id']}/moderation", {"decision": "approve", "reason": ""})
+    assert (await seller.post(f"/reviews/{review['id']}/reply", answer)).status == 200
+    (shown,) = (await shop.guest().get(f"/products/{product_id}/reviews")).json["items"]
+    assert shown["reply"]["text"] == answer["text"]
+
+
 async def _reviewed(shop: Shop, product_id: str, rating: int) -> Any:
     buyer = await shop.buyer()
     await deliver(await shop.staff("courier"), buyer, await buyer.bought(product_id))

@@ -248,3 +248,40 @@ async def _listed(shop: Shop, product_id: str, in_stock: bool) -> bool:
             return in_stock
         cursor = page["next_cursor"]
     return not in_stock
+
+
+async def test_purchases_can_be_looked_up_and_given_up(shop: Shop):
+    clerk, product_id = await shop.staff("warehouse"), shop.product()
+    supplier = (await clerk.once("/suppliers", {"name": "Dairy Ltd", "lead_days": 3})).json
+    assert supplier["id"] in {one["id"] for one in (await clerk.get("/suppliers")).json["items"]}
+    house = (await clerk.get("/warehouses")).json["items"][0]["id"]
+    lines = [{"product_id": product_id, "quantity": 8}]
+    purchase = (await clerk.once("/purchase-orders", {"supplier_id": supplier["id"], "warehouse_id": house, "lines": lines})).json
+    await clerk.once(f"/purchase-orders/{purchase['id']}/order")
+    assert (await clerk.get(f"/purchase-orders/{purchase['id']}")).json["status"] == "ordered"
+    assert purchase["id"] in {one["id"] for one in (await clerk.get("/purchase-orders", supplier_id=supplier["id"])).json["items"]}
+    assert (await clerk.once(f"/purchase-orders/{purchase['id']}/cancel")).json["status"] == "cancelled"
+    assert (await clerk.once(f"/purchase-orders/{purchase['id']}/receipts", {"lines": lines})).status == 409
+
+
+async def test_an_order_is_sent_from_where_all_of_it_lies(shop: Shop):
+    clerk, anna, product_id = await shop.staff("warehouse"), await shop.buyer(), shop.product()
+    house = (await clerk.once("/warehouses", {"name": f"Kazan {fresh()[:6]}", "city": "Kazan"})).json
+    for place in (await clerk.get(f"/inventory/{product_id}")).json["by_warehouse"]:
+        change = 5 if place["warehouse_id"] == house["id"] else -place["available"]
+        if change:
+            moved = {"warehouse_id": place["warehouse_id"], "quantity": change, "reason": "all to Kazan"}
+            assert (await clerk.once(f"/inventory/{product_id}/movements", moved)).status == 201
+    order_id = await anna.bought(product_id, 2)
+    assert (await anna.delivery(order_id))["source"] == "Kazan"
+
+
+async def test_promo_codes_are_listed_with_their_uses(shop: Shop):
+    admin, anna, code = await shop.staff("admin"), await shop.buyer(), f"LIST-{fresh()[:8]}".upper()
+    await admin.once("/promo-codes", {"code": code, "kind": "amount", "amount": {"amount": 5, "currency": "USD"}})
+    await anna.put_in_cart(shop.product())
+    await anna.post("/cart/promo-code", {"code": code})
+    await anna.sees((await anna.check_out()).json["id"], "confirmed")
+    listed = {promo["code"]: promo["used"] for promo in (await admin.get("/promo-codes", limit=100)).json["items"]}
+    assert listed[code] == 1
+    assert (await admin.once("/promo-codes", {"code": code, "kind": "free_delivery"})).json["code"] == "promo.code_taken"
