@@ -150,7 +150,7 @@ async def test_a_log_is_browsed_by_stream_and_by_name(shop: Shop) -> None:
 async def test_consumers_tell_how_far_behind_they_are(shop: Shop) -> None:
     await shop.bury("payment", "payment", "o1")
     found = {item["name"]: item for item in (await shop.ask(Role.SUPPORT, "GET", "/admin/consumers")).json["items"]}
-    assert found["order"] == {"context": "order", "name": "order", "lags": {"payment": 0}, "failed": 0, "dead": 0}
+    assert found["order"] == {"context": "order", "name": "order", "lags": {"payment": 0, "user": 0}, "failed": 0, "dead": 0}
     assert found["payment"]["dead"] == 1
 
 

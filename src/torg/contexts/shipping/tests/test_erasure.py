@@ -175,6 +175,6 @@ async def test_a_booking_among_the_dead_letters_loses_its_address_once_its_order
     assert await found(house) == set()
     failures = Failures(house.deps.store, Registry([c]))
     await failures.redrive("shipping", "order/s1/1")
-    ((row, _),) = await failures.due("shipping")
+    (((row, _),),) = await failures.due("shipping")
     (answer,) = await house.told(row.message)
     assert isinstance(answer, c.NoCarrier)
