@@ -7,6 +7,7 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 from torg.kit.mail import SENT, Letter, Posted, wire
 
@@ -21,6 +22,7 @@ class FileMailer:
     def __init__(self, folder: Path, sender: str, kept: int = KEPT) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._sender, self._kept = sender, kept
+        self._turn = Lock()  # a letter may be asked for, or the shop closed, while a thread writes others
         self.file = sqlite3.connect(folder / "letters.db", isolation_level=None, check_same_thread=False, timeout=10)
         for statement in ("pragma synchronous=off", "pragma journal_mode=memory", _TABLE):  # a copy for looking at: nothing of the shop's is lost with it
             self.file.execute(statement)
@@ -32,20 +34,23 @@ class FileMailer:
         return ""
 
     async def close(self) -> None:
-        self.file.close()
+        with self._turn:
+            self.file.close()
 
     def read(self, id: str) -> bytes | None:
         """A letter as it was sent; None when it has given way to newer ones."""
-        row: tuple[bytes] | None = self.file.execute("select message from letter where id = ?", (id,)).fetchone()
+        with self._turn:
+            row: tuple[bytes] | None = self.file.execute("select message from letter where id = ?", (id,)).fetchone()
         return row and row[0]
 
     def remove(self, id: str) -> None:
-        self.file.execute("delete from letter where id = ?", (id,))
+        with self._turn:
+            self.file.execute("delete from letter where id = ?", (id,))
 
     def _keep(self, letters: Sequence[Letter]) -> Sequence[Posted]:
         rows = [(letter.id, wire(letter, self._sender)) for letter in letters]
         try:
-            with self.file:
+            with self._turn, self.file:
                 self.file.execute("begin")
                 self.file.executemany("insert into letter (id, message) values (?, ?) on conflict do nothing", rows)
                 self.file.execute("delete from letter where number <= (select max(number) from letter) - ?", (self._kept,))

@@ -180,6 +180,15 @@ async def test_old_letters_give_way_to_new_ones_also_after_a_restart(tmp_path: P
     await again.close()
 
 
+async def test_a_mailbox_that_closes_while_letters_are_written_waits_for_them(tmp_path: Path) -> None:
+    for n in range(10):
+        files = FileMailer(tmp_path / str(n), SENDER)
+        sending = asyncio.create_task(files.send([replace(LETTER, id=f"letter-{i}", html="x" * 3000) for i in range(300)]))
+        await asyncio.sleep(0.001 + n / 2000)
+        await files.close()
+        assert {posted.outcome for posted in await sending} <= {"sent", "deferred"}
+
+
 async def test_letters_that_cannot_be_written_are_deferred(files: FilePost) -> None:
     pages = files.mailer.file.execute("pragma page_count").fetchone()[0]
     files.mailer.file.execute(f"pragma max_page_count = {pages + 1}")
