@@ -72,6 +72,7 @@ async def test_what_was_read_stays_read(shop: Shop):
     anna, thief = await shop.buyer(), await shop.buyer(0)
     await anna.bought(shop.product())
     await until(lambda: _unread(anna, at_least=2), "there is something to read")
+    await shop.settle()
     feed = (await anna.get("/notifications")).json
     first = feed["items"][0]["id"]
     assert (await thief.post(f"/notifications/{first}/read")).status == 404
