@@ -213,9 +213,9 @@ def hand_over(payment: Payment) -> Outcome:
 
 def give_back(payment: Payment, refund_id: str, amount: int | None, reason: str) -> Outcome:
     """Refunds `amount` (minor units; None: all that is left), capped by what was taken and not given back yet. Nothing taken: the attempt is closed."""
-    if payment.method == "cash" and amount is not None and (taken := hand_over(payment)).events:  # goods come back before we hear that they were delivered
-        back = give_back(taken.payment, refund_id, amount, reason)
-        return replace(back, events=(*taken.events, *back.events))
+    if amount is not None and (taken := hand_over(payment)).events:  # goods come back before we hear that they were delivered and paid at the door
+        given = give_back(taken.payment, refund_id, amount, reason)
+        return replace(given, events=(*taken.events, *given.events))
     if not payment.captured:
         return _close(payment, refund_id, reason)
     back = min(payment.refundable, max(amount, 0)) if amount is not None else payment.refundable
