@@ -14,10 +14,12 @@ _Work = tuple[Callable[[], None], "asyncio.Future[None]", asyncio.AbstractEventL
 class Committer:
     """Runs blocking calls one after the other, off the event loop. The thread starts with the first of them.
 
-    `free` is held while it works: whoever waits for it can go on collecting what to commit until its turn has really come."""
+    `idle` is set while it has nothing to do: whoever waits for that can go on collecting what to commit until its turn has really come."""
 
     def __init__(self) -> None:
-        self.free = asyncio.Lock()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._under_way = 0
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._thread: Thread | None = None
 
@@ -28,6 +30,9 @@ class Committer:
             self._thread.start()
         loop = asyncio.get_running_loop()
         future = loop.create_future()
+        self._under_way += 1
+        self.idle.clear()
+        future.add_done_callback(self._done)
         self._queue.put((work, future, loop))
         return future
 
@@ -37,6 +42,11 @@ class Committer:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
+
+    def _done(self, _: asyncio.Future[None]) -> None:
+        self._under_way -= 1
+        if self._under_way == 0:
+            self.idle.set()
 
     def _follow(self) -> None:
         while (asked := self._queue.get()) is not None:

@@ -106,9 +106,13 @@ class SqliteDatabase(SqliteReads):
             self._committer.close()
 
     async def _commit_in_turn(self) -> None:
-        async with self._committer.free, self._turn:  # while the disk is busy, and for those who have their turn first, the group stays open
-            self._committing = None
-            await self._commit_group()
+        while True:  # the group stays open while the disk is busy, and for those who wait for their turn already
+            await self._committer.idle.wait()
+            async with self._turn:
+                if self._committer.idle.is_set():
+                    self._committing = None
+                    await self._commit_group()
+                    return
 
     async def _commit_group(self) -> None:
         group, members, then = self._group, self._members, self._then
