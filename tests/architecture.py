@@ -114,9 +114,7 @@ def pure_rooms_import_no_driver(house: House) -> Iterator[str]:
     for source in house.shipped:
         if source.room in PURE_ROOMS:
             for line, name in source.imports:
-                if name.partition(".")[0] not in python | PURE_LIBRARIES or name.startswith(
-                    ("torg.kit.sql.sqlite", "torg.kit.sql.postgres")
-                ):
+                if name.partition(".")[0] not in python | PURE_LIBRARIES or name.startswith(("torg.kit.sql.sqlite", "torg.kit.sql.postgres")):
                     yield source.at(line, f"{name} in {source.room}: drivers belong into adapters, behind a port")
 
 
@@ -139,9 +137,7 @@ def sql_stays_in_its_context(house: House) -> Iterator[str]:
                 yield from (source.at(node.lineno, words) for words in _foreign_tables(house, source.context, node.value))
     for context in house.contexts:
         for migration in sorted(context.glob("migrations/*.sql")):
-            yield from (
-                f"{migration.relative_to(house.package)}: {words}" for words in _foreign_tables(house, context.name, migration.read_text())
-            )
+            yield from (f"{migration.relative_to(house.package)}: {words}" for words in _foreign_tables(house, context.name, migration.read_text()))
 
 
 def _foreign_tables(house: House, context: str, sql: str) -> Iterator[str]:
@@ -151,9 +147,7 @@ def _foreign_tables(house: House, context: str, sql: str) -> Iterator[str]:
             yield f"SQL reaches table {table} of {', '.join(sorted(owners))}: send that context a message"
 
 
-MUTABLE_CALLS = frozenset(
-    {"list", "dict", "set", "bytearray", "defaultdict", "deque", "Counter", "OrderedDict", "WeakValueDictionary", "WeakKeyDictionary"}
-)
+MUTABLE_CALLS = frozenset({"list", "dict", "set", "bytearray", "defaultdict", "deque", "Counter", "OrderedDict", "WeakValueDictionary", "WeakKeyDictionary"})
 OPENING_CALLS = frozenset({"connect", "open", "create_pool", "socket", "Thread", "ThreadPoolExecutor"})
 MUTATORS = frozenset(
     {
@@ -185,9 +179,7 @@ def no_module_level_mutable_state(house: House) -> Iterator[str]:
             if _called(statement.value) in OPENING_CALLS:
                 yield source.at(statement.lineno, f"{name} is opened at import; open it in build()")
             elif _is_mutable(statement.value) and (name in mutated or not name.lstrip("_").isupper()):
-                yield source.at(
-                    statement.lineno, f"{name} is mutable state of the module: make it an UPPER_CASE constant that nothing changes"
-                )
+                yield source.at(statement.lineno, f"{name} is mutable state of the module: make it an UPPER_CASE constant that nothing changes")
         classes = {node.name for node in source.tree.body if isinstance(node, ast.ClassDef)}
         for name, line in mutated.items():
             if name in classes:
@@ -231,12 +223,7 @@ def no_mock_patch(house: House) -> Iterator[str]:
             if name == "mock" or name.startswith(("unittest.mock", "mock.")):
                 yield source.at(line, f"{name}: write a fake of the port, beside the port's suite")
         for node in source.nodes:
-            if (
-                isinstance(node, ast.Attribute)
-                and node.attr == "setattr"
-                and isinstance(node.value, ast.Name)
-                and node.value.id == "monkeypatch"
-            ):
+            if isinstance(node, ast.Attribute) and node.attr == "setattr" and isinstance(node.value, ast.Name) and node.value.id == "monkeypatch":
                 yield source.at(node.lineno, "monkeypatch.setattr: hand the replacement in through deps")
             if isinstance(node, ast.arg) and node.arg == "mocker":
                 yield source.at(node.lineno, "mocker: write a fake of the port, beside the port's suite")
@@ -261,11 +248,7 @@ def functions_are_short(house: House) -> Iterator[str]:
 def no_silent_except(house: House) -> Iterator[str]:
     for source in house.sources + house.tests:
         for node in source.nodes:
-            if (
-                isinstance(node, ast.ExceptHandler)
-                and _broad(node.type)
-                and not any(isinstance(n, (ast.Call, ast.Raise)) for n in ast.walk(node))
-            ):
+            if isinstance(node, ast.ExceptHandler) and _broad(node.type) and not any(isinstance(n, (ast.Call, ast.Raise)) for n in ast.walk(node)):
                 yield source.at(node.lineno, "a broad except that says nothing: name the exception, or log it and go on")
             if isinstance(node, ast.Call) and _called(node) == "suppress" and any(_broad(argument) for argument in node.args):
                 yield source.at(node.lineno, "suppress(Exception): name the exception")
@@ -294,9 +277,7 @@ def names_are_the_domains(house: House) -> Iterator[str]:
             yield source.at(1, "a file is named for what it holds in the domain's words")
         for node in source.nodes:
             if isinstance(node, ast.ClassDef) and BAD_NAME.match(node.name):
-                yield source.at(
-                    node.lineno, f"{node.name}: name it in the domain's words; no Manager, Helper, Impl, Utils, Base…, Abstract…"
-                )
+                yield source.at(node.lineno, f"{node.name}: name it in the domain's words; no Manager, Helper, Impl, Utils, Base…, Abstract…")
 
 
 NONDETERMINISTIC = re.compile(
@@ -311,9 +292,7 @@ def time_and_chance_come_from_deps(house: House) -> Iterator[str]:
         used = [(node.lineno, ast.unparse(node)) for node in source.nodes if isinstance(node, ast.Attribute)]
         for line, name in used + source.imports:
             if NONDETERMINISTIC.match(name):
-                yield source.at(
-                    line, f"{name}: clock, ids and randomness come from deps (made in kit.values), a seeded random.Random where it is data"
-                )
+                yield source.at(line, f"{name}: clock, ids and randomness come from deps (made in kit.values), a seeded random.Random where it is data")
         for node in source.nodes:
             if isinstance(node, ast.Call) and _called(node) == "Random" and not node.args:
                 yield source.at(node.lineno, "Random() without a seed: nobody can repeat what it did")
