@@ -98,7 +98,7 @@ def span(kind: str, name: str, meta: Meta | None = None, **attributes: str | int
         if not int(meta.trace[-1], 16) & 1:  # the sampled flag (W3C Trace Context, section 3.2.2.5)
             return _OFF
         parent = _propagator.extract({"traceparent": meta.trace})
-    elif trace.get_current_span() is trace.INVALID_SPAN and not (kind == "http" and _chosen()):
+    elif not (_chosen() if kind == "http" else current_meta.get().trace):
         return _OFF
     return tracer.start_as_current_span(f"{kind} {name}", context=parent, attributes={"torg.kind": kind, **attributes})
 

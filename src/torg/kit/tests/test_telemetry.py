@@ -103,7 +103,7 @@ def test_a_share_of_the_requests_is_traced_and_the_rest_has_no_spans_at_all(span
     tracer = telemetry._Switch.tracer
     telemetry.use_tracer(tracer, share=0.25)
     for _ in range(8):
-        with telemetry.span("http", "/shelves", Meta()), telemetry.span("call", "shelf.count"):
+        with telemetry.span("http", "/shelves", Meta()), telemetry.acting(Meta(trace=telemetry.traceparent())), telemetry.span("call", "shelf.count"):
             pass
     assert [span.name for span in spans.get_finished_spans()] == ["call shelf.count", "http /shelves"] * 2
 

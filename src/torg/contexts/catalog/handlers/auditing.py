@@ -16,6 +16,7 @@ from torg.kit.values import Money
 
 AT_ONCE = 500  # log rows, products; then others have their turn
 LOOKED_AT: tuple[Sort, ...] = ("-popularity", "-created_at", "price")
+OTHERS = 1000  # products that nothing is new about, at each look
 TRIES = 6
 
 
@@ -23,24 +24,49 @@ def invariants(deps: CatalogDeps, pause: float = 0.5) -> Sequence[Invariant]:
     """`pause`: seconds that the index is given to hear of the latest changes, several times."""
     index = partial(_settled, partial(index_equals_store, deps), pause)
     return (
-        Invariant("catalog.prices", "Every product is sold at the last price in the log.", partial(prices_equal_log, deps)),
+        Invariant("catalog.prices", "Every product is sold at the last price in the log.", PriceAudit(deps).look),
         Invariant("catalog.index", "The search finds just the products on sale, as the store knows them.", index),
     )
 
 
-async def prices_equal_log(deps: CatalogDeps) -> list[str]:
-    said, position = dict[str, Money](), 0
-    while rows := await deps.store.log.tail(position, AT_ONCE):
-        for row in rows:
-            _note(said, row.message)
-        position = rows[-1].position
-        await asyncio.sleep(0)
-    wrong = list[str]()
-    for some in portions(said, AT_ONCE):
-        found = {stocked.product.id: stocked.product.price for stocked in await deps.products.find_all(some)}
-        wrong += [product_id for product_id in some if found.get(product_id) != said[product_id]]
-        await asyncio.sleep(0)
-    return [sentence for product_id in wrong if (sentence := await _dispute(product_id, deps))]
+class PriceAudit:
+    """Compares the store with the log: all products at the first look, then those that are new in the log, the next thousand of the others, and whatever
+    was wrong before. So each look costs little, and none is left out for long."""
+
+    def __init__(self, deps: CatalogDeps) -> None:
+        self._deps = deps
+        self._said: dict[str, Money] = {}
+        self._position = 0
+        self._next = 0
+        self._wrong: list[str] = []
+
+    async def look(self) -> list[str]:
+        chosen = [*await self._heard(), *self._others(), *self._wrong]
+        suspects = list[str]()
+        for some in portions(chosen, AT_ONCE):
+            found = {stocked.product.id: stocked.product.price for stocked in await self._deps.products.find_all(some)}
+            suspects += [product_id for product_id in some if found.get(product_id) != self._said[product_id]]
+            await asyncio.sleep(0)
+        disputes = {product_id: await _dispute(product_id, self._deps) for product_id in dict.fromkeys(suspects)}
+        self._wrong = [product_id for product_id, sentence in disputes.items() if sentence]
+        return [sentence for sentence in disputes.values() if sentence]
+
+    async def _heard(self) -> list[str]:
+        """The products that the log has spoken of since the last look."""
+        fresh = dict[str, Money]()
+        while rows := await self._deps.store.log.tail(self._position, AT_ONCE):
+            for row in rows:
+                _note(fresh, row.message)
+            self._position = rows[-1].position
+            await asyncio.sleep(0)
+        self._said |= fresh
+        return list(fresh)
+
+    def _others(self) -> list[str]:
+        known = list(self._said)
+        chosen = known[self._next : self._next + OTHERS]
+        self._next = self._next + OTHERS if self._next + OTHERS < len(known) else 0
+        return chosen
 
 
 async def index_equals_store(deps: CatalogDeps) -> list[str]:
