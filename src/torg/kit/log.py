@@ -17,7 +17,7 @@ from torg.kit.sql.parts import listed
 from torg.kit.sql.port import Reads
 from torg.kit.values import moment
 
-KEPT = 8192  # rows held in memory for consumers that are up to date
+KEPT = 2048  # rows held in memory for consumers that are up to date
 
 _COLUMNS = "position, stream, version, name, data, meta, at"
 _INSERT = """insert into log (stream, version, name, schema_version, data, meta, at)
