@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -20,7 +21,7 @@ from torg.kit import telemetry
 from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handlers
 from torg.kit.errors import DomainError, FieldError, Invalid, NotFound, Unavailable
-from torg.kit.messages import Command, Envelope, context_of, encode
+from torg.kit.messages import Command, Envelope, Event, context_of, encode
 from torg.kit.period import refuse_reversed
 from torg.kit.saga import Instance
 from torg.kit.values import Money, moment, stamp
@@ -134,27 +135,19 @@ async def create_order(cmd: c.CreateOrder, deps: OrderDeps) -> None:
 
 
 async def mark_reserved(cmd: c.MarkReserved, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, cmd.order_id)
-        await deps.orders.change(tx, order, order.reserve())
+    await _decide(cmd.order_id, deps, lambda order: order.reserve())
 
 
 async def mark_paid(cmd: c.MarkPaid, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, cmd.order_id)
-        await deps.orders.change(tx, order, order.pay(cmd.payment_id))
+    await _decide(cmd.order_id, deps, lambda order: order.pay(cmd.payment_id))
 
 
 async def confirm_order(cmd: c.ConfirmOrder, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, cmd.order_id)
-        await deps.orders.change(tx, order, order.confirm(cmd.delivery_date))
+    await _decide(cmd.order_id, deps, lambda order: order.confirm(cmd.delivery_date))
 
 
 async def cancel_order(cmd: c.CancelOrder, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, cmd.order_id)
-        await deps.orders.change(tx, order, order.give_up(cmd.reason))
+    await _decide(cmd.order_id, deps, lambda order: order.give_up(cmd.reason))
 
 
 async def withdraw_order(cmd: c.WithdrawOrder, deps: OrderDeps) -> None:
@@ -166,27 +159,19 @@ async def withdraw_order(cmd: c.WithdrawOrder, deps: OrderDeps) -> None:
 
 
 async def finish_cancellation(cmd: c.FinishCancellation, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, cmd.order_id)
-        await deps.orders.change(tx, order, order.finish_cancellation(model.AS_ASKED))
+    await _decide(cmd.order_id, deps, lambda order: order.finish_cancellation(model.AS_ASKED))
 
 
 async def resume_order(cmd: c.ResumeOrder, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, cmd.order_id)
-        await deps.orders.change(tx, order, order.resume(cmd.reason))
+    await _decide(cmd.order_id, deps, lambda order: order.resume(cmd.reason))
 
 
 async def finish_return(cmd: c.FinishReturn, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, cmd.order_id)
-        await deps.orders.change(tx, order, order.finish_return(cmd.return_id))
+    await _decide(cmd.order_id, deps, lambda order: order.finish_return(cmd.return_id))
 
 
 async def drop_return(cmd: c.DropReturn, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, cmd.order_id)
-        await deps.orders.change(tx, order, order.drop_return(cmd.return_id, cmd.reason))
+    await _decide(cmd.order_id, deps, lambda order: order.drop_return(cmd.return_id, cmd.reason))
 
 
 async def take_back(cmd: c.TakeBack, deps: OrderDeps) -> None:
@@ -209,9 +194,7 @@ async def on_payment_redirected(event: PaymentRedirected, deps: OrderDeps) -> No
 
 
 async def on_payment_failed(event: PaymentFailed, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, event.order_id)
-        await deps.orders.change(tx, order, order.note_payment(status="failed"))
+    await _decide(event.order_id, deps, lambda order: order.note_payment(status="failed"))
 
 
 async def on_payment_captured(event: PaymentCaptured, deps: OrderDeps) -> None:
@@ -219,21 +202,15 @@ async def on_payment_captured(event: PaymentCaptured, deps: OrderDeps) -> None:
 
 
 async def on_payment_refunded(event: PaymentRefunded, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, event.order_id)
-        await deps.orders.change(tx, order, order.refund(event.refund_id, event.amount))
+    await _decide(event.order_id, deps, lambda order: order.refund(event.refund_id, event.amount))
 
 
 async def on_delivery_shipped(event: DeliveryShipped, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, event.order_id)
-        await deps.orders.change(tx, order, order.ship(event.tracking_number))
+    await _decide(event.order_id, deps, lambda order: order.ship(event.tracking_number))
 
 
 async def on_delivery_delivered(event: DeliveryDelivered, deps: OrderDeps) -> None:
-    async with deps.transaction() as tx:
-        order = await deps.orders.load(tx, event.order_id)
-        await deps.orders.change(tx, order, order.deliver())
+    await _decide(event.order_id, deps, lambda order: order.deliver())
 
 
 async def on_user_erased(event: UserErased, deps: OrderDeps) -> None:
@@ -269,6 +246,13 @@ async def _now_or_later(message: Command[None], order_id: str, deps: OrderDeps) 
         await deps.call(message)
     except (Unavailable, DomainError) as obstacle:
         telemetry.log.warning("it is done later", message=message.NAME, order_id=order_id, detail=obstacle.detail)
+
+
+async def _decide(order_id: str, deps: OrderDeps, decide: Callable[[Order], Sequence[Event]]) -> None:
+    """Brings an order as far as its own rules say."""
+    async with deps.transaction() as tx:
+        order = await deps.orders.load(tx, order_id)
+        await deps.orders.change(tx, order, decide(order))
 
 
 async def _plan_delivery(choice: c.DeliveryChoice, user_id: str, deps: OrderDeps) -> c.DeliveryPlan:
