@@ -1,0 +1,18 @@
+"""The engines that `torg engines` knows: a line each."""
+
+from __future__ import annotations
+
+from torg.engines.port import Engine, EngineRefused
+from torg.engines.postgres import Postgres
+
+ENGINES: tuple[Engine, ...] = (
+    Postgres(),
+)  # fmt: skip
+
+
+def named(name: str) -> Engine:
+    """Raises EngineRefused when there is none of that name."""
+    for engine in ENGINES:
+        if engine.name == name:
+            return engine
+    raise EngineRefused(f"There is no engine {name!r}; known are {', '.join(engine.name for engine in ENGINES)}.")

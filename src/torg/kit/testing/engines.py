@@ -1,0 +1,66 @@
+"""Real servers for tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from torg.engines import run
+from torg.engines.catalogue import named
+from torg.engines.port import EngineRefused, Place
+
+
+@contextmanager
+def running(name: str) -> Iterator[Mapping[str, str]]:
+    """The settings' environment of an engine that answers, for a fixture of the session: {"TORG_DB": "postgresql://…"}. It is the one whose URL TORG_TEST_<NAME>
+    holds, or one that is installed if need be, started in a throw-away folder and ended with the session. Where it can't be had, tests are skipped with the
+    reason; with CI=true they fail."""
+    with served(name) as (_, settings):
+        yield settings
+
+
+@contextmanager
+def served(name: str) -> Iterator[tuple[Place | None, Mapping[str, str]]]:
+    """As `running`, with the place of the engine for tests that kill it and start it again; None for one that somebody else runs."""
+    engine = named(name)
+    folder = Path(tempfile.mkdtemp(prefix=f"torg-{name}-"))
+    folder.chmod(0o755)  # the server may run as another user
+    place = run.place_of(engine, folder, free_port())
+    try:
+        if url := os.environ.get(f"TORG_TEST_{name.upper()}"):
+            yield None, dict.fromkeys(engine.settings(place), url)
+        else:
+            _start_or_skip(name, place)
+            yield place, engine.settings(place)
+    finally:
+        run.stop(engine, place, _tell)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """One where nothing listened a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _start_or_skip(name: str, place: Place) -> None:
+    try:
+        run.start(named(name), place, _tell)
+    except EngineRefused as refusal:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(refusal))
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
