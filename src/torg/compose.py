@@ -20,7 +20,8 @@ from torg.contexts.admin.contracts import RecordAudit
 from torg.contexts.user.contracts import Authenticate
 from torg.kit import values
 from torg.kit.auth import Identity
-from torg.kit.bus import BusConsumer, Failures
+from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
+from torg.kit.bus.feed import Feed
 from torg.kit.calls import Handle, LocalCalls, LoopbackCalls
 from torg.kit.http import App, Request, Response, Route
 from torg.kit.http.cache import ResponseCache
@@ -140,7 +141,7 @@ async def start(app: Running) -> None:
         await module.start()
     for module in app.modules:
         store, loopback = app.stores[module.name], app.settings.calls == "loopback"
-        consumers = [BusConsumer(consumer, store, logs, app.registry, loopback) for consumer in module.consumers]
+        consumers = [BusConsumer(consumer, store, _feed(consumer, logs), app.registry, loopback) for consumer in module.consumers]
         app.desks[module.name].consumers, app.desks[module.name].invariants = consumers, module.invariants
         for consumer in consumers:
             app.supervisor.start(consumer.name, consumer.run)
@@ -213,6 +214,12 @@ def _finder(handlers: Mapping[type[Message], Handle], call: LocalCalls) -> Calla
 
 def _checks(app: Running) -> dict[str, Check]:
     return {f"{module.name}.{name}": check for module in app.modules for name, check in module.checks.items()}
+
+
+def _feed(consumer: Consumer, logs: Mapping[str, Log]) -> Feed:
+    """Where a consumer's rows come from: the logs of this process."""
+    followed = {name: logs[name] for name in sorted(consumer.sources()) if name in logs}
+    return LogFeed(followed, looks=any(log.shared for log in followed.values()))
 
 
 def _forgetter(store: Store) -> Callable[[], Awaitable[None]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
@@ -9,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from torg.kit import telemetry
-from torg.kit.errors import Unavailable
+from torg.kit.errors import Interleaved, Unavailable
 from torg.kit.messages import Command, Message, Query, encode, reply_type
 
 R = TypeVar("R")
@@ -20,6 +22,25 @@ Handlers = Mapping[type[Message], Callable[[Any, Any], Awaitable[Any]]]
 
 in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 """True while the running task holds a transaction open: calling another context then would hold its locks hostage."""
+
+
+TRIES = 12
+FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.2  # seconds
+
+
+async def undisturbed(work: Callable[[], Awaitable[R]], name: str) -> R:
+    """Does it anew where its transaction and another's got in each other's way. Raises Unavailable when that happens again and again."""
+    pause = FIRST_PAUSE
+    for attempt in range(TRIES):
+        try:
+            return await work()
+        except Interleaved as crossed:
+            telemetry.INTERLEAVED.labels(name).inc()
+            if attempt == TRIES - 1:
+                raise Unavailable(f"too many want to change the same at once ({name}): {crossed}") from crossed
+        await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 spreads those who collided; nothing depends on it
+        pause = min(pause * 2, LONGEST_PAUSE)
+    raise AssertionError("the last attempt returns or raises")
 
 
 class Call(Protocol):

@@ -91,6 +91,14 @@ class Unavailable(Exception):
         self.detail, self.retry_after = detail, retry_after
 
 
+class Interleaved(Exception):
+    """A transaction and another one could not both have been alone: nothing of it happened. Whoever dispatched the message has it handled anew."""
+
+
+class Occupied(Interleaved):
+    """A row with the same key was there first; what the transaction did before is not lost with it, where a savepoint holds it."""
+
+
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """RFC 9457 problem document."""
 

@@ -13,6 +13,7 @@ import msgspec
 from torg.kit.errors import ConcurrentChange
 from torg.kit.messages import Envelope, Message, Meta, Registry, encode
 from torg.kit.sql import Database, Row, SqlTransaction
+from torg.kit.sql.dialect import ROWS_OF_A_TRANSACTION
 from torg.kit.sql.parts import listed
 from torg.kit.sql.port import Reads
 from torg.kit.values import moment
@@ -23,9 +24,15 @@ _COLUMNS = "position, stream, version, name, data, meta, at"
 _INSERT = """insert into log (stream, version, name, schema_version, data, meta, at)
     values (:stream, (select coalesce(max(version), 0) + 1 from log where stream = :stream), :name, :schema, :data, :meta, :at)
     returning position, version"""
+_INSERT_PLACED = """insert into log (position, stream, version, name, schema_version, data, meta, at)
+    select {position} + :logged + row.number, :stream, last.version + row.number, row.name, row.schema_version, row.data, :meta, :at
+    from unnest(cast(:names as text[]), cast(:schemas as integer[]), cast(:data as text[])) with ordinality as row (name, schema_version, data, number),
+        (select coalesce(max(version), 0) as version from log where stream = :stream) as last
+    returning position, version"""
 _LAST_VERSION = "select max(version) from log where stream = :stream"
 _STREAM = f"select {_COLUMNS} from log where stream = :stream and version > :after order by version"
-_TAIL = f"select {_COLUMNS} from log where position > :after order by position limit :limit"
+_TAIL = f"select {_COLUMNS} from log where position > :after and {{settled}} order by position limit :limit"
+_HEAD = "select max(position) from log where {settled}"
 
 _position = attrgetter("position")
 _meta_of = msgspec.json.Decoder(Meta).decode
@@ -39,18 +46,40 @@ class Log:
         self._recent: list[Envelope] = []
         self._watchers: list[tuple[Callable[[], None], frozenset[type[Message]]]] = []
         self._followers: dict[str, set[asyncio.Event]] = {}
+        self._dialect = database.dialect
+        self._tail = _TAIL.format(settled=self._dialect.settled)
+        self.reaches, self.shared = 0, database.shared
+        if self.shared:
+            database.watch(self._heard)
 
     async def append(self, tx: SqlTransaction, stream: str, messages: Sequence[Message], meta: Meta, at: str, expected: int | None) -> list[Envelope]:
         """Adds rows behind version `expected` (any version when None). Raises ConcurrentChange when the stream stands elsewhere."""
         if expected is not None and expected != (version := await tx.value(_LAST_VERSION, stream=stream) or 0):
             raise ConcurrentChange("stream.changed", f"{stream} is at version {version}, not {expected}: read it again and decide anew")
-        kept, rows, when = encode(meta).decode(), [], moment(at)
+        kept, when = encode(meta).decode(), moment(at)
+        filed = await (self._file_placed if self._dialect.position else self._file)(tx, stream, messages, kept, at)
+        return [
+            Envelope(position, f"{self.context}/{stream}/{version}", self.context, stream, version, message, meta, when)
+            for (position, version), message in zip(filed, messages, strict=True)
+        ]
+
+    async def _file(self, tx: SqlTransaction, stream: str, messages: Sequence[Message], meta: str, at: str) -> list[tuple[int, int]]:
+        filed = []
         for message in messages:
-            filed = await tx.one(_INSERT, stream=stream, name=message.NAME, schema=message.VERSION, data=encode(message).decode(), meta=kept, at=at)
-            assert filed is not None, "an insert that returns gives a row"
-            position, version = filed[0], filed[1]
-            rows.append(Envelope(position, f"{self.context}/{stream}/{version}", self.context, stream, version, message, meta, when))
-        return rows
+            row = await tx.one(_INSERT, stream=stream, name=message.NAME, schema=message.VERSION, data=encode(message).decode(), meta=meta, at=at)
+            assert row is not None, "an insert that returns gives a row"
+            filed.append((row[0], row[1]))
+        return filed
+
+    async def _file_placed(self, tx: SqlTransaction, stream: str, messages: Sequence[Message], meta: str, at: str) -> list[tuple[int, int]]:
+        """All in one statement, each row's position made of the transaction's own place."""
+        rows = await tx.all(
+            _INSERT_PLACED.format(position=self._dialect.position), stream=stream, names=[message.NAME for message in messages],
+            schemas=[message.VERSION for message in messages], data=[encode(message).decode() for message in messages], meta=meta, at=at, logged=tx.logged,
+        )  # fmt: skip
+        tx.logged += len(rows)
+        assert tx.logged < ROWS_OF_A_TRANSACTION, "one transaction adds more rows to the log than its positions can tell apart"
+        return sorted((row[0], row[1]) for row in rows)
 
     async def stream(self, stream: str, after: int = 0, reads: Reads | None = None) -> list[Envelope]:
         """A stream's rows in order; pass the transaction to see what it wrote itself."""
@@ -61,12 +90,14 @@ class Log:
         return await self._database.value(_LAST_VERSION, stream=stream) or 0
 
     async def tail(self, after: int, limit: int) -> Sequence[Envelope]:
-        """Committed rows behind a position, oldest first: from memory when the reader is up to date, else from the table."""
+        """Committed rows behind a position, oldest first: from memory when the reader is up to date, else from the table.
+
+        Where others write as well, only those rows before which no other can appear any more: `reaches` tells what there is besides."""
         recent = self._recent
         if recent and recent[0].position <= after + 1:
             start = bisect_right(recent, after, key=_position)
             return recent[start : start + limit]
-        return [self._envelope(row) for row in await self._database.all(_TAIL, after=after, limit=limit)]
+        return [self._envelope(row) for row in await self._database.all(self._tail, after=after, limit=limit)]
 
     async def count(self, kinds: Collection[type[Message]], after: int, limit: int) -> int:
         """How many of the `limit` rows behind a position are of these kinds."""
@@ -74,9 +105,18 @@ class Log:
             return 0
         names, wanted = listed(kind.NAME for kind in kinds)
         counted: int = await self._database.value(
-            f"select count(*) from log where position > :after and position <= :after + :limit and name in ({names})", after=after, limit=limit, **wanted
-        )
+            f"select count(*) from (select name from log where position > :after order by position limit :limit) as part where name in ({names})",
+            after=after, limit=limit, **wanted,
+        )  # fmt: skip
         return counted
+
+    async def step(self, after: int, rows: int, until: int) -> int:
+        """The position of the last of so many rows behind `after`, `until` at most: where a reader that takes a log in slices may go to next."""
+        last: int | None = await self._database.value(
+            "select max(position) from (select position from log where position > :after and position <= :until order by position limit :rows) as part",
+            after=after, until=until, rows=rows,
+        )  # fmt: skip
+        return until if last is None else last
 
     async def named(self, kinds: Collection[type[Message]], after: int, until: int) -> list[Envelope]:
         """Committed rows of these kinds behind `after`, up to and including `until`, oldest first."""
@@ -95,7 +135,7 @@ class Log:
 
     async def head(self) -> int:
         """The newest committed position, 0 for an empty log."""
-        return self._recent[-1].position if self._recent else await self._database.value("select max(position) from log") or 0
+        return self._recent[-1].position if self._recent else await self._database.value(_HEAD.format(settled=self._dialect.settled)) or 0
 
     def watch(self, wake: Callable[[], None], kinds: Collection[type[Message]]) -> None:
         """Has `wake` called after each commit that added rows of these kinds; it must not block."""
@@ -135,9 +175,13 @@ class Log:
 
     def publish(self, rows: list[Envelope]) -> None:
         """Tells that these rows are durable now, in the order of their positions."""
-        self._recent.extend(rows)
-        if len(self._recent) > KEPT:
-            del self._recent[: KEPT // 2]
+        if self.shared:
+            self.reaches = max(self.reaches, rows[-1].position)
+            self._database.tell(rows[-1].position)
+        else:
+            self._recent.extend(rows)
+            if len(self._recent) > KEPT:
+                del self._recent[: KEPT // 2]
         if self._followers:
             for follower in (f for row in rows for f in self._followers.get(row.stream, ())):
                 follower.set()
@@ -145,6 +189,14 @@ class Log:
         for wake, wanted in self._watchers:
             if not wanted.isdisjoint(kinds):
                 wake()
+
+    def _heard(self, position: int) -> None:
+        """Another process has added rows: which, nobody here knows yet."""
+        self.reaches = max(self.reaches, position)
+        for follower in (f for followers in self._followers.values() for f in followers):
+            follower.set()
+        for wake, _ in self._watchers:
+            wake()
 
     def _envelope(self, row: Row) -> Envelope:
         stream, version = row["stream"], row["version"]

@@ -170,4 +170,4 @@ async def file_answer(sql: SqlTransaction, awaited: AwaitedAnswer, reply: object
     )  # fmt: skip
     if not filed:
         raise ConcurrentChange("idempotency.in_progress", "a request with this Idempotency-Key is being answered; ask again in a moment")
-    awaited.filed = True
+    sql.after_commit(partial(setattr, awaited, "filed", True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -13,14 +12,14 @@ from prometheus_client import Counter
 
 from torg.kit import telemetry
 from torg.kit.bus.failures import TRIES, Failures
-from torg.kit.calls import Handle
-from torg.kit.errors import Unavailable
-from torg.kit.log import Log
+from torg.kit.bus.feed import Feed
+from torg.kit.calls import Handle, undisturbed
+from torg.kit.errors import Interleaved, Occupied, Unavailable
 from torg.kit.messages import Command, Envelope, Message, Meta, Registry, context_of, encode
 from torg.kit.store import Store, Transaction
 from torg.kit.values import stamp
 
-BATCH = 256
+SEEN_AGAIN = 50  # batches of rows nobody here wants, between two positions that are filed for them
 RETRY_EVERY = 0.25  # seconds between looks at parked rows, while there are any
 SLOWEST_RETRY = 5.0  # seconds
 
@@ -47,94 +46,83 @@ class Consumer:
 
 
 class BusConsumer:
-    """Runs one Consumer in one store over the logs of this process. Each row takes effect once, however often it is delivered."""
+    """Runs one Consumer in one store over a feed. Each row takes effect once, however often it is delivered."""
 
-    def __init__(self, consumer: Consumer, store: Store, logs: Mapping[str, Log], registry: Registry, loopback: bool = False) -> None:
+    def __init__(self, consumer: Consumer, store: Store, feed: Feed, registry: Registry, loopback: bool = False) -> None:
         self.name, self._handlers, self._store = consumer.name, consumer.handlers, store
-        self._logs = {name: logs[name] for name in sorted(consumer.sources()) if name in logs}
-        self._registry, self._loopback = registry, loopback
+        self._feed, self._registry, self._loopback = feed, registry, loopback
         self._failures = Failures(store, registry)
-        self._positions: dict[str, int] = {}
         self._parked: set[tuple[str, str]] = set()
-        self._wake = asyncio.Event()
         self._counters: dict[tuple[str, str], Counter] = {}
+        self._unfiled: dict[str, int] = {}
         self._stale = False
 
     async def run(self) -> None:
-        """Follows the logs until cancelled."""
-        await self._load()
-        for log in self._logs.values():
-            log.watch(self._wake.set, self._handlers.keys())
+        """Follows its feed until cancelled."""
+        self._parked = await self._failures.parked_streams(self.name)
         try:
+            await self._feed.open(self._handlers.keys(), self.positions)
             await self._follow()
         finally:
-            for log in self._logs.values():
-                log.unwatch(self._wake.set)
+            await self._feed.close()
 
     def look_again(self) -> None:
         """Has it look at its failed rows anew: one of them was redriven."""
         self._stale = True
-        self._wake.set()
+        self._feed.wake()
 
-    def positions(self) -> dict[str, int]:
-        """How far it has come in each source."""
-        return {name: self._positions.get(name, 0) for name in self._logs}
+    async def positions(self) -> dict[str, int]:
+        """How far it has come in each source, as its store says; sources it has only seen rows of that it doesn't want may be further."""
+        rows = await self._store.database.all("select source, position from consumer_position where consumer = :name", name=self.name)
+        return {row["source"]: row["position"] for row in rows}
 
     async def lag(self) -> dict[str, int]:
-        """Rows of each source that this consumer wants and has yet to handle (among the next 10,000)."""
-        return {name: await log.count(self._handlers.keys(), self._positions.get(name, 0), 10_000) for name, log in self._logs.items()}
-
-    async def _load(self) -> None:
-        rows = await self._store.database.all("select source, position from consumer_position where consumer = :name", name=self.name)
-        self._positions = {row["source"]: row["position"] for row in rows}
-        self._parked = await self._failures.parked_streams(self.name)
+        """Rows of each source that it has yet to handle."""
+        return await self._feed.lag()
 
     async def _follow(self) -> None:
-        pause = RETRY_EVERY
+        pause, lost = RETRY_EVERY, False
         while True:
-            self._wake.clear()
             try:
-                busy = await self._round()
+                if lost:
+                    await self._feed.again()
+                    self._parked = await self._failures.parked_streams(self.name)
+                    lost = False
+                await self._round()
                 pause = RETRY_EVERY
             except Unavailable as away:
-                telemetry.log.warning("a consumer's store is away", consumer=self.name, detail=away.detail, seconds=pause)
+                telemetry.log.warning("a consumer cannot go on", consumer=self.name, detail=away.detail, seconds=pause)
+                lost = True
                 await asyncio.sleep(pause)
-                pause, busy = min(pause * 2, SLOWEST_RETRY), True
-                await self._load()
-            if not busy:
-                await self._idle()
+                pause = min(pause * 2, SLOWEST_RETRY)
 
-    async def _idle(self) -> None:
-        """Sleeps until a log grows; while rows are parked, just until the next look at them."""
-        if not self._parked:
-            await self._wake.wait()
-            return
-        with suppress(TimeoutError):  # time to look at the parked rows
-            await asyncio.wait_for(self._wake.wait(), RETRY_EVERY)
-
-    async def _round(self) -> bool:
-        busy = False
+    async def _round(self) -> None:
         if self._parked or self._stale:
             self._stale = False
-            busy = await self._retry()
-        for name, log in self._logs.items():
-            rows = await log.tail(self._positions.get(name, 0), BATCH)
-            if rows:
-                busy = True
-                await self._take(name, rows)
-        return busy
+            await self._retry()
+        batches = await self._feed.take(RETRY_EVERY if self._parked else None)
+        if self._feed.reassigned():  # another instance may have parked rows of what is ours now
+            self._parked = await self._failures.parked_streams(self.name)
+        for batch in batches:
+            await self._take(batch.source, batch.rows, batch.position)
+            self._feed.took(batch)
 
-    async def _take(self, source: str, rows: Sequence[Envelope]) -> None:
+    async def _take(self, source: str, rows: Sequence[Envelope], last: int) -> None:
         wanted = [row for row in rows if type(row.message) in self._handlers]
         if self._loopback:
             wanted = [self._copy(row) for row in wanted for _ in range(2)]
-        last = rows[-1].position
-        if wanted:
-            began = time.perf_counter()
-            if self._parked or not await self._take_all(source, wanted, last):
-                await self._take_each(source, wanted, last)
-            telemetry.BATCH.labels(self.name).observe(time.perf_counter() - began)
-        self._positions[source] = last  # rows nobody here wants move it in memory only: seeing them again costs nothing
+        if not wanted:  # to see these again costs little, to see all of them again after a restart would not
+            self._unfiled[source] = self._unfiled.get(source, 0) + 1
+            if self._unfiled[source] < SEEN_AGAIN:
+                return
+        self._unfiled[source] = 0
+        began = time.perf_counter()
+        await undisturbed(lambda: self._take_wanted(source, wanted, last), self.name)
+        telemetry.BATCH.labels(self.name).observe(time.perf_counter() - began)
+
+    async def _take_wanted(self, source: str, wanted: Sequence[Envelope], last: int) -> None:
+        if self._parked or not await self._take_all(source, wanted, last):
+            await self._take_each(source, wanted, last)
 
     async def _take_all(self, source: str, rows: Sequence[Envelope], last: int) -> bool:
         """Handles a batch of new rows without a way back for single ones, as nearly always all goes well. False: one of them failed, or had been
@@ -145,9 +133,9 @@ class BusConsumer:
                 for row in rows:
                     await self._handle(row)
                 await self._file_position(tx, source, last)
-        except Unavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 it comes again when each row is tried by itself, and is told as an error then
+        except Exception as error:
+            if _lost(error):
+                raise
             telemetry.log.debug("a batch is done anew, row by row", consumer=self.name, reason=repr(error))
             return False
         for row in rows:
@@ -174,9 +162,9 @@ class BusConsumer:
             outcome = "done" if done else "duplicate"
             if parked:
                 await self._failures.forget(tx, self.name, row.id)
-        except Unavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 whatever a handler raises parks its row, with the reason, and never the rows beside it
+        except Exception as error:
+            if _lost(error):
+                raise
             outcome = "dead" if tried + 1 >= TRIES else "failed"
             telemetry.log.error("a message failed", consumer=self.name, message=row.message.NAME, id=row.id, tries=tried + 1, exc_info=error)
             await self._failures.keep(tx, self.name, row, f"{type(error).__name__}: {error}", tried + 1)
@@ -214,13 +202,15 @@ class BusConsumer:
         moved = False
         for stream in await self._failures.due(self.name):
             for row, tried in stream:
-                async with self._store.transaction() as tx:
-                    done = await self._attempt(tx, row, tried, parked=True)
-                if not done:
+                if not await undisturbed(lambda row=row, tried=tried: self._try_again(row, tried), self.name):  # type: ignore[misc]
                     break
                 moved = True
         self._parked = await self._failures.parked_streams(self.name)
         return moved
+
+    async def _try_again(self, row: Envelope, tried: int) -> bool:
+        async with self._store.transaction() as tx:
+            return await self._attempt(tx, row, tried, parked=True)
 
     async def _file_position(self, tx: Transaction, source: str, position: int) -> None:
         await tx.execute(
@@ -231,3 +221,8 @@ class BusConsumer:
 
     def _copy(self, row: Envelope) -> Envelope:
         return msgspec.structs.replace(row, message=self._registry.decode(row.message.NAME, encode(row.message)))
+
+
+def _lost(error: Exception) -> bool:
+    """Whether the whole transaction is lost, through no fault of a single row."""
+    return isinstance(error, (Interleaved, Unavailable)) and not isinstance(error, Occupied)

@@ -1,4 +1,5 @@
-"""Migrations: plain SQL files, in the order of their names, each once. One set serves both engines; `$identity` stands for a self-numbering key."""
+"""Migrations: plain SQL files, in the order of their names, each once. One set serves both engines; `$identity` stands for a self-numbering key, and where
+an engine needs a text of its own it has `0001_name.postgresql.sql` beside `0001_name.sql`."""
 
 from __future__ import annotations
 
@@ -7,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 
+from torg.kit.sql.dialect import Dialect
 from torg.kit.sql.port import Database
 from torg.kit.values import Clock, stamp
 
 KIT = Path(__file__).parent / "migrations"
-SQLITE = {"identity": "integer"}
 
 _LEDGER = "create table if not exists migration (name text primary key, checksum text not null, applied_at text not null)"
 
@@ -20,17 +21,20 @@ class MigrationRefused(Exception):
     """The store and this version of Torg do not fit; the sentence says which way and what to do."""
 
 
-async def migrate(database: Database, folders: Iterable[Path], clock: Clock, dialect: dict[str, str] = SQLITE) -> list[str]:
+async def migrate(database: Database, folders: Iterable[Path], clock: Clock) -> list[str]:
     """Applies what is missing, all in one transaction, so that two processes that start at once do it once. Returns the new names."""
-    scripts = {f"{folder.parent.name}/{file.name}": file.read_text() for folder in folders for file in sorted(folder.glob("*.sql"))}
+    dialect = database.dialect
+    scripts = {f"{folder.parent.name}/{name}": file.read_text() for folder in folders for name, file in _files(folder, dialect).items()}
     async with database.begin() as tx:
+        if dialect.lock:
+            await tx.execute(dialect.lock)
         await tx.execute(_LEDGER)
         applied = {row["name"]: row["checksum"] for row in await tx.all("select name, checksum from migration")}
         _refuse_strangers(scripts, applied)
         new = [name for name in scripts if name not in applied]
         for name in new:
-            for statement in _statements(Template(scripts[name]).substitute(dialect)):
-                await tx.execute(statement)
+            for statement in _statements(Template(scripts[name]).substitute(dialect.macros)):
+                await tx.execute(dialect.adapt(statement))
             await tx.execute(
                 "insert into migration (name, checksum, applied_at) values (:name, :checksum, :at)",
                 name=name,
@@ -38,6 +42,13 @@ async def migrate(database: Database, folders: Iterable[Path], clock: Clock, dia
                 at=stamp(clock()),
             )
     return new
+
+
+def _files(folder: Path, dialect: Dialect) -> dict[str, Path]:
+    """Each migration's file for this engine, by the migration's name."""
+    common = {file.name: file for file in sorted(folder.glob("*.sql")) if file.name.count(".") == 1}
+    own = {name: folder / f"{name.removesuffix('.sql')}.{dialect.variant}.sql" for name in common}
+    return {name: own[name] if own[name].exists() else file for name, file in common.items()}
 
 
 def _refuse_strangers(scripts: dict[str, str], applied: dict[str, str]) -> None:

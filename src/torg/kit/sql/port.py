@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from torg.kit.sql.dialect import Dialect
+
 
 class Row(Protocol):
     """A result row: by column name or number."""
@@ -30,6 +32,9 @@ class Reads(Protocol):
 class SqlTransaction(Reads, Protocol):
     """Reads what it and those before it wrote; everything in it becomes durable together or not at all."""
 
+    logged: int
+    """Log rows added so far."""
+
     async def execute(self, statement: str, **parameters: Any) -> int:
         """Runs a change; the number of rows it touched."""
         ...
@@ -48,10 +53,26 @@ class SqlTransaction(Reads, Protocol):
 
 
 class Database(Reads, Protocol):
-    """One context's records. Reads outside a transaction see what is committed."""
+    """One context's records. Reads outside a transaction see what is committed. `shared` where other processes write to it as well."""
+
+    dialect: Dialect
+    shared: bool
 
     def begin(self) -> AbstractAsyncContextManager[SqlTransaction]:
-        """A transaction: commits when left, durable before the caller goes on; undone when left by an exception."""
+        """A transaction: commits when left, durable before the caller goes on; undone when left by an exception. Raises Interleaved where it can't have
+        been alone with what it read: nothing of it happened, and it may be done anew."""
+        ...
+
+    async def lease(self, name: str, seconds: float) -> bool:
+        """Whether this process is the one that may do `name` now, for `seconds` from when it asked last; always, where no other writes to these records."""
+        ...
+
+    def tell(self, position: int) -> None:
+        """Has other processes know, soon and at best, that the log has grown as far as `position`."""
+        ...
+
+    def watch(self, heard: Callable[[int], None]) -> None:
+        """Has `heard` called with what other processes tell (0: something may have been missed)."""
         ...
 
     async def close(self) -> None: ...

@@ -14,6 +14,7 @@ from typing import Any
 
 from torg.kit.errors import Unavailable
 from torg.kit.sql.committer import Committer
+from torg.kit.sql.dialect import SQLITE
 from torg.kit.sql.port import Row
 from torg.kit.telemetry import COMMITS, COMMITTED, WAITING, log
 
@@ -42,6 +43,7 @@ class SqliteTransaction(SqliteReads):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self.then: list[Callable[[], None]] = []
+        self.logged = 0
 
     def after_commit(self, call: Callable[[], None]) -> None:
         self.then.append(call)
@@ -81,6 +83,9 @@ class SqliteDatabase(SqliteReads):
     `sync` is SQLite's `synchronous`: FULL survives loss of power, NORMAL and OFF are for tests and throw-away data. `committer` is the process's
     own, where several files share it."""
 
+    dialect = SQLITE
+    shared = False
+
     def __init__(self, path: Path, sync: str = "FULL", committer: Committer | None = None) -> None:
         self.path, self.context = path, path.stem
         self._writer = _open(path, sync)
@@ -95,6 +100,13 @@ class SqliteDatabase(SqliteReads):
 
     def begin(self) -> _Member:
         return _Member(self)
+
+    async def lease(self, name: str, seconds: float) -> bool:
+        return True  # one process at a time has the folder
+
+    def tell(self, position: int) -> None: ...
+
+    def watch(self, heard: Callable[[int], None]) -> None: ...
 
     async def close(self) -> None:
         async with self._turn:

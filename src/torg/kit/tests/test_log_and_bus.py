@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from torg.kit.bus import BusConsumer, Consumer, Failures
+from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
 from torg.kit.calls import LocalCalls
 from torg.kit.errors import ConcurrentChange
 from torg.kit.sql.sqlite import SqliteDatabase
@@ -50,7 +50,7 @@ def note(reader: Store) -> Handler:
 
 @asynccontextmanager
 async def consuming(reader: Store, shelf: Store, handler: Handler, loopback: bool = False) -> AsyncIterator[BusConsumer]:
-    consumer = BusConsumer(Consumer("reader", {WasPut: handler}), reader, {"shelf": shelf.log, "reader": reader.log}, REGISTRY, loopback)
+    consumer = BusConsumer(Consumer("reader", {WasPut: handler}), reader, LogFeed({"shelf": shelf.log}), REGISTRY, loopback)
     task = asyncio.create_task(consumer.run())
     try:
         yield consumer

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from torg.kit import telemetry
-from torg.kit.bus import BusConsumer, Consumer
+from torg.kit.bus import BusConsumer, Consumer, LogFeed
 from torg.kit.calls import Handle, LocalCalls
 from torg.kit.http import App, Request, Response, post
 from torg.kit.messages import Message, Meta
@@ -43,7 +43,7 @@ async def test_one_trace_from_request_over_call_and_log_to_consumer(tmp_path: Pa
         return 1
 
     async with open_store(tmp_path, "shelf", utc_now, REGISTRY) as shelf, open_store(tmp_path, "reader", utc_now, REGISTRY) as reader:
-        consumer = BusConsumer(Consumer("reader", {WasPut: on_put}), reader, {"shelf": shelf.log}, REGISTRY)
+        consumer = BusConsumer(Consumer("reader", {WasPut: on_put}), reader, LogFeed({"shelf": shelf.log}), REGISTRY)
         task = asyncio.create_task(consumer.run())
         with telemetry.span("http", "/shelves"), telemetry.acting(Meta(actor="u1", request="r1", trace=telemetry.traceparent())):
             await LocalCalls({Count: count})(Count("a"))

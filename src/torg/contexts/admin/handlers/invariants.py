@@ -162,10 +162,10 @@ async def _standing_consumers(deps: AdminDeps) -> list[str]:
     waiting = []
     for desk in deps.desks.values():
         for consumer in desk.consumers:
-            lags = await consumer.lag()
-            for source, position in consumer.positions().items():
-                if lags[source]:
-                    waiting.append(f"{consumer.name} stands at position {position} of the log of {source}, with more to handle behind it")
+            positions = await consumer.positions()
+            for source, lag in (await consumer.lag()).items():
+                if lag:
+                    waiting.append(f"{consumer.name} stands at position {positions.get(source, 0)} of the log of {source}, with more to handle behind it")
     return deps.inspection.doubts.lasting("consumers", waiting, deps.clock())
 
 

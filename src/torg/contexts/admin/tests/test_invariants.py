@@ -14,7 +14,7 @@ from torg.contexts.admin.tests.house import REGISTRY, House, booked, confirmed, 
 from torg.contexts.inventory.contracts import ItemsReleased, ItemsReserved
 from torg.contexts.order.contracts import OrderCancelled, OrderDelivered, OrderRejected, OrderReturned, OrderShipped, ReturnRequested
 from torg.contexts.shipping.contracts import ShippingCancelled
-from torg.kit.bus import BusConsumer, Consumer
+from torg.kit.bus import BusConsumer, Consumer, LogFeed
 from torg.kit.operations import Invariant
 from torg.kit.telemetry import BROKEN_INVARIANTS
 from torg.kit.values import stamp
@@ -181,7 +181,9 @@ async def test_a_consumer_that_stands_still_is_told(house: House) -> None:
 
     store = house.desks["payment"].store
     consumer = Consumer("payment", {type(placed()): never})
-    standing = BusConsumer(consumer, store, {"order": house.desks["order"].store.log}, REGISTRY)
+    feed = LogFeed({"order": house.desks["order"].store.log})
+    standing = BusConsumer(consumer, store, feed, REGISTRY)
+    await feed.open(consumer.handlers.keys(), standing.positions)  # and never takes anything
     house.desks["payment"].consumers = [standing]
     await house.log("order", placed())
     assert (await house.broken())["consumers.keep_up"] == ("payment stands at position 0 of the log of order, with more to handle behind it",)

@@ -1,0 +1,98 @@
+"""The logs themselves as a consumer's supply: those of its own process, and those that other processes let it read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from torg.kit.bus.feed import Batch, Positions
+from torg.kit.messages import Envelope, Message
+
+BATCH = 256
+LOOK_EVERY = 1.0  # seconds between looks at a log that others write to as well: what they tell may be lost
+SOONEST, LATEST = 0.002, 0.05  # seconds between looks at rows that are not settled yet
+
+
+class Followed(Protocol):
+    """What a feed needs of a log."""
+
+    reaches: int
+    """How far the log is known to go; 0 where rows can be read as soon as they are told of."""
+
+    async def tail(self, after: int, limit: int) -> Sequence[Envelope]: ...
+    async def count(self, kinds: Collection[type[Message]], after: int, limit: int) -> int: ...
+    def watch(self, wake: Callable[[], None], kinds: Collection[type[Message]]) -> None: ...
+    def unwatch(self, wake: Callable[[], None]) -> None: ...
+
+
+class LogFeed:
+    """Implements Feed over logs by name. `waited` for logs that tell of every row, others are looked at now and then."""
+
+    def __init__(self, logs: Mapping[str, Followed], looks: bool = False) -> None:
+        self._logs, self._looks = logs, looks
+        self._kinds: Collection[type[Message]] = ()
+        self._positions: dict[str, int] = {}
+        self._stored: Positions | None = None
+        self._wake = asyncio.Event()
+        self._pause = SOONEST
+
+    async def open(self, kinds: Collection[type[Message]], positions: Positions) -> None:
+        self._kinds, self._stored = kinds, positions
+        await self.again()
+        for log in self._logs.values():
+            log.watch(self._wake.set, kinds)
+
+    async def take(self, seconds: float | None) -> list[Batch]:
+        self._wake.clear()
+        batches = await self._now()
+        if not batches:
+            with suppress(TimeoutError):  # nobody told of anything: the caller has what it is to do meanwhile
+                await asyncio.wait_for(self._wake.wait(), self._patience(seconds))
+            self._wake.clear()
+            batches = await self._now()
+        return batches
+
+    def took(self, batch: Batch) -> None:
+        self._positions[batch.source] = batch.position
+
+    async def again(self) -> None:
+        assert self._stored is not None, "a feed is opened first"
+        self._positions = dict(await self._stored())
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def reassigned(self) -> bool:
+        return False
+
+    def positions(self) -> dict[str, int]:
+        return {name: self._positions.get(name, 0) for name in self._logs}
+
+    async def lag(self) -> dict[str, int]:
+        """Rows of each log that its consumer wants and has yet to handle (among the next 10,000)."""
+        return {name: await log.count(self._kinds, self._positions.get(name, 0), 10_000) for name, log in self._logs.items()}
+
+    async def close(self) -> None:
+        for log in self._logs.values():
+            log.unwatch(self._wake.set)
+
+    async def _now(self) -> list[Batch]:
+        batches = []
+        for name, log in self._logs.items():
+            rows = await log.tail(self._positions.get(name, 0), BATCH)
+            if rows:
+                batches.append(Batch(name, rows, rows[-1].position))
+        if batches:
+            self._pause = SOONEST
+        return batches
+
+    def _patience(self, seconds: float | None) -> float | None:
+        """How long to wait for being told."""
+        if any(log.reaches > self._positions.get(name, 0) for name, log in self._logs.items()):
+            self._pause = min(self._pause * 2, LATEST)
+            return self._pause
+        if self._looks:
+            return min(LOOK_EVERY, seconds or LOOK_EVERY)
+        return seconds
