@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from torg.engines.port import Engine, EngineRefused
 from torg.engines.postgres import Postgres
+from torg.engines.redis import Redis
 
 ENGINES: tuple[Engine, ...] = (
     Postgres(),
+    Redis(),
 )  # fmt: skip
 
 
