@@ -160,6 +160,9 @@ def _or_explain(work: Callable[[], None], *expected: type[Exception]) -> None:
         serve.fail(serve.explain(error))
 
 
+app.command("torg.engines.cli:app", name="engines")
+
+
 def main() -> None:
     """The entry of `./torg`."""
     app()

@@ -32,17 +32,17 @@ def run(
             raise EngineRefused(f"{what}: {words[0]} ended with status {error.returncode}. All it said is in {log}:\n{_last(log, since)}") from error
 
 
-def python_packages(target: Path, requirements: Sequence[str], what: str, log: Path, *, dependencies: bool = True) -> None:
-    """Installs Python packages into a folder of their own ("name==version" each), ready-made builds only; the folder is complete or not there.
-    Raises EngineRefused."""
+def python_packages(target: Path, lock: Path, what: str, log: Path) -> None:
+    """Installs what a list with hashes names (uv pip compile --generate-hashes) into a folder of its own, ready-made builds only; the folder is complete or
+    not there. Raises EngineRefused."""
     fresh = target.with_name(f"{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    options = ["--only-binary", ":all:", *([] if dependencies else ["--no-deps"]), "--target", str(fresh)]
+    options = ["--only-binary", ":all:", "--require-hashes", "--no-deps", "--target", str(fresh), "-r", str(lock)]
     if uv := shutil.which("uv"):
         command = [uv, "pip", "install", "--python", sys.executable, *options]
     else:
         command = [sys.executable, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off", *options]
-    run([*command, *requirements], what, log)
+    run(command, what, log)
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)
 

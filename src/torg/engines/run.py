@@ -39,7 +39,8 @@ class Started:
 
 
 def homes() -> Path:
-    """Where installed engines are kept: the cache folder of the one who asks. Root's is the system's, for servers that run as another user must be able to read it."""
+    """Where installed engines are kept: the cache folder of the one who asks. Root's is the system's, since servers that run as another user must be able
+    to read it."""
     if os.geteuid() == 0:
         return Path("/var/cache/torg/engines")
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torg" / "engines"
@@ -54,23 +55,25 @@ def place_of(engine: Engine, data: Path, port: int = 0, home: Path | None = None
 
 def install(engine: Engine, place: Place, tell: Tell) -> None:
     """Makes sure that the engine is installed; a second one who asks meanwhile waits for the first. Raises EngineRefused."""
-    _make(place.home)
-    with _turn(place.home.with_name(f"{engine.name}.lock"), tell, f"another process installs {engine.name}; waiting for it"), _readable_files():
+    make(place.home)
+    with _turn(place.home.with_name(f"{engine.name}.lock"), tell, f"another process installs {engine.name}; waiting for it"), readable_files():
         engine.install(place.home, tell)
 
 
 def start(engine: Engine, place: Place, tell: Tell, patience: float = PATIENCE) -> None:
     """Has the engine run and ready, whatever is missing: installed, started, answering, prepared. Raises EngineRefused."""
     install(engine, place, tell)
-    _make(place.data)
+    make(place.data)
     with _turn(place.data.with_name(f"{engine.name}.lock"), tell, f"another process starts {engine.name}; waiting for it"):
-        if running(place):
-            tell(f"{engine.name} runs already")
+        if started := running(place):
+            if started.port != place.port:
+                raise EngineRefused(f"{engine.name} runs already, at 127.0.0.1:{started.port}: end it first, or leave out the other port.")
+            tell("runs already")
         else:
             _launch(engine, place, tell)
         _until_it_answers(engine, place, patience)
         engine.prepare(place)
-    tell(f"{engine.name} is ready at 127.0.0.1:{place.port}")
+    tell(f"ready at 127.0.0.1:{place.port}")
 
 
 def stop(engine: Engine, place: Place, tell: Tell, patience: float = 60) -> bool:
@@ -80,7 +83,7 @@ def stop(engine: Engine, place: Place, tell: Tell, patience: float = 60) -> bool
         return False
     signalled = engine.stop_signal if isinstance(engine, Interrupted) else signal.SIGTERM
     in_order = processes.end(started.pid, started.mark, signalled, patience)
-    tell(f"{engine.name} ended" if in_order else f"{engine.name} still ran after {patience:.0f} s and was killed")
+    tell("ended" if in_order else f"still ran after {patience:.0f} s and was killed")
     return True
 
 
@@ -91,8 +94,8 @@ def running(place: Place) -> Started | None:
 
 
 def log_of(place: Place) -> Path:
-    """What the server wrote."""
-    return place.data / "log"
+    """What the server wrote; beside its folder, which may be another user's."""
+    return place.data.with_name(f"{place.data.name}.log")
 
 
 # ---------------------------------------------------------------- starting
@@ -109,7 +112,7 @@ def _launch(engine: Engine, place: Place, tell: Tell) -> None:
                 raise EngineRefused(f"{engine.name} runs as {user!r}, who can't enter {shut}: open it (chmod o+x), or choose another folder.")
         users.own(place.data, user)
     command = engine.command(place)
-    tell(f"{engine.name} starts: {engine.version}")
+    tell(f"starting {engine.version}")
     log = log_of(place)
     with log.open("a") as words:
         words.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {shlex.join(command)}\n")
@@ -146,28 +149,30 @@ def _listens(port: int) -> bool:
 
 def _kept(folder: Path) -> Started | None:
     try:
-        return Started(**json.loads((folder / "process").read_text()))
+        return Started(**json.loads(folder.with_name(f"{folder.name}.process").read_text()))
     except (OSError, ValueError, TypeError):  # none was started, or the disk was full when it was written
         return None
 
 
 def _keep(folder: Path, started: Started) -> None:
-    fresh = folder / "process.new"
+    file = folder.with_name(f"{folder.name}.process")
+    fresh = file.with_suffix(".new")
     fresh.write_text(json.dumps(asdict(started)))
-    fresh.replace(folder / "process")
+    fresh.replace(file)
 
 
-def _make(folder: Path) -> None:
+def make(folder: Path) -> None:
+    """Makes the folder, open for other users to read. Raises EngineRefused."""
     try:
-        with _readable_files():
+        with readable_files():
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EngineRefused(f"{folder} can't be made: {error.strerror}. Choose another folder, or make it writable.") from error
 
 
 @contextmanager
-def _readable_files() -> Iterator[None]:
-    """What is written meanwhile can be read by the system user that runs the server, whatever the umask."""
+def readable_files() -> Iterator[None]:
+    """What is written meanwhile can be read by the system user that runs the server, whatever the umask. That is the process's: before threads, not in one."""
     before = os.umask(0o022)
     try:
         yield

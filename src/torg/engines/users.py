@@ -24,10 +24,11 @@ def unprivileged() -> str:
 
 
 def own(path: Path, user: str) -> None:
-    """Gives the folder and all in it to the user; nothing when the user is empty."""
-    if user:
-        for one in (path, *path.rglob("*")):
-            shutil.chown(one, user, user)
+    """Gives the folder and all in it to the user, unless it is his already; nothing when the user is empty."""
+    if not user or path.stat().st_uid == (entry := pwd.getpwnam(user)).pw_uid:
+        return
+    for one in (path, *path.rglob("*")):
+        os.chown(one, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
 
 
 def closed(path: Path, user: str) -> Path | None:

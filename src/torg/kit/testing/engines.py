@@ -20,9 +20,9 @@ from torg.engines.port import EngineRefused, Place
 
 @contextmanager
 def running(name: str) -> Iterator[Mapping[str, str]]:
-    """The settings' environment of an engine that answers, for a fixture of the session: {"TORG_DB": "postgresql://…"}. It is the one whose URL TORG_TEST_<NAME>
-    holds, or one that is installed if need be, started in a throw-away folder and ended with the session. Where it can't be had, tests are skipped with the
-    reason; with CI=true they fail."""
+    """The settings' environment of an engine that answers, for a fixture of the session: {"TORG_DB": "postgresql://…"}. It is the one whose URL the variable
+    TORG_TEST_<NAME> holds, or one that is installed if need be, started in a throw-away folder and ended with the session. Where it can't be had, tests are
+    skipped with the reason; with CI=true they fail."""
     with served(name) as (_, settings):
         yield settings
 
