@@ -31,18 +31,39 @@ def running(name: str) -> Iterator[Mapping[str, str]]:
 def served(name: str) -> Iterator[tuple[Place | None, Mapping[str, str]]]:
     """As `running`, with the place of the engine for tests that kill it and start it again; None for one that somebody else runs."""
     engine = named(name)
-    folder = Path(tempfile.mkdtemp(prefix=f"torg-{name}-"))
-    folder.chmod(0o755)  # the server may run as another user
-    place = run.place_of(engine, folder, free_port())
+    with open_folder() as folder:
+        place = run.place_of(engine, folder, free_port())
+        try:
+            if url := os.environ.get(f"TORG_TEST_{name.upper()}"):
+                yield None, dict.fromkeys(engine.settings(place), url)
+            else:
+                with refusal_skips():
+                    run.start(engine, place, _tell)
+                yield place, engine.settings(place)
+        finally:
+            run.stop(engine, place, _tell)
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder for as long as it takes, which also the system user that runs a server may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="torg-"))
+    folder.chmod(0o755)
     try:
-        if url := os.environ.get(f"TORG_TEST_{name.upper()}"):
-            yield None, dict.fromkeys(engine.settings(place), url)
-        else:
-            _start_or_skip(name, place)
-            yield place, engine.settings(place)
+        yield folder
     finally:
-        run.stop(engine, place, _tell)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def refusal_skips() -> Iterator[None]:
+    """An engine that can't be had here skips the test, with CI=true it fails it."""
+    try:
+        yield
+    except EngineRefused as refusal:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(refusal))
 
 
 def free_port() -> int:
@@ -51,15 +72,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _start_or_skip(name: str, place: Place) -> None:
-    try:
-        run.start(named(name), place, _tell)
-    except EngineRefused as refusal:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(refusal))
 
 
 def _tell(line: str) -> None:
