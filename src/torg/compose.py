@@ -23,6 +23,7 @@ from torg.kit.auth import Identity
 from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
 from torg.kit.bus.feed import Feed
 from torg.kit.calls import Handle, LocalCalls, LoopbackCalls
+from torg.kit.chain import Chained
 from torg.kit.http import App, Request, Response, Route
 from torg.kit.http.cache import ResponseCache
 from torg.kit.http.openapi import asyncapi, openapi
@@ -179,7 +180,8 @@ async def _build(context: str, app: Running, world: World) -> Module:
         "openapi": lambda: openapi(app.http.routes, __version__, app.settings.public_url),
         "asyncapi": lambda: asyncapi(app.registry.types(), __version__),
     }
-    kit = Kit(app.settings, world.clock, world.new_id, world.randomness, app.call, store, folder, app.settings.public_url, purge, app.desks, describe)
+    call, from_pages = Chained(app.call, context), Chained(app.call, context, edge=True)
+    kit = Kit(app.settings, world.clock, world.new_id, world.randomness, call, from_pages, store, folder, app.settings.public_url, purge, app.desks, describe)
     built: Module = importlib.import_module(f"torg.contexts.{context}.module").build(kit)
     return built
 

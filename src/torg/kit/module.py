@@ -25,14 +25,16 @@ Check = Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True)
 class Kit:
-    """What a context may build itself from. `folder` is its own place for files; `purge` forgets kept answers by tag;
-    `describe` makes the API's ("openapi") and the events' ("asyncapi") description."""
+    """What a context may build itself from. `call` asks on behalf of whoever asked the context, `call_from_pages` on behalf of whoever looks at its
+    pages: these are an edge. `folder` is its own place for files; `purge` forgets kept answers by tag; `describe` makes the API's ("openapi") and the
+    events' ("asyncapi") description."""
 
     settings: Settings
     clock: Clock
     new_id: NewId
     randomness: Randomness
     call: Call
+    call_from_pages: Call
     store: Store
     folder: Path
     public_url: str

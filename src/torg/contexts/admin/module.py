@@ -29,7 +29,7 @@ def build(kit: Kit) -> Module:
 
     statics, addresses = read_statics(HERE / "static")
     shown = PageDeps(
-        call=kit.call, clock=kit.clock, new_id=kit.new_id, currency=kit.settings.currency, contexts=kit.desks.keys(),
+        call=kit.call_from_pages, clock=kit.clock, new_id=kit.new_id, currency=kit.settings.currency, contexts=kit.desks.keys(),
         pages=JinjaStaffPages(HERE / "templates", HERE / "locale", addresses), statics=statics,
     )  # fmt: skip
 

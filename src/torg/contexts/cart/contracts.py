@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from torg.contexts.catalog.contracts import Offer
+from torg.contexts.inventory.contracts import Units
 from torg.kit.auth import Identity
 from torg.kit.messages import Command, Event, Query, message
 from torg.kit.values import Language, Limit, Money, ProductId, Quantity
@@ -36,11 +38,21 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     free_delivery: bool = False
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the catalogue and the stock have just said of these products."""
+
+    product_ids: tuple[str, ...]
+    offers: tuple[Offer, ...]
+    stock: tuple[Units, ...]
+
+
 @message("cart.get_quote")
 class GetQuote(Query[Quote], frozen=True):
-    """The user's current cart, priced anew; an empty cart has no lines."""
+    """The user's current cart, priced anew; an empty cart has no lines. Who was asked by somebody else passes on what they have `asked` about the
+    cart's products (GetKeptCart names them). Raises ConcurrentChange when it holds another one by now."""
 
     user_id: str
+    asked: Asked | None = None
 
 
 @message("cart.redeem_promo_code")
@@ -122,6 +134,14 @@ class CartView(msgspec.Struct, frozen=True, kw_only=True):
     promo: PromoState | None = None
     guest: bool = False
     stale: bool = False
+
+
+@message("cart.get_kept")
+class GetKeptCart(Query[CartView], frozen=True, kw_only=True):
+    """The user's cart as it was last known (`stale`): nobody else is asked for prices and stock."""
+
+    user_id: str
+    language: Language = Language.EN
 
 
 @message("cart.get")

@@ -16,7 +16,7 @@ from torg.contexts.order.contracts import GetOrder, OrderCancelled, OrderPlaced,
 from torg.contexts.user.contracts import UserErased
 from torg.kit.auth import Identity
 from torg.kit.calls import Handlers
-from torg.kit.errors import DomainError, NotFound, Unavailable
+from torg.kit.errors import ConcurrentChange, DomainError, NotFound, Unavailable
 from torg.kit.store import Transaction
 from torg.kit.values import Language, Money
 
@@ -82,13 +82,19 @@ async def get_quote(query: c.GetQuote, deps: CartDeps) -> c.Quote:
     """At prices that hold: where one cannot be asked, there is no quote (Unavailable)."""
     owner = Owner("user", query.user_id)
     cart = await deps.carts.find(owner)
-    lines = model.quoted(cart, await _full_market(cart.product_ids, deps))
+    market = _told(cart, query.asked) if query.asked else await _full_market(cart.product_ids, deps)
+    lines = model.quoted(cart, market)
     items_total = model.total_of(lines, deps.currency)
     benefit = await _benefit(cart.promo_code, owner, items_total, deps)
     return c.Quote(
         cart_id=cart.id, lines=lines, items_total=items_total, discount=benefit.discount, free_delivery=benefit.free_delivery,
         promo_code=cart.promo_code if benefit.applies else "",
     )  # fmt: skip
+
+
+async def get_kept_cart(query: c.GetKeptCart, deps: CartDeps) -> c.CartView:
+    owner = Owner("user", query.user_id)
+    return await _view(await deps.carts.find(owner), owner, Market(None, None), query.language, deps)
 
 
 async def redeem_promo_code(cmd: c.RedeemPromoCode, deps: CartDeps) -> None:
@@ -179,6 +185,12 @@ async def give_back_unplaced(deps: CartDeps) -> None:
 
 def _owner(visitor: Identity | None, guest_cart_id: str, deps: CartDeps) -> Owner:
     return Owner("user", visitor.user_id) if visitor else Owner("guest", guest_cart_id or deps.new_id())
+
+
+def _told(cart: Cart, asked: c.Asked) -> Market:
+    if not set(cart.product_ids) <= set(asked.product_ids):
+        raise ConcurrentChange("cart.changed", "something was put into the cart at this very moment: look at it again")
+    return Market({offer.product_id: offer for offer in asked.offers}, {units.product_id: units.quantity for units in asked.stock})
 
 
 async def _full_market(product_ids: tuple[str, ...], deps: CartDeps) -> Market:
@@ -287,6 +299,7 @@ HANDLERS: Handlers = {
     c.DropPromoCode: drop_promo_code,
     c.MergeCarts: merge_carts,
     c.GetQuote: get_quote,
+    c.GetKeptCart: get_kept_cart,
     c.RedeemPromoCode: redeem_promo_code,
     c.GiveBackPromoCode: give_back_promo_code,
     c.CloseCart: close_cart,

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import msgspec
 
-from torg.contexts.cart.contracts import CloseCart, GetQuote, GiveBackPromoCode, OrderedLine, Quote, RedeemPromoCode
-from torg.contexts.inventory.contracts import Units
+from torg.contexts.cart.contracts import Asked, CloseCart, GetKeptCart, GetQuote, GiveBackPromoCode, OrderedLine, Quote, RedeemPromoCode
+from torg.contexts.catalog.contracts import GetOffers
+from torg.contexts.inventory.contracts import GetAvailability, Units
 from torg.contexts.order import contracts as c
 from torg.contexts.order import model
 from torg.contexts.order.model import Order
@@ -34,7 +35,7 @@ CARED_FOR = model.RETURN_WITHIN + timedelta(days=10)  # so long something about 
 
 async def place_order(cmd: c.PlaceOrder, deps: OrderDeps) -> c.OrderView:
     user_id, order_id = cmd.buyer.user_id, deps.new_id()
-    quote = await deps.call(GetQuote(user_id))
+    quote = await _quote(user_id, deps)
     plan = await _plan_delivery(cmd.delivery, user_id, deps)
     placed = model.place(order_id, user_id, quote, plan, await _delivery_price(plan, quote, deps), cmd.payment.method, cmd.expected_total)
     if quote.promo_code:
@@ -238,6 +239,14 @@ async def _erase(order_id: str, deps: OrderDeps) -> None:
 
 
 # ---------------------------------------------------------------- small print
+
+
+async def _quote(user_id: str, deps: OrderDeps) -> Quote:
+    """The catalogue and the stock are asked from here: through the cart that would be a chain of three."""
+    kept = await deps.call(GetKeptCart(user_id=user_id))
+    ids = tuple(item.product_id for item in kept.items)
+    offers, stock = (await deps.call(GetOffers(ids)), await deps.call(GetAvailability(ids))) if ids else ((), ())
+    return await deps.call(GetQuote(user_id, Asked(product_ids=ids, offers=offers, stock=stock)))
 
 
 async def _now_or_later(message: Command[None], order_id: str, deps: OrderDeps) -> None:

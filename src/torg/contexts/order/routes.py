@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from torg.contexts.order import contracts as c
 from torg.contexts.order import handlers, model
 from torg.contexts.order.ports import OrderDeps
-from torg.kit.auth import SIGNED_IN
+from torg.kit.auth import SIGNED_IN, Role
 from torg.kit.http import Request, Response, Route, ServerEvent, event_stream, get, post, signed_in
 from torg.kit.messages import encode
+
+OPERATORS = frozenset({Role.SUPPORT})
 
 
 def routes(deps: OrderDeps) -> Sequence[Route]:
@@ -20,6 +22,7 @@ def routes(deps: OrderDeps) -> Sequence[Route]:
         return event_stream(_changes(order.id, int(seen) if seen.isdecimal() and len(seen) < 19 else 0, deps))
 
     return (
+        *_for_operators(),
         post(
             "/orders", c.PlaceOrder, who=SIGNED_IN, status=202, idempotency="required", location=lambda order: f"/api/v1/orders/{order.id}",
             summary="Order what is in the cart",
@@ -31,6 +34,17 @@ def routes(deps: OrderDeps) -> Sequence[Route]:
         get("/orders/{order_id}/stream", endpoint=stream, who=SIGNED_IN, media="text/event-stream", summary="An order's changes of status, live (SSE)"),
         post("/orders/{order_id}/cancel", c.CancelMyOrder, who=SIGNED_IN, status=202, idempotency="required", summary="Cancel an order"),
         post("/orders/{order_id}/returns", c.RequestReturn, who=SIGNED_IN, status=202, idempotency="required", summary="Return delivered goods"),
+    )  # fmt: skip
+
+
+def _for_operators() -> Sequence[Route]:
+    return (
+        get("/admin/orders", c.ListAllOrders, who=OPERATORS, summary="Everybody's orders of a period, newest first"),
+        get("/admin/sagas", c.ListSagas, who=OPERATORS, summary="Sagas, newest first"),
+        post("/admin/sagas/{saga_id}/retry", c.RetrySaga, who=OPERATORS, idempotency="accepted", summary="Have a saga's current step asked again, now"),
+        post(
+            "/admin/sagas/{saga_id}/compensate", c.CompensateSaga, who=OPERATORS, idempotency="accepted", summary="Give a saga up, and have everything undone"
+        ),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from torg.contexts.cart.contracts import CartView, GetCart, MergeCarts
+from torg.contexts.cart.contracts import CartView, GetKeptCart, MergeCarts
 from torg.contexts.notification.contracts import Feed, ListNotifications
 from torg.contexts.order.contracts import ListOrders, OrderPage
 from torg.contexts.payment.contracts import GetBalance, GetWallet, ListPayments, PaymentPage, Wallet
@@ -345,7 +345,7 @@ def _unknown(user_id: str) -> NotFound:
 
 Page = CartView | DeliveryPage | Feed | OrderPage | PaymentPage | ReviewPage | Wallet
 SECTIONS: Mapping[str, Callable[[Identity, Language, str], Query[Any]]] = {
-    "cart": lambda me, language, _: GetCart(visitor=me, guest_cart_id="", language=language),
+    "cart": lambda me, language, _: GetKeptCart(user_id=me.user_id, language=language),
     "orders": lambda me, _, cursor: ListOrders(buyer=me, cursor=cursor, limit=100),
     "payments": lambda me, _, cursor: ListPayments(viewer=me, cursor=cursor, limit=100),
     "wallet": lambda me, _, cursor: GetWallet(owner=me, cursor=cursor, limit=100),

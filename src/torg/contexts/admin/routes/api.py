@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torg.contexts.admin import contracts as c
-from torg.contexts.order.contracts import CompensateSaga, ListAllOrders, ListSagas, RetrySaga
 from torg.kit.auth import Role
 from torg.kit.http import Route, get, post
 
@@ -14,10 +13,6 @@ OPERATORS = frozenset({Role.SUPPORT})
 
 def api() -> Sequence[Route]:
     return (
-        get("/admin/orders", ListAllOrders, who=OPERATORS, summary="Everybody's orders of a period, newest first"),
-        get("/admin/sagas", ListSagas, who=OPERATORS, summary="Sagas, newest first"),
-        post("/admin/sagas/{saga_id}/retry", RetrySaga, who=OPERATORS, idempotency="accepted", summary="Have a saga's current step asked again, now"),
-        post("/admin/sagas/{saga_id}/compensate", CompensateSaga, who=OPERATORS, idempotency="accepted", summary="Give a saga up, and have everything undone"),
         get("/admin/dead-letters", c.ListDeadLetters, who=OPERATORS, summary="Messages that consumers gave up on"),
         post(
             "/admin/dead-letters/{dead_letter_id}/redrive", c.RedriveDeadLetter, who=OPERATORS, idempotency="accepted",

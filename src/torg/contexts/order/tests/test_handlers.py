@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from torg.contexts.cart import contracts as cart
+from torg.contexts.catalog import contracts as catalog
 from torg.contexts.inventory import contracts as inventory
 from torg.contexts.order import contracts as c
 from torg.contexts.order import handlers
@@ -35,6 +36,9 @@ ANNA, BORIS = Identity("anna", frozenset({Role.CUSTOMER})), Identity("boris", fr
 SUPPORT = Identity("sofia", frozenset({Role.SUPPORT}))
 HOME = user.Address(city="Moscow", street="Tverskaya 1", postcode="125009")
 POINT = shipping.PickupPoint("point-1", "Corner", user.Address(city="Tver", street="Main 2", postcode="170000"))
+
+BREAD = cart.CartItem(product_id="bread", name="Bread", quantity=2, unit_price=usd(500), line_total=usd(1000), available=True)
+KEPT = cart.CartView(id="cart", items=(BREAD,), subtotal=usd(1000), discount=usd(0), total=usd(1000), stale=True)
 
 
 class House:
@@ -104,6 +108,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         pickup = shipping.DeliveryQuote(method="pickup", price=usd(99), days_min=1, days_max=2, pickup_points=(POINT,))
         call = answering(
             {
+                cart.GetKeptCart: lambda m: made.answer(m, KEPT),
+                catalog.GetOffers: lambda m: made.answer(m, ()),
+                inventory.GetAvailability: lambda m: made.answer(m, ()),
                 cart.GetQuote: lambda m: made.answer(m, made.quoted()),
                 cart.CloseCart: lambda m: made.answer(m, made.closing()),
                 cart.RedeemPromoCode: lambda m: made.answer(m, None),

@@ -1,0 +1,72 @@
+"""Chains of calls: who asks whom on whose behalf, how deep that may go, and until when an answer is of use."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from torg.kit.calls import Call
+from torg.kit.messages import Command, Query, context_of
+
+R = TypeVar("R")
+DEEPEST: Final = 2
+"""An edge asks a context, and that may ask another one: gateway → context → context."""
+EDGES: Final = frozenset({"gateway", "web"})
+"""What stands before the contexts: its calls begin a chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where the running task stands in a chain: how deep, who made the call that it works on, and when its answer is due (time.monotonic; 0: never)."""
+
+    depth: int = 0
+    caller: str = ""
+    due: float = 0
+
+
+_NOBODYS: Final = Link()
+chain: ContextVar[Link] = ContextVar("chain", default=_NOBODYS)
+
+
+class TooDeep(RuntimeError):
+    """A call that would make its chain deeper than gateway → context → context: a defect of the caller's, in every topology."""
+
+
+class Chained:
+    """Calls as one context or edge makes them. What a context does without being asked (jobs, routes) is as deep as if an edge had asked it."""
+
+    def __init__(self, call: Call, caller: str, edge: bool = False) -> None:
+        self._call, self._caller = call, caller
+        self._floor = 0 if edge or caller in EDGES else 1
+
+    async def __call__(self, message: Command[R] | Query[R], /) -> R:
+        above = chain.get()
+        depth = max(above.depth, self._floor) + (context_of(type(message)) != self._caller)
+        if depth > DEEPEST:
+            raise TooDeep(
+                f"{self._caller} asks {context_of(type(message))} for {type(message).__name__} while it answers {above.caller}: "
+                "no chain goes deeper than gateway → context → context; let whoever asked first ask for this as well"
+            )
+        token = chain.set(Link(depth, self._caller, above.due))
+        try:
+            return await self._call(message)
+        finally:
+            chain.reset(token)
+
+
+class within:  # noqa: N801 reads as what it is: with within(5)
+    """Calls made inside it have so many seconds for their answers, or less where whoever asked has less patience."""
+
+    __slots__ = ("_seconds", "_token")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        link, due = chain.get(), time.monotonic() + self._seconds
+        self._token: Token[Link] = chain.set(replace(link, due=min(link.due or due, due)))
+
+    def __exit__(self, *_: object) -> None:
+        chain.reset(self._token)
