@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from torg.engines.clickhouse import ClickHouse
 from torg.engines.port import Engine, EngineRefused
 from torg.engines.postgres import Postgres
 from torg.engines.redis import Redis
@@ -9,6 +10,7 @@ from torg.engines.redis import Redis
 ENGINES: tuple[Engine, ...] = (
     Postgres(),
     Redis(),
+    ClickHouse(),
 )  # fmt: skip
 
 
