@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torg.engines.clickhouse import ClickHouse
+from torg.engines.elastic import Elastic
 from torg.engines.port import Engine, EngineRefused
 from torg.engines.postgres import Postgres
 from torg.engines.redis import Redis
@@ -10,6 +11,7 @@ from torg.engines.redis import Redis
 ENGINES: tuple[Engine, ...] = (
     Postgres(),
     Redis(),
+    Elastic(),
     ClickHouse(),
 )  # fmt: skip
 
