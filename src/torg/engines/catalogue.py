@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torg.engines.clickhouse import ClickHouse
 from torg.engines.elastic import Elastic
+from torg.engines.kafka import Kafka
 from torg.engines.port import Engine, EngineRefused
 from torg.engines.postgres import Postgres
 from torg.engines.redis import Redis
@@ -11,8 +12,9 @@ from torg.engines.redis import Redis
 ENGINES: tuple[Engine, ...] = (
     Postgres(),
     Redis(),
-    Elastic(),
+    Kafka(),
     ClickHouse(),
+    Elastic(),
 )  # fmt: skip
 
 
