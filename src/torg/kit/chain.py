@@ -34,6 +34,18 @@ class TooDeep(RuntimeError):
     """A call that would make its chain deeper than gateway → context → context: a defect of the caller's, in every topology."""
 
 
+def lengthened(caller: str, floor: int, context: str, asked: str) -> Token[Link]:
+    """One more link, from `caller` to `context`; whoever adds it takes it off again. Raises TooDeep."""
+    above = chain.get()
+    depth = max(above.depth, floor) + (context != caller)
+    if depth > DEEPEST:
+        raise TooDeep(
+            f"{caller} asks {context} for {asked} while it answers {above.caller}: "
+            "no chain goes deeper than gateway → context → context; let whoever asked first ask for this as well"
+        )
+    return chain.set(Link(depth, caller, above.due))
+
+
 class Chained:
     """Calls as one context or edge makes them. What a context does without being asked (jobs, routes) is as deep as if an edge had asked it."""
 
@@ -42,14 +54,7 @@ class Chained:
         self._floor = 0 if edge or caller in EDGES else 1
 
     async def __call__(self, message: Command[R] | Query[R], /) -> R:
-        above = chain.get()
-        depth = max(above.depth, self._floor) + (context_of(type(message)) != self._caller)
-        if depth > DEEPEST:
-            raise TooDeep(
-                f"{self._caller} asks {context_of(type(message))} for {type(message).__name__} while it answers {above.caller}: "
-                "no chain goes deeper than gateway → context → context; let whoever asked first ask for this as well"
-            )
-        token = chain.set(Link(depth, self._caller, above.due))
+        token = lengthened(self._caller, self._floor, context_of(type(message)), type(message).__name__)
         try:
             return await self._call(message)
         finally:

@@ -19,11 +19,12 @@ Rule = Callable[[Any, datetime], str | None]
 
 
 class Message(msgspec.Struct, frozen=True):
-    """Common ground of commands, queries and events."""
+    """Common ground of commands, queries and events. A command that is `IDEMPOTENT` may be sent again where nobody knows whether it has arrived."""
 
     NAME: ClassVar[str] = ""
     VERSION: ClassVar[int] = 1
     RULES: ClassVar[dict[str, Rule]] = {}
+    IDEMPOTENT: ClassVar[bool] = False
 
 
 class Command(Message, Generic[R], frozen=True):
@@ -111,6 +112,10 @@ class Registry:
     def types(self) -> Iterable[type[Message]]:
         """All of them, in the order of the contracts."""
         return self._types.values()
+
+    def find(self, name: str) -> type[Message] | None:
+        """The message of that name, if a contract here has it."""
+        return self._types.get(name)
 
     def decode(self, name: str, data: bytes | str) -> Message:
         """Raises KeyError for a name that no contract here has, msgspec.ValidationError for data of another shape."""

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from torg.kit.bus import Consumer
-from torg.kit.calls import Call, Handle, Handlers
+from torg.kit.calls import Call, Handle, Handlers, in_transaction, undisturbed
+from torg.kit.deps import Deps
 from torg.kit.http.app import ProblemPage
 from torg.kit.http.routes import Route
 from torg.kit.messages import Message
-from torg.kit.operations import Desk, Invariant
+from torg.kit.operations import DeskView, Invariant
 from torg.kit.saga_runner import SagaRunner
 from torg.kit.settings import Settings
 from torg.kit.store import Store
@@ -39,7 +40,7 @@ class Kit:
     folder: Path
     public_url: str
     purge: Callable[..., None]
-    desks: Mapping[str, Desk]
+    desks: Mapping[str, DeskView]
     describe: Mapping[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
 
 
@@ -65,12 +66,16 @@ class Module:
 
 
 def bound(handlers: Handlers, deps: object) -> dict[type[Message], Handle]:
-    """A context's HANDLERS (or reactions) with its dependencies in place."""
-    return {kind: _bind(handler, deps) for kind, handler in handlers.items()}
+    """A context's HANDLERS (or reactions) with its dependencies in place; done anew where their transactions and others' got in each other's way."""
+    shared = isinstance(deps, Deps) and deps.store.database.shared
+    return {kind: _bind(kind, handler, deps, shared) for kind, handler in handlers.items()}
 
 
-def _bind(handler: Callable[[Any, Any], Awaitable[Any]], deps: object) -> Handle:
+def _bind(kind: type[Message], handler: Callable[[Any, Any], Awaitable[Any]], deps: object, shared: bool) -> Handle:
     def handle(message: Any) -> Awaitable[Any]:
         return handler(message, deps)
 
-    return handle
+    def handle_undisturbed(message: Any) -> Awaitable[Any]:
+        return handler(message, deps) if in_transaction.get() else undisturbed(lambda: handler(message, deps), kind.NAME)
+
+    return handle_undisturbed if shared else handle

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 
+from torg.kit import telemetry
 from torg.kit.bus import BusConsumer, FailedMessage, Failures
-from torg.kit.messages import Meta
+from torg.kit.messages import Envelope, Message, Meta
 from torg.kit.sql import Row
 from torg.kit.store import Store
 from torg.kit.values import moment, stamp
 
+SHOWN = 20  # violations of an invariant
 LOOKED_THROUGH = 20_000  # log rows that one look for rows of a name goes through at most
 
 
@@ -49,8 +54,58 @@ class OverdueSaga(msgspec.Struct, frozen=True):
     deadline: datetime
 
 
+class LogPage(msgspec.Struct, frozen=True):
+    """Rows newest first; `onward` is the position to go on before, 0 at the end."""
+
+    rows: tuple[LogRow, ...]
+    onward: int
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a consumer has come in a source, and how many rows it still has to handle."""
+
+    consumer: str
+    source: str
+    position: int
+    lag: int
+
+
+class Inspected(msgspec.Struct, frozen=True):
+    """What a look at an invariant has found, and how long it took in seconds."""
+
+    name: str
+    sentence: str
+    violations: tuple[str, ...]
+    seconds: float
+
+
+class ReadLog(Protocol):
+    """A context's log as others may read it."""
+
+    async def head(self) -> int: ...
+    async def named(self, kinds: Collection[type[Message]], after: int, until: int) -> Sequence[Envelope]: ...
+    async def step(self, after: int, rows: int, until: int) -> int: ...
+
+
+class DeskView(Protocol):
+    """What an operator can see and do in one context, in whichever process it runs. Everything may raise Unavailable."""
+
+    context: str
+
+    @property
+    def log(self) -> ReadLog: ...
+    async def failed_messages(self, dead: bool | None = None) -> Sequence[FailedMessage]: ...
+    async def redrive(self, consumer: str, id: str) -> None: ...
+    async def progress(self) -> Sequence[Progress]: ...
+    async def inspect(self) -> Sequence[Inspected]: ...
+    async def browse(self, stream: str, name: str, before: int, limit: int) -> LogPage: ...
+    async def torn_streams(self, after: int, until: int) -> Sequence[str]: ...
+    async def missing_versions(self, stream: str) -> int: ...
+    async def overdue_sagas(self, before: datetime) -> Sequence[OverdueSaga]: ...
+
+
 class Desk:
-    """What an operator can see and do in one context."""
+    """Implements DeskView for a context of this process."""
 
     def __init__(self, context: str, store: Store, failures: Failures) -> None:
         self.context, self.store, self._failures = context, store, failures
@@ -68,12 +123,27 @@ class Desk:
             if running.name == consumer:
                 running.look_again()
 
+    @property
+    def log(self) -> ReadLog:
+        return self.store.log
+
     async def lags(self) -> dict[str, dict[str, int]]:
         """How many rows each consumer has yet to handle, by source."""
         return {consumer.name: await consumer.lag() for consumer in self.consumers}
 
-    async def browse(self, stream: str, name: str, before: int, limit: int) -> tuple[list[LogRow], int]:
-        """Log rows newest first, behind position `before` (0: from the newest), of one stream and name unless empty; and where to go on, 0 at the end.
+    async def progress(self) -> Sequence[Progress]:
+        found = []
+        for consumer in self.consumers:
+            lags, positions = await consumer.lag(), await consumer.positions()
+            found += [Progress(consumer.name, source, positions.get(source, 0), lag) for source, lag in lags.items()]
+        return found
+
+    async def inspect(self) -> Sequence[Inspected]:
+        """Looks at each invariant in turn; one that can't be checked is violated."""
+        return [await _inspected(self.context, invariant) for invariant in self.invariants]
+
+    async def browse(self, stream: str, name: str, before: int, limit: int) -> LogPage:
+        """Log rows newest first, behind position `before` (0: from the newest), of one stream and name unless empty.
 
         Without a stream it looks through 20,000 rows at most, so that a page may be short and yet not the last one."""
         before = before or await self.store.log.head() + 1
@@ -84,7 +154,7 @@ class Desk:
             before=before, floor=floor, stream=stream, name=name, limit=limit,
         )  # fmt: skip
         onward = rows[-1]["position"] if len(rows) == limit else floor
-        return [_log_row(self.context, row) for row in rows], onward if onward > 1 else 0
+        return LogPage(tuple(_log_row(self.context, row) for row in rows), onward if onward > 1 else 0)
 
     async def torn_streams(self, after: int, until: int) -> list[str]:
         """Streams with rows between two positions whose versions do not follow one another from 1."""
@@ -109,6 +179,19 @@ class Desk:
             before=stamp(before),
         )
         return [OverdueSaga(row["id"], row["type"], row["subject"], row["status"], moment(row["deadline"])) for row in rows]
+
+
+async def _inspected(context: str, invariant: Invariant) -> Inspected:
+    began = time.perf_counter()
+    try:
+        found = await invariant.check()
+    except Exception as error:  # noqa: BLE001 what can't be checked must not pass for something that holds, nor hide the others
+        telemetry.log.error("an invariant could not be checked", invariant=invariant.name, exc_info=error)
+        found = [f"this could not be checked: {type(error).__name__}: {error}"]
+    await asyncio.sleep(0)
+    name = invariant.name if "." in invariant.name else f"{context}.{invariant.name.replace(' ', '_')}"
+    shown = (*found[:SHOWN], *([f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else ()))
+    return Inspected(name, invariant.sentence, shown, time.perf_counter() - began)
 
 
 def _log_row(context: str, row: Row) -> LogRow:

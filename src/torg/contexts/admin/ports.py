@@ -12,7 +12,7 @@ from torg.contexts.admin.contracts import AuditPage, InvariantReports, RecordAud
 from torg.contexts.admin.model import Account
 from torg.kit.calls import Call
 from torg.kit.deps import Deps
-from torg.kit.operations import Desk
+from torg.kit.operations import DeskView
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, Language, NewId
 
@@ -126,7 +126,7 @@ class Static:
 
 @dataclass(frozen=True)
 class AdminDeps(Deps):
-    desks: Mapping[str, Desk]
+    desks: Mapping[str, DeskView]
     trail: Trail
     books: Books
     inspection: Inspection = field(default_factory=Inspection)

@@ -24,6 +24,8 @@ from torg.kit.values import Clock, Language, NewId
 
 SESSION_COOKIE = "session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+REQUEST_ID = "torg.request_id"
+"""Where in a scope an edge in front of this one has put the id that it gave the request."""
 TRACEPARENT = 55  # characters (W3C Trace Context, version 00)
 SECURITY: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -95,7 +97,8 @@ class App:
             await self._send_kept(kept, headers, send, began)
             return
         client = scope.get("client") or ("", 0)
-        request = Request(method, path, scope["query_string"], headers, receive, self._new_id(), scope.get("scheme", "http"), client[0])
+        id = scope.get(REQUEST_ID) or self._new_id()
+        request = Request(method, path, scope["query_string"], headers, receive, id, scope.get("scheme", "http"), client[0])
         served, response = await self._respond(request)
         if self._closing and response.stream is not None:
             response = self._refusal(request, Problem("Not available right now", 503, "this server is closing: ask again", "service.unavailable"), [])

@@ -10,7 +10,7 @@ from torg.contexts.admin import contracts as c
 from torg.contexts.admin.ports import AdminDeps
 from torg.kit.bus import FailedMessage
 from torg.kit.errors import NotFound
-from torg.kit.operations import Desk, LogRow
+from torg.kit.operations import DeskView, LogRow
 from torg.kit.pages import after_number
 from torg.kit.values import stamp
 
@@ -44,12 +44,14 @@ async def browse_log(query: c.BrowseLog, deps: AdminDeps) -> c.LogPage:
     if desk is None:
         raise NotFound("context.not_found", f"no context {query.context!r} runs here; these do: {', '.join(sorted(deps.desks))}")
     before = after_number(query.cursor)[0] if query.cursor else 0
-    rows, onward = await desk.browse(query.stream, query.name, before, query.limit)
-    return c.LogPage(tuple(_logged(row) for row in rows), str(onward) if onward else None)
+    page = await desk.browse(query.stream, query.name, before, query.limit)
+    return c.LogPage(tuple(_logged(row) for row in page.rows), str(page.onward) if page.onward else None)
 
 
-async def _consumers(desk: Desk) -> list[c.ConsumerView]:
-    lags, failed = await desk.lags(), await desk.failed_messages()
+async def _consumers(desk: DeskView) -> list[c.ConsumerView]:
+    lags, failed = dict[str, dict[str, int]](), await desk.failed_messages()
+    for found in await desk.progress():
+        lags.setdefault(found.consumer, {})[found.source] = found.lag
     views = []
     for name, lag in lags.items():
         own = [letter.dead for letter in failed if letter.consumer == name]

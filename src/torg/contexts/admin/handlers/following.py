@@ -9,7 +9,7 @@ from torg.contexts.admin import model
 from torg.contexts.admin.model import FOLLOWED, Account
 from torg.contexts.admin.ports import AdminDeps
 from torg.kit.messages import Envelope
-from torg.kit.operations import Desk
+from torg.kit.operations import DeskView
 
 SLICE = 300  # positions of a log between two breaths of the event loop
 ACCOUNTS = "accounts"
@@ -22,8 +22,8 @@ async def follow(deps: AdminDeps) -> None:
             await _follow(desk, await deps.books.read_until(ACCOUNTS, source), kinds, deps)
 
 
-async def _follow(desk: Desk, position: int, kinds: Sequence[type], deps: AdminDeps) -> None:
-    log = desk.store.log
+async def _follow(desk: DeskView, position: int, kinds: Sequence[type], deps: AdminDeps) -> None:
+    log = desk.log
     end = await log.head()
     while position < end:
         until = min(position + SLICE, end)

@@ -12,7 +12,7 @@ from torg.contexts.admin.handlers.following import follow
 from torg.contexts.admin.model import Account
 from torg.contexts.admin.ports import AdminDeps, SalesDay
 from torg.contexts.analytics.contracts import GetSales
-from torg.kit.operations import Desk, Invariant
+from torg.kit.operations import DeskView, Invariant
 
 LATE = timedelta(seconds=60)  # how much later than its deadline a saga may be looked after
 SLICE = 1000  # positions of a log between two breaths of the event loop
@@ -132,8 +132,8 @@ async def _torn_logs(deps: AdminDeps) -> list[str]:
     return torn
 
 
-async def _look_forward(desk: Desk, deps: AdminDeps) -> None:
-    position, end = await deps.books.read_until(FORWARD, desk.context), await desk.store.log.head()
+async def _look_forward(desk: DeskView, deps: AdminDeps) -> None:
+    position, end = await deps.books.read_until(FORWARD, desk.context), await desk.log.head()
     while position < end:
         until = min(position + SLICE, end)
         await _file_torn(desk, FORWARD, position, until, deps)
@@ -141,15 +141,15 @@ async def _look_forward(desk: Desk, deps: AdminDeps) -> None:
         await asyncio.sleep(0)
 
 
-async def _look_again(desk: Desk, deps: AdminDeps) -> None:
+async def _look_again(desk: DeskView, deps: AdminDeps) -> None:
     """One slice of the past: row by row, the whole log comes round again and again."""
-    position, end = await deps.books.read_until(AGAIN, desk.context), await desk.store.log.head()
+    position, end = await deps.books.read_until(AGAIN, desk.context), await desk.log.head()
     if end > SLICE:
         position = 0 if position >= end else position
         await _file_torn(desk, AGAIN, position, min(position + SLICE, end), deps)
 
 
-async def _file_torn(desk: Desk, what: str, position: int, until: int, deps: AdminDeps) -> None:
+async def _file_torn(desk: DeskView, what: str, position: int, until: int, deps: AdminDeps) -> None:
     torn = await desk.torn_streams(position, until)
     async with deps.transaction() as tx:
         for stream in torn:
@@ -159,13 +159,12 @@ async def _file_torn(desk: Desk, what: str, position: int, until: int, deps: Adm
 
 async def _standing_consumers(deps: AdminDeps) -> list[str]:
     """A sentence carries the consumer's position: one that moves, however slowly, is another doubt each time."""
-    waiting = []
-    for desk in deps.desks.values():
-        for consumer in desk.consumers:
-            positions = await consumer.positions()
-            for source, lag in (await consumer.lag()).items():
-                if lag:
-                    waiting.append(f"{consumer.name} stands at position {positions.get(source, 0)} of the log of {source}, with more to handle behind it")
+    waiting = [
+        f"{found.consumer} stands at position {found.position} of the log of {found.source}, with more to handle behind it"
+        for desk in deps.desks.values()
+        for found in await desk.progress()
+        if found.lag
+    ]
     return deps.inspection.doubts.lasting("consumers", waiting, deps.clock())
 
 

@@ -34,8 +34,8 @@ ADDRESS = Address(city="Moscow", street="Tverskaya 1", postcode="125009")
 class House:
     """The context, its neighbours' desks, and what the sales report says (orders, revenue) by day."""
 
-    def __init__(self, deps: AdminDeps, clock: TestClock, report: dict[str, tuple[int, int]]) -> None:
-        self.deps, self.clock, self.desks, self.report = deps, clock, deps.desks, report
+    def __init__(self, deps: AdminDeps, clock: TestClock, desks: dict[str, Desk], report: dict[str, tuple[int, int]]) -> None:
+        self.deps, self.clock, self.desks, self.report = deps, clock, desks, report
 
     async def do(self, message: Message) -> Any:
         return await HANDLERS[type(message)](message, self.deps)
@@ -84,7 +84,7 @@ async def open_house(folder: Path) -> AsyncIterator[House]:
             trail=SqlTrail(own.database, clock), books=SqlBooks(own.database),
         )  # fmt: skip
         desks["admin"].invariants = invariants(deps)
-        yield House(deps, clock, report)
+        yield House(deps, clock, desks, report)
 
 
 def usd(amount: int) -> Money:
