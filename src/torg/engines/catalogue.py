@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from torg.engines.clickhouse import ClickHouse
+from torg.engines.consul import Consul
 from torg.engines.elastic import Elastic
 from torg.engines.kafka import Kafka
 from torg.engines.port import Engine, EngineRefused
 from torg.engines.postgres import Postgres
 from torg.engines.redis import Redis
+from torg.engines.toxiproxy import Toxiproxy
 
 ENGINES: tuple[Engine, ...] = (
     Postgres(),
@@ -15,6 +17,8 @@ ENGINES: tuple[Engine, ...] = (
     Kafka(),
     ClickHouse(),
     Elastic(),
+    Consul(),
+    Toxiproxy(),
 )  # fmt: skip
 
 
