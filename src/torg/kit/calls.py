@@ -28,12 +28,16 @@ TRIES = 12
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.2  # seconds
 
 
-async def undisturbed(work: Callable[[], Awaitable[R]], name: str) -> R:
-    """Does it anew where its transaction and another's got in each other's way. Raises Unavailable when that happens again and again."""
+async def undisturbed(work: Callable[[], Awaitable[R]], name: str, lane: asyncio.Lock | None = None) -> R:
+    """Does it anew where its transaction and another's got in each other's way, one of those in the `lane` at a time: where many want the same row, they
+    would only be in one another's way again. Raises Unavailable when it happens again and again."""
     pause = FIRST_PAUSE
     for attempt in range(TRIES):
         try:
-            return await work()
+            if attempt == 0 or lane is None:
+                return await work()
+            async with lane:
+                return await work()
         except Interleaved as crossed:
             telemetry.INTERLEAVED.labels(name).inc()
             if attempt == TRIES - 1:

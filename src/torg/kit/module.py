@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,15 +68,15 @@ class Module:
 
 def bound(handlers: Handlers, deps: object) -> dict[type[Message], Handle]:
     """A context's HANDLERS (or reactions) with its dependencies in place; done anew where their transactions and others' got in each other's way."""
-    shared = isinstance(deps, Deps) and deps.store.database.shared
-    return {kind: _bind(kind, handler, deps, shared) for kind, handler in handlers.items()}
+    lane = deps.store.database.lane if isinstance(deps, Deps) and deps.store.database.shared else None
+    return {kind: _bind(kind, handler, deps, lane) for kind, handler in handlers.items()}
 
 
-def _bind(kind: type[Message], handler: Callable[[Any, Any], Awaitable[Any]], deps: object, shared: bool) -> Handle:
+def _bind(kind: type[Message], handler: Callable[[Any, Any], Awaitable[Any]], deps: object, lane: asyncio.Lock | None) -> Handle:
     def handle(message: Any) -> Awaitable[Any]:
         return handler(message, deps)
 
     def handle_undisturbed(message: Any) -> Awaitable[Any]:
-        return handler(message, deps) if in_transaction.get() else undisturbed(lambda: handler(message, deps), kind.NAME)
+        return handler(message, deps) if in_transaction.get() else undisturbed(lambda: handler(message, deps), kind.NAME, lane)
 
-    return handle_undisturbed if shared else handle
+    return handle_undisturbed if lane else handle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 
 PREFIX = "TORG_"
+_OF_ONE_CONTEXT = re.compile(r"(?P<context>[a-z]+)_db(?P<replica>_replica)?")
 
 
 class BadSettings(Exception):
@@ -18,7 +20,11 @@ class BadSettings(Exception):
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Each field is the environment variable TORG_<FIELD> or the same lower-case key in the TOML file that TORG_CONFIG names.
-    `demo_products`: only so many of the demonstration's products; 0 is all of them."""
+    `demo_products`: only so many of the demonstration's products; 0 is all of them.
+
+    Engines are named by URL, the embedded one where there is none: `db` postgresql://, `bus` kafka://, `redis` redis://, `documents` mongodb://,
+    `index` elasticsearch://, `facts` clickhouse://. TORG_<CONTEXT>_DB and TORG_<CONTEXT>_DB_REPLICA (`databases`, `replicas`) give one context a
+    database of its own."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
@@ -44,6 +50,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp: str = ""
     mail_from: str = "Torg <shop@torg.example>"
     secret: str = ""
+    db: str = ""
+    db_replica: str = ""
+    databases: dict[str, str] = {}
+    replicas: dict[str, str] = {}
+    bus: str = ""
+    redis: str = ""
+    documents: str = ""
+    index: str = ""
+    facts: str = ""
+    topology: str = "all"
+    discovery: str = ""
 
 
 def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -54,6 +71,9 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
     hints, faults = get_type_hints(Settings, include_extras=True), []
     checked: dict[str, Any] = {}
     for name, value in given.items():
+        if own := _OF_ONE_CONTEXT.fullmatch(name):
+            checked.setdefault("replicas" if own["replica"] else "databases", {})[own["context"]] = str(value)
+            continue
         if name not in hints:
             faults.append(f"{PREFIX}{name.upper()}: there is no such setting; known are {', '.join(sorted(PREFIX + n.upper() for n in hints))}")
             continue

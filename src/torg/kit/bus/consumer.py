@@ -117,7 +117,7 @@ class BusConsumer:
                 return
         self._unfiled[source] = 0
         began = time.perf_counter()
-        await undisturbed(lambda: self._take_wanted(source, wanted, last), self.name)
+        await undisturbed(lambda: self._take_wanted(source, wanted, last), self.name, self._store.database.lane)
         telemetry.BATCH.labels(self.name).observe(time.perf_counter() - began)
 
     async def _take_wanted(self, source: str, wanted: Sequence[Envelope], last: int) -> None:
@@ -202,7 +202,7 @@ class BusConsumer:
         moved = False
         for stream in await self._failures.due(self.name):
             for row, tried in stream:
-                if not await undisturbed(lambda row=row, tried=tried: self._try_again(row, tried), self.name):  # type: ignore[misc]
+                if not await undisturbed(lambda row=row, tried=tried: self._try_again(row, tried), self.name, self._store.database.lane):  # type: ignore[misc]
                     break
                 moved = True
         self._parked = await self._failures.parked_streams(self.name)

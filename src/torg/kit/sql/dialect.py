@@ -31,11 +31,9 @@ SQLITE: Final = Dialect("sqlite", {"identity": "integer"})
 
 def _collated(statement: str) -> str:
     """Text compares by its bytes, as on SQLite: cursors and ranges of identifiers mean the same on both engines."""
-    return (
-        re.sub(r"\btext\b(?! collate)(?=[\s,)])", 'text collate "C"', statement)
-        if statement.lstrip().startswith(("create table", "alter table"))
-        else statement
-    )
+    if not statement.lstrip().startswith(("create table", "alter table")):
+        return statement
+    return re.sub(r"(\b[a-z_]+ )text\b(?=[\s,)])", r'\1text collate "C"', statement)
 
 
 # Numbers of PostgreSQL's sequences become visible out of order, as transactions commit. Transaction ids can be waited for: none below the oldest one

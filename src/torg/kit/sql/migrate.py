@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 
+from torg.kit.calls import undisturbed
 from torg.kit.sql.dialect import Dialect
 from torg.kit.sql.port import Database
 from torg.kit.values import Clock, stamp
@@ -23,6 +24,11 @@ class MigrationRefused(Exception):
 
 async def migrate(database: Database, folders: Iterable[Path], clock: Clock) -> list[str]:
     """Applies what is missing, all in one transaction, so that two processes that start at once do it once. Returns the new names."""
+    folders = list(folders)
+    return await undisturbed(lambda: _migrate(database, folders, clock), "migrate")
+
+
+async def _migrate(database: Database, folders: Iterable[Path], clock: Clock) -> list[str]:
     dialect = database.dialect
     scripts = {f"{folder.parent.name}/{name}": file.read_text() for folder in folders for name, file in _files(folder, dialect).items()}
     async with database.begin() as tx:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -57,6 +58,8 @@ class Database(Reads, Protocol):
 
     dialect: Dialect
     shared: bool
+    lane: asyncio.Lock
+    """For those whose transactions others got in the way of."""
 
     def begin(self) -> AbstractAsyncContextManager[SqlTransaction]:
         """A transaction: commits when left, durable before the caller goes on; undone when left by an exception. Raises Interleaved where it can't have

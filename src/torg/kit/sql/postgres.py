@@ -70,6 +70,25 @@ class Address:
         }
 
 
+async def prepare(url: str, schema: str, role: str = "") -> None:
+    """Makes the schema, and the role that owns it, where they are missing: nobody else's role may look into it. Safe when several start at once."""
+    plain, _ = _bounded(Address(url, schema))
+    try:
+        connection = await asyncpg.connect(plain, timeout=WAIT_SECONDS)
+    except (*_AWAY, asyncpg.PostgresError) as error:
+        raise Unavailable(f"PostgreSQL at {_shown(plain)} cannot be reached: {error or type(error).__name__}") from error
+    try:
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(hashtextextended('torg schemas', 0))")
+            if role and not await connection.fetchval("select 1 from pg_roles where rolname = $1", role):
+                await connection.execute(f'create role "{role}" nologin')
+                await connection.execute(f'grant "{role}" to current_user')
+            owner = f' authorization "{role}"' if role else ""
+            await connection.execute(f'create schema if not exists "{schema}"{owner}')
+    finally:
+        await connection.close()
+
+
 async def connect(address: Address) -> PostgresDatabase:
     """Opens the pool. Raises Unavailable when nothing answers there."""
     url, connections = _bounded(address)
@@ -179,6 +198,7 @@ class PostgresDatabase(PostgresReads):
     def __init__(self, pool: Any, address: Address, url: str) -> None:
         self._source = self._pool = pool
         self.context, self._address, self._url = address.schema, address, url
+        self.lane = asyncio.Lock()
         self._holder = secrets.token_hex(8)
         self._held: dict[str, float] = {}
         self._watchers: list[Callable[[int], None]] = []
@@ -201,6 +221,10 @@ class PostgresDatabase(PostgresReads):
     async def one(self, statement: str, **parameters: Any) -> Row | None:
         _refuse_bypass(self)
         return await super().one(statement, **parameters)
+
+    async def execute_alone(self, statement: str) -> None:
+        """Runs what a transaction of ours can't or need not be around."""
+        await self._pool.execute(statement)
 
     async def lease(self, name: str, seconds: float) -> bool:
         """Whether this process is the one that may do `name` now; it stays so for `seconds` behind the last time it asked."""
@@ -317,6 +341,7 @@ class _Begun:
             await self._connection.execute("rollback")
         except Exception as error:  # noqa: BLE001 what is undone by the loss of its connection is undone as well; the caller has the first error to raise
             telemetry.log.debug("a rollback was not heard", context=self._database.context, reason=repr(error))
+            self._connection.terminate()
         finally:
             await _release(self._database._pool, self._connection)
 

@@ -90,7 +90,7 @@ class SqliteDatabase(SqliteReads):
         self.path, self.context = path, path.stem
         self._writer = _open(path, sync)
         super().__init__(_open(path, sync))
-        self._turn = asyncio.Lock()
+        self._turn, self.lane = asyncio.Lock(), asyncio.Lock()
         self._group: asyncio.Future[None] | None = None
         self._committing: asyncio.Task[None] | None = None
         self._members = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,6 +14,7 @@ from torg.kit.calls import LocalCalls
 from torg.kit.log import Log
 from torg.kit.messages import Message, Registry
 from torg.kit.sql.migrate import KIT, migrate
+from torg.kit.sql.port import Database
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 
@@ -51,12 +54,33 @@ test_ids.__test__ = False  # type: ignore[attr-defined]
 
 @asynccontextmanager
 async def open_store(folder: Path, context: str, clock: Callable[[], datetime], registry: Registry, migrations: Path | None = None) -> AsyncIterator[Store]:
-    """A context's store in a folder, migrated, without the wait for the disk."""
-    database = SqliteDatabase(folder / f"{context}.db", sync="OFF")
-    await migrate(database, [KIT, migrations] if migrations else [KIT], clock)
-    try:
+    """A context's store in a folder, migrated, without the wait for the disk; with TORG_TEST_DB, in a throw-away schema of that PostgreSQL."""
+    url = os.environ.get("TORG_TEST_DB", "")
+    async with _schema(url, context) if url else _file(folder, context) as database:
+        await migrate(database, [KIT, migrations] if migrations else [KIT], clock)
         yield Store(context, database, Log(context, database, registry), clock)
+
+
+@asynccontextmanager
+async def _file(folder: Path, context: str) -> AsyncIterator[Database]:
+    database = SqliteDatabase(folder / f"{context}.db", sync="OFF")
+    try:
+        yield database
     finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _schema(url: str, context: str) -> AsyncIterator[Database]:
+    from torg.kit.sql import postgres
+
+    schema = f"{context}_{secrets.token_hex(6)}"
+    await postgres.prepare(url, schema)
+    database = await postgres.connect(postgres.Address(url, schema, connections=4))
+    try:
+        yield database
+    finally:
+        await database.execute_alone(f"drop schema {schema} cascade")
         await database.close()
 
 

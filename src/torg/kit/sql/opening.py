@@ -1,0 +1,28 @@
+"""Opens a context's records by the URL that the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torg.kit.settings import BadSettings, Settings
+from torg.kit.sql.committer import Committer
+from torg.kit.sql.port import Database
+from torg.kit.sql.sqlite import SqliteDatabase
+
+SCHEMES = ("postgresql", "postgres")
+
+
+async def open_database(settings: Settings, context: str, folder: Path, committer: Committer) -> Database:
+    """PostgreSQL where TORG_<CONTEXT>_DB or TORG_DB names one, else a SQLite file in the context's folder. Raises BadSettings or Unavailable."""
+    own = settings.databases.get(context, "")
+    url = own or settings.db
+    if not url:
+        return SqliteDatabase(folder / f"{context}.db", settings.sync, committer)
+    if (scheme := url.partition(":")[0]) not in SCHEMES:
+        name = f"TORG_{context.upper()}_DB" if own else "TORG_DB"
+        raise BadSettings(f"{name} begins with {scheme}:, known are postgresql:// and nothing at all (SQLite in the data folder)")
+    from torg.kit.sql import postgres  # the driver is loaded where it is used
+
+    role = "" if own else f"torg_{context}"  # a database of its own brings its own user
+    await postgres.prepare(url, context, role)
+    return await postgres.connect(postgres.Address(url, context, role))
