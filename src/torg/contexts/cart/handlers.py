@@ -81,7 +81,7 @@ async def merge_carts(cmd: c.MergeCarts, deps: CartDeps) -> None:
 async def get_quote(query: c.GetQuote, deps: CartDeps) -> c.Quote:
     """At prices that hold: where one cannot be asked, there is no quote (Unavailable)."""
     owner = Owner("user", query.user_id)
-    cart = await deps.carts.find(owner)
+    cart = await deps.carts.find_to_order(owner)
     market = _told(cart, query.asked) if query.asked else await _full_market(cart.product_ids, deps)
     lines = model.quoted(cart, market)
     items_total = model.total_of(lines, deps.currency)
@@ -114,7 +114,8 @@ async def give_back_promo_code(cmd: c.GiveBackPromoCode, deps: CartDeps) -> None
 
 
 async def close_cart(cmd: c.CloseCart, deps: CartDeps) -> None:
-    close = partial(model.closed, cart_id=cmd.cart_id, ordered=cmd.lines, next_id=deps.new_id())
+    """The next cart is named after the order: whoever closes, and however often, it is the same one, and never one that was ordered."""
+    close = partial(model.closed, cart_id=cmd.cart_id, ordered=cmd.lines, next_id=cmd.order_id)
     await deps.carts.change(Owner("user", cmd.user_id), close)
 
 
@@ -150,8 +151,9 @@ async def on_order_placed(event: OrderPlaced, deps: CartDeps) -> None:
     """Whoever placed the order closes its cart at once; this is for when they died on the way."""
     ordered = tuple(c.OrderedLine(line.product_id, line.quantity) for line in event.lines)
     await close_cart(c.CloseCart(cart_id=event.bucket_id, user_id=event.user_id, order_id=event.order_id, lines=ordered), deps)
-    if event.promo_code:
-        async with deps.transaction() as tx:
+    async with deps.transaction() as tx:
+        await deps.carts.note_ordered(tx, event.user_id, event.bucket_id, event.order_id, ordered)
+        if event.promo_code:
             await deps.promos.note_placed(tx, event.order_id)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from torg.contexts.cart.contracts import PromoCode
+from torg.contexts.cart.contracts import OrderedLine, PromoCode
 from torg.contexts.cart.model import Cart
 from torg.kit.deps import Deps
 from torg.kit.pages import Page
@@ -31,6 +31,10 @@ class CartStore(Protocol):
 
     async def find(self, owner: Owner) -> Cart: ...
 
+    async def find_to_order(self, owner: Owner) -> Cart:
+        """The cart without what was ordered of it before, also where the store has lost that since."""
+        ...
+
     async def change(self, owner: Owner, decide: Callable[[Cart], Cart]) -> Cart:
         """Puts what `decide` makes of the cart in its place, as one step: where others change it too, it is asked again. Giving the very
         same cart back changes nothing."""
@@ -43,7 +47,11 @@ class CartStore(Protocol):
     async def forget(self, owner: Owner) -> None: ...
 
     async def purge(self, before: datetime, limit: int) -> int:
-        """Forgets up to `limit` guests' carts that nobody has changed since; how many."""
+        """Forgets up to `limit` guests' carts that nobody has changed since; how many, 0 where they go by themselves."""
+        ...
+
+    async def note_ordered(self, tx: Transaction, user_id: str, cart_id: str, next_id: str, ordered: Sequence[OrderedLine]) -> None:
+        """Keeps as surely as the caller's transaction, even where a cart may be lost: this cart was ordered, and `next_id` follows it."""
         ...
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
 
+from torg.contexts.cart.contracts import OrderedLine
 from torg.contexts.cart.model import Cart, Line
 from torg.contexts.cart.ports import Owner
 from torg.kit.errors import ConcurrentChange
@@ -35,6 +36,9 @@ class SqlCartStore:
     async def find(self, owner: Owner) -> Cart:
         return _cart(owner, await self._store.database.one(_READ, owner=owner.key))
 
+    async def find_to_order(self, owner: Owner) -> Cart:
+        return await self.find(owner)
+
     async def change(self, owner: Owner, decide: Callable[[Cart], Cart]) -> Cart:
         async with self._store.transaction() as tx:
             for _ in range(TRIES):
@@ -62,6 +66,9 @@ class SqlCartStore:
                    (select owner from cart where guest = 1 and updated_at < :before order by updated_at limit :limit)""",
                 before=stamp(before), limit=limit,
             )  # fmt: skip
+
+    async def note_ordered(self, tx: Transaction, user_id: str, cart_id: str, next_id: str, ordered: Sequence[OrderedLine]) -> None:
+        """The cart's own row tells it."""
 
     async def _write(self, tx: Transaction, owner: Owner, cart: Cart, row: Row | None) -> int:
         return await tx.execute(

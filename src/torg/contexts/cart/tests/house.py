@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from torg.contexts.cart import contracts as c
 from torg.contexts.cart.adapters.promos_sql import SqlPromoCodes
+from torg.contexts.cart.adapters.store_redis import RedisCartStore
 from torg.contexts.cart.adapters.store_sql import SqlCartStore
 from torg.contexts.cart.handlers import HANDLERS, REACTIONS
 from torg.contexts.cart.ports import CartDeps
@@ -26,6 +27,7 @@ from torg.kit.calls import Handle
 from torg.kit.errors import NotFound, Unavailable
 from torg.kit.messages import Command, Event, Message, Query, Registry
 from torg.kit.module import bound
+from torg.kit.redis import Redis
 from torg.kit.testing import TestClock, answering, open_store, test_ids
 from torg.kit.values import Language, Money
 
@@ -126,11 +128,12 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(folder: Path) -> AsyncIterator[House]:
+async def open_house(folder: Path, redis: Redis | None = None) -> AsyncIterator[House]:
     clock, market, new_id = TestClock(), Market(), test_ids()
     call = answering({GetOffers: market.offers, GetAvailability: market.availability, GetOrder: market.order})
     async with open_store(folder, "cart", clock, Registry(CONTRACTS), MIGRATIONS) as store:
-        deps = CartDeps(call, clock, new_id, store, "USD", SqlCartStore(store), SqlPromoCodes(store.database))
+        carts = RedisCartStore(redis, store, new_id) if redis else SqlCartStore(store)
+        deps = CartDeps(call, clock, new_id, store, "USD", carts, SqlPromoCodes(store.database))
         yield House(deps, market, clock, {**bound(HANDLERS, deps), **bound(REACTIONS, deps)})
 
 

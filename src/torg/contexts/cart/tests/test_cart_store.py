@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from torg.contexts.cart.adapters.store_redis import RedisCartStore
 from torg.contexts.cart.adapters.store_sql import SqlCartStore
-from torg.contexts.cart.model import Cart, Line, put
+from torg.contexts.cart.contracts import OrderedLine
+from torg.contexts.cart.model import Cart, Line, closed, put
 from torg.contexts.cart.ports import CartStore, Owner
 from torg.contexts.cart.tests.house import CONTRACTS, MIGRATIONS
 from torg.kit.errors import DomainError
 from torg.kit.messages import Registry
+from torg.kit.store import Store
 from torg.kit.testing import TestClock, open_store
-from torg.kit.values import Money
+from torg.kit.testing.redis import emptied
+from torg.kit.values import Money, new_id
 
 ANNA, GUEST = Owner("user", "00000000-0000-7000-8000-00000000a11a"), Owner("guest", "00000000-0000-7000-8000-0000000e0e57")
+ORDER = "00000000-0000-7000-8000-0000000b0de5"
+CUP = Line("cup", 1, "Cup", "Чашка", Money(100, "USD"))
 TEA = Line("tea", 2, "Green tea", "Зелёный чай", Money(250, "USD"))
 
 
-@asynccontextmanager
-async def _sql(folder: Path, clock: TestClock) -> AsyncIterator[CartStore]:
-    async with open_store(folder, "cart", clock, Registry(CONTRACTS), MIGRATIONS) as store:
-        yield SqlCartStore(store)
-
-
-STORES: dict[str, Callable[[Path, TestClock], AbstractAsyncContextManager[CartStore]]] = {"sql": _sql}
+STORES = ("sql", "redis")
 
 
 @pytest.fixture
@@ -37,10 +36,27 @@ def clock() -> TestClock:
     return TestClock()
 
 
-@pytest.fixture(params=STORES)
-async def carts(request: pytest.FixtureRequest, tmp_path: Path, clock: TestClock) -> AsyncIterator[CartStore]:
-    async with STORES[request.param](tmp_path, clock) as opened:
+@pytest.fixture
+async def store(tmp_path: Path, clock: TestClock) -> AsyncIterator[Store]:
+    async with open_store(tmp_path, "cart", clock, Registry(CONTRACTS), MIGRATIONS) as opened:
         yield opened
+
+
+@pytest.fixture
+def sql_carts(store: Store) -> CartStore:
+    return SqlCartStore(store)
+
+
+@pytest.fixture
+async def redis_carts(store: Store, redis_url: str) -> AsyncIterator[CartStore]:
+    async with emptied(redis_url) as redis:
+        yield RedisCartStore(redis, store, new_id)
+
+
+@pytest.fixture(params=STORES)
+def carts(request: pytest.FixtureRequest) -> CartStore:
+    carts: CartStore = request.getfixturevalue(f"{request.param}_carts")
+    return carts
 
 
 def filled(cart: Cart) -> Cart:
@@ -61,11 +77,11 @@ async def test_the_same_id_of_another_kind_is_another_cart(carts: CartStore) -> 
     assert await carts.find(Owner("guest", ANNA.id)) == Cart(ANNA.id)
 
 
-async def test_giving_the_same_cart_back_writes_nothing(carts: CartStore, clock: TestClock) -> None:
-    await carts.change(GUEST, filled)
+async def test_giving_the_same_cart_back_writes_nothing(sql_carts: CartStore, clock: TestClock) -> None:
+    await sql_carts.change(GUEST, filled)
     clock.advance(days=1)
-    await carts.change(GUEST, lambda cart: cart)
-    assert await carts.purge(clock(), 10) == 1, "its last change is a day ago"
+    await sql_carts.change(GUEST, lambda cart: cart)
+    assert await sql_carts.purge(clock(), 10) == 1, "its last change is a day ago"
 
 
 async def test_a_decision_that_raises_changes_nothing(carts: CartStore) -> None:
@@ -101,6 +117,15 @@ async def test_moving_what_is_not_there_leaves_the_target_alone(carts: CartStore
     assert (await carts.find(ANNA)).lines == (TEA,)
 
 
+async def test_what_is_noted_as_ordered_is_not_in_the_cart_to_order(carts: CartStore, store: Store) -> None:
+    await carts.change(ANNA, filled)
+    await carts.change(ANNA, lambda cart: closed(cart, ANNA.id, (OrderedLine("tea", 2),), ORDER))
+    async with store.transaction() as tx:
+        await carts.note_ordered(tx, ANNA.id, ANNA.id, ORDER, (OrderedLine("tea", 2),))
+    await carts.change(ANNA, lambda cart: put(cart, CUP))
+    assert await carts.find_to_order(ANNA) == await carts.find(ANNA) == Cart(ORDER, (CUP,))
+
+
 async def test_forgetting_twice_is_harmless(carts: CartStore) -> None:
     await carts.change(ANNA, filled)
     await carts.forget(ANNA)
@@ -108,15 +133,15 @@ async def test_forgetting_twice_is_harmless(carts: CartStore) -> None:
     assert await carts.find(ANNA) == Cart(ANNA.id)
 
 
-async def test_purging_takes_guests_carts_alone_the_oldest_first_and_no_more_than_asked(carts: CartStore, clock: TestClock) -> None:
+async def test_purging_takes_guests_carts_alone_the_oldest_first_and_no_more_than_asked(sql_carts: CartStore, clock: TestClock) -> None:
     for number in range(3):
-        await carts.change(Owner("guest", f"g-{number}"), filled)
+        await sql_carts.change(Owner("guest", f"g-{number}"), filled)
         clock.advance(hours=1)
-    await carts.change(ANNA, filled)
+    await sql_carts.change(ANNA, filled)
     before = clock() - timedelta(hours=1)
-    assert await carts.purge(before, 1) == 1
-    assert (await carts.find(Owner("guest", "g-0"))).lines == ()
-    assert await carts.purge(before, 10) == 1
-    assert (await carts.find(Owner("guest", "g-2"))).lines == (TEA,)
-    assert await carts.purge(clock() + timedelta(days=1), 10) == 1
-    assert (await carts.find(ANNA)).lines == (TEA,)
+    assert await sql_carts.purge(before, 1) == 1
+    assert (await sql_carts.find(Owner("guest", "g-0"))).lines == ()
+    assert await sql_carts.purge(before, 10) == 1
+    assert (await sql_carts.find(Owner("guest", "g-2"))).lines == (TEA,)
+    assert await sql_carts.purge(clock() + timedelta(days=1), 10) == 1
+    assert (await sql_carts.find(ANNA)).lines == (TEA,)

@@ -316,21 +316,25 @@ async def test_the_bus_closes_the_cart_where_the_buyers_request_died(house: Hous
 # ---------------------------------------------------------------- forgetting
 
 
-async def test_abandoned_guest_carts_are_forgotten_after_thirty_days(house: House) -> None:
-    house.market.sell("1", 250)
-    await house.put("1", 1, by=None, guest=GUEST)
-    await house.put("1", 1)
-    house.clock.advance(days=15)
-    await house.put("1", 1, by=None, guest=OTHER_GUEST)
-    house.clock.advance(days=15, seconds=1)
-    await purge_abandoned(house.deps)
-    assert (await house.cart(by=None, guest=GUEST)).items == ()
-    assert quantities(await house.cart(by=None, guest=OTHER_GUEST)) == {"1": 1}
-    assert quantities(await house.cart()) == {"1": 1}, "members keep theirs"
+async def test_abandoned_guest_carts_are_forgotten_after_thirty_days(sql_house: House) -> None:
+    sql_house.market.sell("1", 250)
+    await sql_house.put("1", 1, by=None, guest=GUEST)
+    await sql_house.put("1", 1)
+    sql_house.clock.advance(days=15)
+    await sql_house.put("1", 1, by=None, guest=OTHER_GUEST)
+    sql_house.clock.advance(days=15, seconds=1)
+    await purge_abandoned(sql_house.deps)
+    assert (await sql_house.cart(by=None, guest=GUEST)).items == ()
+    assert quantities(await sql_house.cart(by=None, guest=OTHER_GUEST)) == {"1": 1}
+    assert quantities(await sql_house.cart()) == {"1": 1}, "members keep theirs"
 
 
 async def test_an_erased_user_leaves_no_cart(house: House) -> None:
     house.market.sell("1", 250)
     await house.put("1", 1)
+    await house.tell(placed(await quote(house)))
+    await house.put("1", 1)
     await house.tell(UserErased(ANNA.user_id))
-    assert await house.deps.store.database.value("select count(*) from cart") == 0
+    for table in ("cart", "member_cart"):
+        assert await house.deps.store.database.value(f"select count(*) from {table}") == 0
+    assert (await house.cart()).items == ()
