@@ -22,7 +22,7 @@ from torg.kit import values
 from torg.kit.auth import Identity
 from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
 from torg.kit.bus.feed import Feed
-from torg.kit.calls import Handle, LocalCalls, LoopbackCalls
+from torg.kit.calls import Handle, LocalCalls, LoopbackCalls, undisturbed
 from torg.kit.chain import Chained
 from torg.kit.http import App, Request, Response, Route
 from torg.kit.http.cache import ResponseCache
@@ -36,12 +36,13 @@ from torg.kit.secrets import kept_secret
 from torg.kit.settings import Settings
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.migrate import KIT, migrate
-from torg.kit.sql.sqlite import SqliteDatabase
+from torg.kit.sql.opening import open_database
 from torg.kit.store import Store
 from torg.kit.tasks import Job, Supervisor
 from torg.kit.values import Clock, NewId, Randomness, stamp
 
 CONTEXTS = Path(__file__).parent / "contexts"
+LEASE = 10.0  # seconds that a job stays with the process that did it last
 REMEMBERED_DAYS = 7  # how long processed message ids are kept
 
 
@@ -147,7 +148,7 @@ async def start(app: Running) -> None:
         for consumer in consumers:
             app.supervisor.start(consumer.name, consumer.run)
         for job in (*module.jobs, Job(f"{module.name}.forget", 3600, _forgetter(store))):
-            app.supervisor.start_job(job)
+            app.supervisor.start_job(_in_turn(job, store) if store.database.shared else job)
 
 
 async def _open_sandbox(settings: Settings, world: World) -> Acquirer | None:
@@ -169,7 +170,7 @@ def _inside(settings: Settings) -> str:
 async def _build(context: str, app: Running, world: World) -> Module:
     folder = Path(app.settings.data) / context
     folder.mkdir(parents=True, exist_ok=True)
-    database = SqliteDatabase(folder / f"{context}.db", app.settings.sync, app.committer)
+    database = await open_database(app.settings, context, folder, app.committer)
     own = CONTEXTS / context / "migrations"
     await migrate(database, [KIT, own] if own.is_dir() else [KIT], world.clock)
     store = Store(context, database, Log(context, database, app.registry), world.clock)
@@ -216,6 +217,18 @@ def _finder(handlers: Mapping[type[Message], Handle], call: LocalCalls) -> Calla
 
 def _checks(app: Running) -> dict[str, Check]:
     return {f"{module.name}.{name}": check for module in app.modules for name, check in module.checks.items()}
+
+
+def _in_turn(job: Job, store: Store) -> Job:
+    """A job of records that several processes share: done by the one that holds its lease, and anew where its transactions and others' interleave."""
+
+    async def run() -> None:
+        if job.everywhere or await store.database.lease(job.name, LEASE):
+            await undisturbed(job.run, job.name, store.database.lane)
+        else:
+            await asyncio.sleep(LEASE / 3)
+
+    return Job(job.name, job.every, run)
 
 
 def _feed(consumer: Consumer, logs: Mapping[str, Log]) -> Feed:

@@ -16,11 +16,13 @@ STEADY_AFTER = 5.0  # seconds that a restarted task lives before it counts as we
 
 @dataclass(frozen=True)
 class Job:
-    """Something a context does every `every` seconds, counted from the end of the last time."""
+    """Something a context does every `every` seconds, counted from the end of the last time: in one process at a time where several share its
+    records, or `everywhere` where it looks after something of the process itself."""
 
     name: str
     every: float
     run: Callable[[], Awaitable[None]]
+    everywhere: bool = False
 
 
 class Bell:

@@ -42,9 +42,9 @@ def build(kit: Kit) -> Module:
         routes=routes(deps),
         consumers=(Consumer("catalog", bound(REACTIONS, deps)),),
         jobs=(
-            Job("catalog.index", 1.0, index.run),
-            Job("catalog.feed", 1.0, feed.run),
-            Job("catalog.queries", KEEP_QUERIES_EVERY, partial(keep_queries, deps)),
+            Job("catalog.index", 1.0, index.run, everywhere=True),
+            Job("catalog.feed", 1.0, feed.run, everywhere=True),
+            Job("catalog.queries", KEEP_QUERIES_EVERY, partial(keep_queries, deps), everywhere=True),
         ),
         invariants=invariants(deps),
         checks={"index": feed.check},

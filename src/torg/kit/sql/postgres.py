@@ -231,13 +231,12 @@ class PostgresDatabase(PostgresReads):
         now = time.monotonic()
         if now < self._held.get(name, 0) - seconds / 2:
             return True
-        async with self.begin() as tx:
-            got = await tx.value(
-                """insert into lease (name, holder, until) values (:name, :holder, now() + make_interval(secs => :seconds))
-                   on conflict (name) do update set holder = excluded.holder, until = excluded.until
-                   where lease.holder = excluded.holder or lease.until < now() returning 1""",
-                name=name, holder=self._holder, seconds=seconds,
-            )  # fmt: skip
+        got = await super().value(
+            """insert into lease (name, holder, until) values (:name, :holder, now() + make_interval(secs => :seconds))
+               on conflict (name) do update set holder = excluded.holder, until = excluded.until
+               where lease.holder = excluded.holder or lease.until < now() returning 1""",
+            name=name, holder=self._holder, seconds=seconds,
+        )  # fmt: skip
         if got:
             self._held[name] = now + seconds
         return bool(got)
