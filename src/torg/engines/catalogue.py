@@ -6,6 +6,7 @@ from torg.engines.clickhouse import ClickHouse
 from torg.engines.consul import Consul
 from torg.engines.elastic import Elastic
 from torg.engines.kafka import Kafka
+from torg.engines.mongo import Mongo
 from torg.engines.port import Engine, EngineRefused
 from torg.engines.postgres import Postgres
 from torg.engines.redis import Redis
@@ -17,6 +18,7 @@ ENGINES: tuple[Engine, ...] = (
     Kafka(),
     ClickHouse(),
     Elastic(),
+    Mongo(),
     Consul(),
     Toxiproxy(),
 )  # fmt: skip

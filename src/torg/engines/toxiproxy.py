@@ -60,4 +60,5 @@ class Toxiproxy:
         """It keeps nothing: proxies last as long as the server."""
 
     def settings(self, place: Place) -> Mapping[str, str]:
-        return {"TORG_TEST_TOXIPROXY": f"http://127.0.0.1:{place.port}"}
+        """What its own client looks for; Torg has no setting for it."""
+        return {"TOXIPROXY_URL": f"http://127.0.0.1:{place.port}"}

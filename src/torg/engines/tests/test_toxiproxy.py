@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 def told(settings: Mapping[str, str], path: str, body: object) -> Any:
-    request = urllib.request.Request(settings["TORG_TEST_TOXIPROXY"] + path, json.dumps(body).encode(), {"content-type": "application/json"})
+    request = urllib.request.Request(settings["TOXIPROXY_URL"] + path, json.dumps(body).encode(), {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
 
