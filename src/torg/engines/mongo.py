@@ -64,8 +64,9 @@ class Mongo:
         from pymongo import MongoClient
         from pymongo.errors import PyMongoError
 
+        client: MongoClient[dict[str, object]] = MongoClient("127.0.0.1", place.port, directConnection=True, timeoutMS=ASK_SECONDS * 1000)
         try:
-            with MongoClient("127.0.0.1", place.port, directConnection=True, timeoutMS=ASK_SECONDS * 1000) as client:
+            with client:
                 client.admin.command("ping")
         except PyMongoError as error:
             return f"no answer at 127.0.0.1:{place.port}: {error}"

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,12 +65,11 @@ def test_it_listens_on_this_machine_alone(mongo: tuple[Place, Mapping[str, str]]
 
 def listening(pid: int) -> set[str]:
     """The addresses of a process's listening sockets, as the kernel writes them."""
-    inodes = {os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd") if entry.is_symlink()}
+    inodes = {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
     found = set()
     for table in ("tcp", "tcp6"):
-        with open(f"/proc/{pid}/net/{table}", encoding="ascii") as lines:  # noqa: PTH123 not a file on a disk
-            for line in list(lines)[1:]:
-                fields = line.split()
-                if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
-                    found.add(fields[1])
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                found.add(fields[1])
     return found
