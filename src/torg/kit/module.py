@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torg.kit.bus import Consumer
 from torg.kit.calls import Call, Handle, Handlers, in_transaction, undisturbed
@@ -21,6 +21,9 @@ from torg.kit.store import Store
 from torg.kit.tasks import Job
 from torg.kit.values import Clock, NewId, Randomness
 
+if TYPE_CHECKING:
+    from torg.kit.redis import Redis
+
 Check = Callable[[], Awaitable[str]]
 """Asks an engine whether it answers; gives an empty text, or what is wrong."""
 
@@ -29,7 +32,7 @@ Check = Callable[[], Awaitable[str]]
 class Kit:
     """What a context may build itself from. `call` asks on behalf of whoever asked the context, `call_from_pages` on behalf of whoever looks at its
     pages: these are an edge. `folder` is its own place for files; `purge` forgets kept answers by tag; `describe` makes the API's ("openapi") and the
-    events' ("asyncapi") description."""
+    events' ("asyncapi") description; `redis` is what the process shares with others, where it does."""
 
     settings: Settings
     clock: Clock
@@ -43,6 +46,7 @@ class Kit:
     purge: Callable[..., None]
     desks: Mapping[str, DeskView]
     describe: Mapping[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
+    redis: Redis | None = None
 
 
 async def _nothing() -> None: ...
