@@ -95,11 +95,20 @@ async def connect(address: Address) -> PostgresDatabase:
     try:
         pool = await asyncpg.create_pool(
             url, min_size=1, max_size=connections, connection_class=_Connection, command_timeout=STATEMENT_SECONDS + 2, statement_cache_size=512,
-            max_cached_statement_lifetime=0, server_settings=address.settings(),
+            max_cached_statement_lifetime=0, server_settings=address.settings(), init=_plain_numbers,
         )  # fmt: skip
     except (*_AWAY, asyncpg.PostgresError) as error:
         raise Unavailable(f"PostgreSQL at {_shown(url)} does not let {address.schema} in: {error}") from error
     return PostgresDatabase(pool, address, url)
+
+
+async def _plain_numbers(connection: Any) -> None:
+    """Sums of bigint come as numeric: here they are what they are on SQLite."""
+    await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=_number)
+
+
+def _number(text: str) -> int | float:
+    return float(text) if "." in text else int(text)
 
 
 def _bounded(address: Address) -> tuple[str, int]:
