@@ -133,6 +133,13 @@ class Log:
         )
         return [self._envelope(row) for row in rows]
 
+    async def floor(self, before: int, rows: int) -> int:
+        """The position of the last of so many rows in front of `before`, looking back; 0 where there are fewer."""
+        found: int | None = await self._database.value(
+            "select position from log where position < :before order by position desc limit 1 offset :skipped", before=before, skipped=rows - 1
+        )
+        return found or 0
+
     async def head(self) -> int:
         """The newest committed position, 0 for an empty log."""
         return self._recent[-1].position if self._recent else await self._database.value(_HEAD.format(settled=self._dialect.settled)) or 0

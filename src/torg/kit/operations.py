@@ -147,8 +147,8 @@ class Desk:
 
         Without a stream it looks through 20,000 rows at most, so that a page may be short and yet not the last one."""
         before = before or await self.store.log.head() + 1
-        floor = 0 if stream else max(before - LOOKED_THROUGH, 0)
-        conditions = ["position < :before", "position > :floor - 1", *(["stream = :stream"] if stream else []), *(["name = :name"] if name else [])]
+        floor = 0 if stream else await self.store.log.floor(before, LOOKED_THROUGH)
+        conditions = ["position < :before", "position >= :floor", *(["stream = :stream"] if stream else []), *(["name = :name"] if name else [])]
         rows = await self.store.database.all(
             f"select position, stream, version, name, data, meta, at from log where {' and '.join(conditions)} order by position desc limit :limit",
             before=before, floor=floor, stream=stream, name=name, limit=limit,

@@ -11,7 +11,7 @@ from torg.contexts.admin.ports import AdminDeps
 from torg.kit.messages import Envelope
 from torg.kit.operations import DeskView
 
-SLICE = 300  # positions of a log between two breaths of the event loop
+SLICE = 300  # rows of a log between two breaths of the event loop
 ACCOUNTS = "accounts"
 
 
@@ -26,7 +26,7 @@ async def _follow(desk: DeskView, position: int, kinds: Sequence[type], deps: Ad
     log = desk.log
     end = await log.head()
     while position < end:
-        until = min(position + SLICE, end)
+        until = await log.step(position, SLICE, end)
         rows = await log.named(kinds, position, until)
         async with deps.transaction() as tx:
             if events := [row for row in rows if getattr(row.message, "order_id", "")]:

@@ -15,7 +15,7 @@ from torg.contexts.analytics.contracts import GetSales
 from torg.kit.operations import DeskView, Invariant
 
 LATE = timedelta(seconds=60)  # how much later than its deadline a saga may be looked after
-SLICE = 1000  # positions of a log between two breaths of the event loop
+SLICE = 1000  # rows of a log between two breaths of the event loop
 PORTION = 250  # accounts
 ONCE_PER_CART = "one_order_per_cart"
 FORWARD, AGAIN = "versions", "versions again"
@@ -135,7 +135,7 @@ async def _torn_logs(deps: AdminDeps) -> list[str]:
 async def _look_forward(desk: DeskView, deps: AdminDeps) -> None:
     position, end = await deps.books.read_until(FORWARD, desk.context), await desk.log.head()
     while position < end:
-        until = min(position + SLICE, end)
+        until = await desk.log.step(position, SLICE, end)
         await _file_torn(desk, FORWARD, position, until, deps)
         position = until
         await asyncio.sleep(0)
@@ -146,7 +146,7 @@ async def _look_again(desk: DeskView, deps: AdminDeps) -> None:
     position, end = await deps.books.read_until(AGAIN, desk.context), await desk.log.head()
     if end > SLICE:
         position = 0 if position >= end else position
-        await _file_torn(desk, AGAIN, position, min(position + SLICE, end), deps)
+        await _file_torn(desk, AGAIN, position, await desk.log.step(position, SLICE, end), deps)
 
 
 async def _file_torn(desk: DeskView, what: str, position: int, until: int, deps: AdminDeps) -> None:
