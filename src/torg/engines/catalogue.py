@@ -1,4 +1,4 @@
-"""The engines that `torg engines` knows: a line each."""
+"""The engines that `torg engines` knows: a line each. Those of a fleet are meant when none is named, the others only when they are."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ ENGINES: tuple[Engine, ...] = (
     ClickHouse(),
     Elastic(),
     Mongo(),
+)  # fmt: skip
+ON_REQUEST: tuple[Engine, ...] = (
     Consul(),
     Toxiproxy(),
 )  # fmt: skip
@@ -26,7 +28,7 @@ ENGINES: tuple[Engine, ...] = (
 
 def named(name: str) -> Engine:
     """Raises EngineRefused when there is none of that name."""
-    for engine in ENGINES:
+    for engine in (*ENGINES, *ON_REQUEST):
         if engine.name == name:
             return engine
-    raise EngineRefused(f"There is no engine {name!r}; known are {', '.join(engine.name for engine in ENGINES)}.")
+    raise EngineRefused(f"There is no engine {name!r}; known are {', '.join(engine.name for engine in (*ENGINES, *ON_REQUEST))}.")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from torg.engines import docker, run, telling
-from torg.engines.catalogue import ENGINES, named
+from torg.engines.catalogue import ENGINES, ON_REQUEST, named
 from torg.engines.port import Engine, EngineRefused, Place
 from torg.kit import settings as settings_
 
@@ -30,14 +30,14 @@ def up(*names: str, data: Path | None = None, native: Native = False) -> None:
     Parameters
     ----------
     names
-        Which: postgres, kafka and so on, each with :PORT if not at its own. All of them when none is named.
+        Which: postgres, kafka and so on, each with :PORT if not at its own. Those that a fleet stands on when none is named (not consul, not toxiproxy).
     data
         The folder that keeps everything (TORG_DATA, var/ in the checkout).
     native
         Without Docker, even where it answers.
     """
     folder, console = _folder(data), Console(file=sys.stderr)
-    chosen = _chosen(names, folder)
+    chosen = _chosen(names or [engine.name for engine in ENGINES], folder)
     faults = telling.start_together(_native(chosen, native, console), console)
     try:
         if contained := {name: one for name, one in chosen.items() if name not in faults and not run.running(one[1])}:
@@ -91,7 +91,9 @@ def status(*, data: Path | None = None) -> None:
         fault = engine.fault(place) if runs else ""
         if fault:
             faults[name] = f"{name} runs but doesn't answer: {fault}"
-        version, log = (engine.image, f"docker compose logs {name}") if name in contained else (engine.version, str(run.log_of(place)))
+        version, log = (
+            (engine.image, f"docker logs {docker.project({name: (engine, place)})}-{name}-1") if name in contained else (engine.version, str(run.log_of(place)))
+        )
         table.add_row(
             name, "silent" if fault else "ready" if runs else "-", f"127.0.0.1:{place.port}" if runs else "", version if runs else "", log if runs else ""
         )
@@ -126,9 +128,9 @@ def _folder(data: Path | None) -> Path:
 
 
 def _chosen(names: Sequence[str], folder: Path) -> dict[str, tuple[Engine, Place]]:
-    """Each by its name; a wrong name or port ends the process."""
+    """Each by its name, all when none is named; a wrong name or port ends the process."""
     chosen = {}
-    for name, _, port in (one.partition(":") for one in names or [engine.name for engine in ENGINES]):
+    for name, _, port in (one.partition(":") for one in names or [engine.name for engine in (*ENGINES, *ON_REQUEST)]):
         try:
             engine = named(name)
         except EngineRefused as refusal:
@@ -142,18 +144,19 @@ def _chosen(names: Sequence[str], folder: Path) -> dict[str, tuple[Engine, Place
 
 
 def _native(chosen: Chosen, forced: bool, console: Console) -> Chosen:
-    """Those that run here and now already, and all when Docker isn't to be used or isn't there."""
-    if forced:
+    """Those that never run in a container or run here and now already; all when Docker isn't to be used or isn't there."""
+    uncontained = {name: one for name, one in chosen.items() if not one[0].image or run.running(one[1])}
+    if forced or uncontained == chosen:
         return chosen
     if docker.answers():
-        return {name: one for name, one in chosen.items() if run.running(one[1])}
+        return uncontained
     console.print("  no Docker engine answers here: the engines are started without it", highlight=False)
     return chosen
 
 
 def _contained(chosen: Chosen) -> Chosen:
-    """Those that run in containers."""
-    names = docker.running(chosen) if docker.answers() else []
+    """Those that have a container, in whatever state."""
+    names = docker.states(chosen) if docker.answers() else {}
     return {name: one for name, one in chosen.items() if name in names and not run.running(one[1])}
 
 

@@ -34,7 +34,7 @@ class Engine(Protocol):
     version: str
     """What runs, e.g. "PostgreSQL 18.4"; with the name of the stand-in and what it can't show where it is one."""
     image: str
-    """The image that `docker compose` runs instead."""
+    """The image that `docker compose` runs instead; empty for one that never runs in a container."""
 
     def install(self, home: Path, tell: Tell) -> None:
         """Makes sure that everything is there, by package name with the registries' ordinary clients; quick when it is. Raises EngineRefused."""

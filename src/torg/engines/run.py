@@ -31,7 +31,7 @@ class Interrupted(Protocol):
 
 @dataclass(frozen=True)
 class Started:
-    """The process that serves a place, as its file `process` keeps it."""
+    """The process that serves a place, as the file beside the place keeps it; without a mark it is none of ours, only the port is known."""
 
     pid: int
     mark: str
@@ -90,7 +90,12 @@ def stop(engine: Engine, place: Place, tell: Tell, patience: float = 60) -> bool
 def running(place: Place) -> Started | None:
     """The process that was started at this place, if it still runs."""
     kept = _kept(place.data)
-    return kept if kept and processes.mark(kept.pid) == kept.mark else None
+    return kept if kept and kept.mark and processes.mark(kept.pid) == kept.mark else None
+
+
+def remember(place: Place) -> None:
+    """Keeps the port of an engine that somebody else runs."""
+    _keep(place.data, Started(0, "", place.port))
 
 
 def log_of(place: Place) -> Path:

@@ -27,7 +27,7 @@ class Toxiproxy:
     name = "toxiproxy"
     port = 28474
     version = "Toxiproxy 2.12.0"
-    image = "ghcr.io/shopify/toxiproxy:2.12.0"
+    image = ""
 
     def install(self, home: Path, tell: Tell) -> None:
         go_build.install(home, PROGRAM, tell)

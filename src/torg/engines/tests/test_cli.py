@@ -18,8 +18,9 @@ DOCKER = """#!/bin/sh
 echo "$*" >>"$DOCKER_TRACE"
 case "$*" in
   info | 'compose version') exit "${DOCKER_AWAY:-0}" ;;
-  *' ps '*) echo '{"Service": "redis", "State": "running"}' ;;
-  *' up '*) echo 'no space left on device' >&2; exit 17 ;;
+  *' ps '*) echo "{\\"Service\\": \\"redis\\", \\"State\\": \\"${DOCKER_STATE:-running}\\"}" ;;
+  *' up '*) echo 'no space left on device' >&2; exit "${DOCKER_UP:-17}" ;;
+  *' logs '*) echo 'exec format error' ;;
 esac
 """
 
@@ -102,6 +103,12 @@ def test_docker_that_answers_is_asked_and_its_failure_is_told(torg: Cli) -> None
     assert "docker compose up failed with status 17; --native does without Docker" in answer.stderr
     assert "no space left on device" in answer.stderr
     assert any(line.endswith("engines.yaml up --detach redis") for line in torg.docker_was_asked())
+
+
+def test_container_that_dies_again_and_again_is_not_waited_for(torg: Cli) -> None:
+    answer = torg("up", f"redis:{free_port()}", DOCKER_AWAY="0", DOCKER_UP="0", DOCKER_STATE="restarting")
+    assert answer.returncode == 1
+    assert "redis's container is restarting. Its last words:\n  | exec format error" in answer.stderr
 
 
 def test_containers_are_ended_by_docker_and_just_those(torg: Cli) -> None:

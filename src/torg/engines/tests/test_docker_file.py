@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from torg.engines.catalogue import ENGINES
+from torg.engines.catalogue import ENGINES, ON_REQUEST
 from torg.engines.docker import FILE
 from torg.engines.port import Engine
 
 COMPOSED: dict[str, Any] = yaml.safe_load(FILE.read_text())
-each_engine = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+IN_CONTAINERS = [engine for engine in (*ENGINES, *ON_REQUEST) if engine.image]
+each_engine = pytest.mark.parametrize("engine", IN_CONTAINERS, ids=lambda engine: engine.name)
 
 
 @each_engine
@@ -30,6 +31,6 @@ def test_container_is_reached_from_this_machine_alone(engine: Engine) -> None:
 
 
 def test_every_container_belongs_to_an_engine_and_every_volume_to_a_container() -> None:
-    assert set(COMPOSED["services"]) == {engine.name for engine in ENGINES}
+    assert set(COMPOSED["services"]) == {engine.name for engine in IN_CONTAINERS}
     used = {volume.partition(":")[0] for service in COMPOSED["services"].values() for volume in service.get("volumes", [])}
     assert set(COMPOSED["volumes"]) == used
