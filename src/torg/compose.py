@@ -14,24 +14,24 @@ from types import ModuleType
 
 import msgspec
 
-from torg import __version__, topology
+from torg import topology
 from torg.acquirer.app import PREFIX, Acquirer, Asgi, beside, open_acquirer
-from torg.contexts.admin.contracts import RecordAudit
-from torg.contexts.user.contracts import Authenticate
+from torg.fleet import wiring
 from torg.kit import values
-from torg.kit.auth import Identity
 from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
 from torg.kit.bus.feed import Feed
 from torg.kit.calls import Handle, LocalCalls, LoopbackCalls, undisturbed
 from torg.kit.chain import Chained
-from torg.kit.http import App, Request, Response, Route
+from torg.kit.http import App, Route
 from torg.kit.http.cache import ResponseCache
-from torg.kit.http.openapi import asyncapi, openapi
-from torg.kit.http.operations import operations_routes
+from torg.kit.http.operations import Describe, operations_routes
 from torg.kit.log import Log
 from torg.kit.messages import Message, Registry, context_of
 from torg.kit.module import Check, Kit, Module
-from torg.kit.operations import Desk
+from torg.kit.operations import Desk, DeskView
+from torg.kit.rpc.door import Door, either
+from torg.kit.rpc.fleet import Fleet, FleetCalls
+from torg.kit.rpc.logs import RemoteLog
 from torg.kit.secrets import kept_secret
 from torg.kit.settings import Settings
 from torg.kit.sql.committer import Committer
@@ -69,24 +69,40 @@ class Running:
     acquirer: Acquirer | None = None
     committer: Committer = field(default_factory=Committer)
     registry: Registry = field(default_factory=lambda: Registry(()))
+    fleet: Fleet | None = None
+    door: Door | None = None
+    front: Asgi | None = None
 
     @property
     def asgi(self) -> Asgi:
-        """What the port serves: the shop, and the sandbox acquirer beside it."""
+        """What the process's own port serves; in a fleet just what other processes may ask, and the shop where the gateway has no other port."""
+        if self.door is None:
+            return self.shop
+        return either(self.front, self.door) if self.front else self.door
+
+    @property
+    def shop(self) -> Asgi:
+        """All there is to see here: the shop, and the sandbox acquirer beside it."""
         return beside(self.http, self.acquirer.http) if self.acquirer else self.http
+
+    @property
+    def all_desks(self) -> dict[str, DeskView]:
+        """Those of other processes too."""
+        return {**self.desks, **(self.fleet.desks() if self.fleet else {})}
 
     async def settle(self, seconds: float = 60) -> None:
         """Waits until every consumer has handled what it wants of the logs, as long as that takes at most."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            lags = [lag for desk in self.desks.values() for sources in (await desk.lags()).values() for lag in sources.values()]
-            if not any(lags):
+            if not [found for desk in self.all_desks.values() for found in await desk.progress() if found.lag]:
                 return
             await asyncio.sleep(0.05)
 
     async def close(self) -> None:
         """Streams end, tasks stop at their next await, stores finish their commits."""
         await self.http.close()
+        if self.fleet:
+            self.fleet.waiting.end()
         await self.supervisor.close()
         for module in reversed(self.modules):
             await module.close()
@@ -95,6 +111,8 @@ class Running:
         self.committer.close()
         if self.acquirer:
             await self.acquirer.close()
+        if self.fleet:
+            await self.fleet.close()
 
 
 def registry(contexts: Sequence[str] = topology.CONTEXTS) -> Registry:
@@ -102,27 +120,22 @@ def registry(contexts: Sequence[str] = topology.CONTEXTS) -> Registry:
     return Registry(_contracts(contexts))
 
 
-async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, world: World | None = None) -> Running:
-    """Opens the stores, brings them up to date, builds the contexts and wires them together; nothing runs yet."""
+async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, world: World | None = None, fleet: Fleet | None = None) -> Running:
+    """Opens the stores, brings them up to date, builds the contexts and wires them together; nothing runs yet. What runs in other processes is asked
+    through the `fleet`."""
     world = world or World()
     settings = msgspec.structs.replace(settings, public_url=settings.public_url or f"http://{settings.host}:{settings.port}")
-    sandbox = await _open_sandbox(settings, world)
-    if sandbox:
-        settings = msgspec.structs.replace(settings, acquirer_url=_inside(settings) + PREFIX, acquirer_secret=sandbox.secret)
+    sandbox = await _open_sandbox(settings, world) if fleet is None or topology.SANDBOX in contexts else None
+    if not settings.acquirer_url:
+        settings = msgspec.structs.replace(settings, acquirer_url=_inside(settings) + PREFIX, acquirer_secret=_sandbox_secret(settings, world))
     handlers: dict[type[Message], Handle] = {}
-    call = (LoopbackCalls if settings.calls == "loopback" else LocalCalls)(handlers)
+    here = (LoopbackCalls if settings.calls == "loopback" else LocalCalls)(handlers)
+    call = FleetCalls(here, handlers, fleet) if fleet else here
     cache = ResponseCache() if settings.response_cache else None
-
-    async def authenticate(token: str) -> Identity | None:
-        return await call(Authenticate(token))
-
-    async def audit(request: Request, route: Route, response: Response) -> None:
-        await call(_audit_record(request, route, response))
-
-    secret = (settings.secret or kept_secret(Path(settings.data) / "secret", world.randomness)).encode()
-    http = App(world.clock, world.new_id, authenticate, cache, audit if "admin" in contexts else None, secret)
-    app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry())
-    for context in contexts:
+    secret = fleet_secret(settings, world).encode()
+    http = App(world.clock, world.new_id, wiring.authenticating(call, fleet), cache, wiring.auditing(call, contexts, fleet), secret)
+    app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry(), fleet=fleet)
+    for context in (context for context in contexts if context in topology.CONTEXTS):
         module = await _build(context, app, world)
         handlers.update(module.handlers)
         app.modules.append(module)
@@ -130,13 +143,31 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
         for owner, routes in groupby(module.routes, key=lambda route: _owner(route, module.name)):
             http.add(routes, _finder(handlers, call), app.stores.get(owner))
         http.problem_page = module.problem_page or http.problem_page
-    http.add(operations_routes(app.http, app.registry, app.desks, app.supervisor, _checks(app), __version__, app.settings.public_url), _finder(handlers, call))
+    checks = _checks(app) | wiring.needs(contexts, fleet)
+    http.add(operations_routes(http, app.desks, app.supervisor, checks, _describe(app)), _finder(handlers, call))
+    if fleet:
+        app.door = Door(app.shop, wiring.serving(here, http, app.desks, app.registry, app.settings.public_url, fleet), fleet.gateway)
+        if topology.GATEWAY in contexts:
+            gateway = importlib.import_module(f"torg.contexts.{topology.GATEWAY}.module")
+            app.front = gateway.build(app.shop, contexts, fleet, world.new_id)
     return app
+
+
+def fleet_secret(settings: Settings, world: World) -> str:
+    """What the processes of a shop share: from the settings, else made once and kept in the data folder."""
+    return settings.secret or kept_secret(Path(settings.data) / "secret", world.randomness)
+
+
+def _describe(app: Running) -> Describe:
+    return wiring.describing(app.http, app.registry, app.settings.public_url, app.fleet)
 
 
 async def start(app: Running) -> None:
     """Runs consumers and jobs of all contexts, each under supervision."""
-    logs = {name: store.log for name, store in app.stores.items()}
+    logs: dict[str, Log | RemoteLog] = {name: store.log for name, store in app.stores.items()}
+    if app.fleet:
+        app.fleet.start(app.supervisor)
+        logs.update(app.fleet.logs)
     if app.acquirer:
         app.acquirer.start(app.supervisor)
     for module in app.modules:
@@ -155,14 +186,19 @@ async def _open_sandbox(settings: Settings, world: World) -> Acquirer | None:
     """The sandbox acquirer, unless the settings name another one. It keeps its own folder, and only HTTP passes between it and the shop."""
     if settings.acquirer_url:
         return None
-    folder = Path(settings.data) / "acquirer"
-    secret = settings.acquirer_secret or kept_secret(folder / "secret", world.randomness)
+    folder, secret = Path(settings.data) / "acquirer", _sandbox_secret(settings, world)
     webhooks = f"{_inside(settings)}/api/v1/payments/webhooks/sandbox"
     return await open_acquirer(folder, secret, settings.public_url, webhooks, world.clock, world.new_id, settings.sync)
 
 
+def _sandbox_secret(settings: Settings, world: World) -> str:
+    return settings.acquirer_secret or kept_secret(Path(settings.data) / "acquirer" / "secret", world.randomness)
+
+
 def _inside(settings: Settings) -> str:
-    """Where this process reaches its own port: the public address may be a proxy's that can't be reached from here."""
+    """Where this process reaches the shop's own port: the public address may be a proxy's that can't be reached from here."""
+    if settings.front:
+        return settings.front.rstrip("/")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 compared, not bound
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
@@ -176,13 +212,11 @@ async def _build(context: str, app: Running, world: World) -> Module:
     store = Store(context, database, Log(context, database, app.registry), world.clock)
     app.stores[context] = store
     app.desks[context] = Desk(context, store, Failures(store, app.registry))
-    purge: Callable[..., None] = app.http.cache.purge if app.http.cache else lambda *_: None
-    describe = {
-        "openapi": lambda: openapi(app.http.routes, __version__, app.settings.public_url),
-        "asyncapi": lambda: asyncapi(app.registry.types(), __version__),
-    }
-    call, from_pages = Chained(app.call, context), Chained(app.call, context, edge=True)
-    kit = Kit(app.settings, world.clock, world.new_id, world.randomness, call, from_pages, store, folder, app.settings.public_url, purge, app.desks, describe)
+    call, from_pages, purge = Chained(app.call, context), Chained(app.call, context, edge=True), wiring.purging(app.http.cache, app.fleet)
+    kit = Kit(
+        app.settings, world.clock, world.new_id, world.randomness, call, from_pages, store, folder, app.settings.public_url, purge,
+        app.all_desks if app.fleet else app.desks, _describe(app),
+    )  # fmt: skip
     built: Module = importlib.import_module(f"torg.contexts.{context}.module").build(kit)
     return built
 
@@ -190,18 +224,6 @@ async def _build(context: str, app: Running, world: World) -> Module:
 def _owner(route: Route, context: str) -> str:
     """The context that handles a route's message: its store files the answers to Idempotency-Keys, in the commit of their effect."""
     return context_of(route.message) if route.message and not route.endpoint else context
-
-
-def _audit_record(request: Request, route: Route, response: Response) -> RecordAudit:
-    """`object` is the last identifier in the path, else what the answer's Location names."""
-    assert request.identity is not None, "only who has signed in is audited"
-    location = next((value.decode("latin-1") for name, value in response.headers if name == b"location"), "")
-    made = location.rpartition("/")[2] if response.status in (201, 202) else ""
-    named = next(reversed(request.path_values.values()), "")
-    return RecordAudit(
-        actor=request.identity.user_id, roles=tuple(sorted(request.identity.roles)), method=request.method, route=route.path, path=request.path,
-        object=named or made, status=response.status, request_id=request.id,
-    )  # fmt: skip
 
 
 def _contracts(contexts: Sequence[str]) -> list[ModuleType]:
@@ -231,8 +253,8 @@ def _in_turn(job: Job, store: Store) -> Job:
     return Job(job.name, job.every, run)
 
 
-def _feed(consumer: Consumer, logs: Mapping[str, Log]) -> Feed:
-    """Where a consumer's rows come from: the logs of this process."""
+def _feed(consumer: Consumer, logs: Mapping[str, Log | RemoteLog]) -> Feed:
+    """Where a consumer's rows come from: the logs of this process, and those that others let it read."""
     followed = {name: logs[name] for name in sorted(consumer.sources()) if name in logs}
     return LogFeed(followed, looks=any(log.shared for log in followed.values()))
 

@@ -1,7 +1,11 @@
-"""Topologies: which contexts run in this process. Data only."""
+"""Topologies: which contexts run together in a process. Data, and how it is written."""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 CONTEXTS: Final = ("user", "catalog", "cart", "order", "payment", "inventory", "shipping", "notification", "review", "analytics", "admin", "web")
@@ -9,3 +13,89 @@ CONTEXTS: Final = ("user", "catalog", "cart", "order", "payment", "inventory", "
 
 ALL: Final = CONTEXTS
 """Everything in one process: the default."""
+
+GATEWAY: Final = "gateway"
+"""What listens at the shop's address when contexts run in several processes."""
+
+SANDBOX: Final = "acquirer"
+"""The sandbox of an acquirer. It runs with payments, and by itself where there are several instances of those."""
+
+NAMES: Final = (*CONTEXTS, GATEWAY)
+MAIN: Final = "main"
+"""The process of everything that no other process is named for."""
+
+NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "cart": ("catalog", "inventory"),
+    "order": ("user", "cart", "catalog", "inventory", "shipping"),
+    "web": ("user", "catalog", "cart"),
+    "gateway": ("user", "catalog", "cart", "order", "payment", "inventory", "shipping"),
+}
+"""Whom a context cannot do without for what it is there for; the gateway's are those that a checkout takes."""
+
+
+class BadTopology(Exception):
+    """A sentence: what was wrong and what would be right."""
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Processes by name, each with its contexts in the order in which they start."""
+
+    processes: Mapping[str, tuple[str, ...]]
+
+    @property
+    def alone(self) -> bool:
+        """Whether everything runs in one process, which then needs no gateway."""
+        return len(self.processes) == 1
+
+    def process_of(self, context: str) -> str:
+        return next(name for name, contexts in self.processes.items() if context in contexts)
+
+
+def read(text: str) -> Topology:
+    """`all`, `services`, groups such as `order,payment/catalog` (everything else runs together), or a TOML file of lines `context = "process"`.
+    Raises BadTopology."""
+    if text == "all":
+        return Topology({MAIN: ALL})
+    if text == "services":
+        return _grouped({name: name for name in NAMES})
+    if text.endswith(".toml"):
+        return _grouped(_file(Path(text)))
+    places: dict[str, str] = {}
+    for group in text.split("/"):
+        for name in (names := [name.strip() for name in group.split(",")]):
+            if name in places:
+                raise BadTopology(f"topology {text!r} names {name} twice: a context runs in one process")
+            places[name] = ",".join(names)
+    return _grouped(places)
+
+
+def _file(file: Path) -> dict[str, str]:
+    try:
+        given = tomllib.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise BadTopology(f"the topology {file} cannot be read: {error}") from error
+    if wrong := [name for name, process in given.items() if not isinstance(process, str) or not process]:
+        raise BadTopology(f'the topology {file} has lines like inventory = "main": each context\'s process by its name; wrong are {", ".join(wrong)}')
+    return given
+
+
+def _grouped(places: Mapping[str, str]) -> Topology:
+    _refuse_unknown(places)
+    processes: dict[str, tuple[str, ...]] = {}
+    for name in NAMES:
+        process = places.get(name, MAIN)
+        processes[process] = (*processes.get(process, ()), name)
+    if len(processes) == 1:
+        return Topology({MAIN: ALL})
+    if processes[Topology(processes).process_of(GATEWAY)] == (GATEWAY,) or MAIN not in processes:
+        return Topology(processes)
+    return Topology({MAIN: processes.pop(MAIN), **processes})
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    if unknown := [name for name in names if name not in NAMES]:
+        raise BadTopology(
+            f"there is no context {', '.join(map(repr, unknown))}: a topology is 'all', 'services', groups of contexts like 'order,payment/catalog', "
+            f"or a file ending in .toml; contexts are {', '.join(NAMES)}"
+        )

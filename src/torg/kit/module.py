@@ -45,7 +45,7 @@ class Kit:
     public_url: str
     purge: Callable[..., None]
     desks: Mapping[str, DeskView]
-    describe: Mapping[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
+    describe: Mapping[str, Callable[[], Awaitable[Mapping[str, Any]]]] = field(default_factory=dict)
     redis: Redis | None = None
 
 

@@ -55,12 +55,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     databases: dict[str, str] = {}
     replicas: dict[str, str] = {}
     bus: str = ""
+    bus_replicas: Annotated[int, msgspec.Meta(ge=1)] = 1
     redis: str = ""
     documents: str = ""
     index: str = ""
     facts: str = ""
     topology: str = "all"
     discovery: str = ""
+    front: str = ""
 
 
 def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:

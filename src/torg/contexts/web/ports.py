@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,6 +60,6 @@ class WebDeps(Deps):
     renewals: Renewals
     categories: Categories
     statics: Mapping[str, Static]
-    describe: Mapping[str, Callable[[], Mapping[str, object]]]
+    describe: Mapping[str, Callable[[], Awaitable[Mapping[str, object]]]]
     public_url: str
     secure: bool

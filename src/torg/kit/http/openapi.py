@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -46,6 +46,47 @@ def openapi(routes: Iterable[Route], version: str, server: str) -> dict[str, Any
         "paths": dict(sorted(paths.items())),
         "components": {"schemas": _readable(components), "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
     }
+
+
+def merged(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One description of all that these describe; what stands in several is the same in each, or is named for whose it is. Raises ValueError for none."""
+    if not documents:
+        raise ValueError("there is nothing to merge")
+    schemas: dict[str, Any] = {}
+    paths: dict[str, Any] = {}
+    for document in documents:
+        own, renamed = document["components"]["schemas"], dict[str, str]()
+        for name, schema in own.items():
+            if schemas.setdefault(name, schema) != schema:
+                renamed[name] = f"{_whose(document)}_{name}"
+        part = _with_renamed(document, renamed) if renamed else document
+        schemas |= {name: schema for name, schema in part["components"]["schemas"].items() if name not in schemas}
+        for path, operations in part["paths"].items():
+            paths.setdefault(path, {}).update(operations)
+    tags = sorted({tag["name"] for document in documents for tag in document["tags"]})
+    first = documents[0]
+    components = {**first["components"], "schemas": dict(sorted(schemas.items()))}
+    return {**first, "tags": [{"name": tag} for tag in tags], "paths": dict(sorted(paths.items())), "components": components}
+
+
+def _whose(document: Mapping[str, Any]) -> str:
+    """The tag of most of its operations."""
+    tags = [tag for operations in document["paths"].values() for operation in operations.values() for tag in operation["tags"]]
+    most: str = max(sorted(set(tags)), key=tags.count)
+    return most
+
+
+def _with_renamed(part: Any, renamed: Mapping[str, str]) -> Any:
+    """The same with other names for some schemas, wherever they are referred to."""
+    if isinstance(part, list):
+        return [_with_renamed(item, renamed) for item in part]
+    if not isinstance(part, dict):
+        return part
+    changed = {renamed.get(name, name): _with_renamed(value, renamed) for name, value in part.items()}
+    if isinstance(reference := changed.get("$ref"), str):
+        name = reference.rpartition("/")[2]
+        changed["$ref"] = REF.format(name=renamed.get(name, name))
+    return changed
 
 
 def asyncapi(kinds: Iterable[type[Message]], version: str) -> dict[str, Any]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.core import CollectorRegistry
 
+from torg.kit.errors import Unavailable
 from torg.kit.http.app import App
-from torg.kit.http.openapi import asyncapi, openapi
 from torg.kit.http.request import JSON, Request, Response
 from torg.kit.http.routes import Route
-from torg.kit.messages import Registry, encode
+from torg.kit.messages import encode
 from torg.kit.operations import Desk
 from torg.kit.tasks import Supervisor
 from torg.kit.telemetry import LAG
 
+Describe = Mapping[str, Callable[[], Awaitable[Mapping[str, Any]]]]
+"""Makes descriptions: "openapi" of the API, "asyncapi" of the events."""
+DESCRIBED = 60.0  # seconds that a description is kept: some of it may come from processes that are newer by then
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -33,12 +38,12 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 def operations_routes(
-    app: App, registry: Registry, desks: Mapping[str, Desk], supervisor: Supervisor, checks: Mapping[str, Callable[[], Awaitable[str]]], version: str, url: str
+    app: App, desks: Mapping[str, Desk], supervisor: Supervisor, checks: Mapping[str, Callable[[], Awaitable[str]]], describe: Describe
 ) -> Sequence[Route]:
-    """Outside the API's prefix; the descriptions are made at the first asking."""
+    """Outside the API's prefix; the descriptions are made at the first asking, and then kept for a minute."""
     own = CollectorRegistry()
     own.register(app.stats)
-    documents: dict[str, bytes] = {}
+    documents: dict[str, tuple[float, bytes]] = {}
 
     async def health(_: Request) -> Response:
         return _json(encode(Health("alive")))
@@ -55,17 +60,24 @@ def operations_routes(
 
     async def metrics(_: Request) -> Response:
         for desk in desks.values():
-            for consumer, lags in (await desk.lags()).items():
-                for source, lag in lags.items():
-                    LAG.labels(consumer, source).set(lag)
+            with suppress(Unavailable):  # another process's log cannot be asked for its length just now: the last figure stays
+                for consumer, lags in (await desk.lags()).items():
+                    for source, lag in lags.items():
+                        LAG.labels(consumer, source).set(lag)
         return Response(200, generate_latest(own) + generate_latest(REGISTRY), [(b"content-type", METRICS)])
 
-    async def api(request: Request) -> Response:
-        server = url or f"{request.scheme}://{request.header('host')}"
-        return _json(documents.setdefault("openapi", encode(openapi(app.routes, version, server))))
+    async def described(name: str) -> Response:
+        until, document = documents.get(name, (0.0, b""))
+        if until < time.monotonic():
+            document = encode(await describe[name]())
+            documents[name] = time.monotonic() + DESCRIBED, document
+        return _json(document)
+
+    async def api(_: Request) -> Response:
+        return await described("openapi")
 
     async def events(_: Request) -> Response:
-        return _json(documents.setdefault("asyncapi", encode(asyncapi(registry.types(), version))))
+        return await described("asyncapi")
 
     return (
         _plain("/health", health, Health, "Whether the process lives"),

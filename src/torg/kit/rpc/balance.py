@@ -38,7 +38,7 @@ class Balance:
 
     def choose(self, context: str, addresses: Sequence[str], tried: Collection[str] = ()) -> Instance | None:
         """One that takes a request now, rather not one of those that were tried; None when all are broken."""
-        known = self._instances(context, addresses)
+        known = self.all(context, addresses)
         if len(known) == 1:
             return known[0] if known[0].breaker.take() else None
         fresh = [instance for instance in known if instance.address not in tried] or known
@@ -46,7 +46,8 @@ class Balance:
         ordered = [*sorted(drawn, key=_load), *(instance for instance in known if instance not in drawn)]
         return next((instance for instance in ordered if instance.breaker.take()), None)
 
-    def _instances(self, context: str, addresses: Sequence[str]) -> list[Instance]:
+    def all(self, context: str, addresses: Sequence[str]) -> list[Instance]:
+        """An instance for each address."""
         before, known = self._known.get(context, ((), []))
         if before != addresses:
             kept = {instance.address: instance for instance in known}

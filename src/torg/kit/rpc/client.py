@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -84,12 +85,20 @@ class RemoteCalls:
         if in_transaction.get():
             raise RuntimeError(f"{kind.__name__} was called inside a transaction: ask before it, or send a message through the log")
         with telemetry.span("ask", kind.NAME):
-            answer = await self._answer(self._begin(context, message))
+            answer = await self._answer(self._begin(context, message, chain.get()))
         reply: R = _decoder(kind)(answer.body)
         return reply
 
-    def _begin(self, context: str, message: Message) -> _Call:
-        link, kind, meta = chain.get(), type(message), current_meta.get()
+    async def tell_all(self, context: str, message: Command[None], link: Link) -> None:
+        """Sends it once to each instance of a context; those that do not answer go without."""
+        call = self._begin(context, message, link)
+        found = await self._peers.of(context)
+        for instance in self._balance.all(context, found.addresses):
+            with suppress(Unreachable, Broken, TimeoutError):
+                await self._try(call, instance)
+
+    def _begin(self, context: str, message: Message, link: Link) -> _Call:
+        kind, meta = type(message), current_meta.get()
         trace = telemetry.traceparent()
         carried = encode(Meta(meta.cause, meta.actor, meta.request, trace) if trace else meta)
         return _Call(
@@ -115,7 +124,7 @@ class RemoteCalls:
         budget = self._budgets.setdefault(call.context, Budget())
         budget.earn()
         while True:
-            instance = await self._instance(call, tried)
+            instance = await self.find(call.context, call.due, tried)
             tried.append(instance.address)
             try:
                 answer = await self._try(call, instance)
@@ -136,16 +145,18 @@ class RemoteCalls:
             AGAIN.labels(call.context).inc()
             await asyncio.sleep(pause)
 
-    async def _instance(self, call: _Call, tried: list[str]) -> Instance:
-        found = await self._peers.of(call.context)
-        while not found.addresses and found.returning and call.left > LOOK_AGAIN:
+    async def find(self, context: str, due: float, tried: Collection[str]) -> Instance:
+        """An instance of the context; waits for one that is on its way back, until `due` (time.monotonic). Whoever takes it tells it how that went.
+        Raises Unavailable."""
+        found = await self._peers.of(context)
+        while not found.addresses and found.returning and time.monotonic() + LOOK_AGAIN < due:
             await asyncio.sleep(LOOK_AGAIN)
-            found = await self._peers.of(call.context)
+            found = await self._peers.of(context)
         if not found.addresses:
-            raise Unavailable(f"{call.context} does not run just now" if found.returning else f"nothing here handles messages of {call.context}")
-        instance = self._balance.choose(call.context, found.addresses, tried)
+            raise Unavailable(f"{context} does not run just now" if found.returning else f"nothing here handles messages of {context}")
+        instance = self._balance.choose(context, found.addresses, tried)
         if instance is None:
-            raise Unavailable(f"{call.context} has failed again and again; it is left alone for a moment")
+            raise Unavailable(f"{context} has failed again and again; it is left alone for a moment")
         return instance
 
     async def _try(self, call: _Call, instance: Instance) -> Answer:

@@ -51,6 +51,15 @@ class Door:
         return ""
 
 
+def either(front: Asgi, door: Asgi) -> Asgi:
+    """Both at one address: calls to the door, everything else to the front."""
+
+    async def ask(scope: Any, receive: Any, send: Any) -> None:
+        await (door if scope["path"].startswith(wire.PREFIX) else front)(scope, receive, send)
+
+    return ask
+
+
 def target_of(scope: Any) -> bytes:
     """The path and query as they were sent."""
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()

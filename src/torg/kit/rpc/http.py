@@ -45,6 +45,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, address: str) -> None:
         self.address, self.since, self.lost = address, 0.0, False
+        self.spoilt = False
+        """Not all of the request was sent: what comes next would be taken for the rest of it."""
         self._transport: asyncio.Transport
         self._headers: Headers = []
         self._chunks: deque[bytes] = deque()
@@ -69,6 +71,11 @@ class Connection(asyncio.Protocol):
         self._transport.write(data)
         if self._room is not None:
             await asyncio.shield(self._room)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of the answer is here."""
+        return self._ended
 
     async def head(self) -> Answer:
         """The answer's status and headers. Raises Broken."""
@@ -99,7 +106,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        return self._ended and self._keep and not self.lost
+        return self._ended and self._keep and not self.lost and not self.spoilt
 
     def close(self) -> None:
         self.lost = True

@@ -33,7 +33,7 @@ class RemoteLog:
     """Reads a log over HTTP. One reader follows it for all consumers of this process (`run`, under supervision): it waits at the other end for new rows,
     keeps the newest, and wakes who wants them."""
 
-    reaches = 0
+    reaches, shared = 0, False
 
     def __init__(self, context: str, ask: Ask, registry: Registry) -> None:
         self.context, self._ask, self._registry = context, ask, registry

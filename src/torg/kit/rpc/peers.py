@@ -36,6 +36,10 @@ class Peers(Protocol):
         """Keeps itself up to date until cancelled; under supervision."""
         ...
 
+    async def announce(self, contexts: Sequence[str], address: str) -> None:
+        """Says that this process answers for these contexts, where others must be told; takes it back when it is closed."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -50,6 +54,9 @@ class StaticPeers:
 
     async def run(self) -> None:
         """A list does not change."""
+
+    async def announce(self, contexts: Sequence[str], address: str) -> None:
+        """Whoever wrote the list knows."""
 
     async def close(self) -> None: ...
 
@@ -74,6 +81,9 @@ class FilePeers:
         while True:
             self._look()
             await asyncio.sleep(LOOK_EVERY)
+
+    async def announce(self, contexts: Sequence[str], address: str) -> None:
+        """Whoever wrote the file knows."""
 
     async def close(self) -> None: ...
 

@@ -20,18 +20,18 @@ PRIVATE_PAGES = ("/cart", "/checkout", "/orders", "/profile", "/wallet", "/notif
 
 
 async def api(visit: Visit) -> Response:
-    document = _openapi(visit)
+    document = await _openapi(visit)
     return await visit.page("docs.html", document=document, groups=_groups(document), components=document["components"]["schemas"])
 
 
 async def events(visit: Visit) -> Response:
-    document: Any = visit.deps.describe["asyncapi"]()
+    document: Any = await visit.deps.describe["asyncapi"]()
     components = document["components"]
     return await visit.page("docs_events.html", document=document, messages=components["messages"], components=components["schemas"])
 
 
-def _openapi(visit: Visit) -> Any:
-    return visit.deps.describe["openapi"]()
+async def _openapi(visit: Visit) -> Any:
+    return await visit.deps.describe["openapi"]()
 
 
 def _groups(document: Mapping[str, Any]) -> Sequence[tuple[str, list[tuple[str, str, Mapping[str, Any]]]]]:

@@ -252,7 +252,14 @@ async def open_shop(folder: Path, public_url: str = "http://torg.test") -> Async
     call = LocalCalls(handlers)
     async with open_store(folder, "web", clock, registry) as store:
         app = App(clock, test_ids(), lambda token: call(user.Authenticate(token)))
-        describe = {"openapi": lambda: openapi(app.routes, "1", "http://torg.test"), "asyncapi": lambda: asyncapi(registry.types(), "1")}
+
+        async def describe_api() -> Mapping[str, object]:
+            return openapi(app.routes, "1", "http://torg.test")
+
+        async def describe_events() -> Mapping[str, object]:
+            return asyncapi(registry.types(), "1")
+
+        describe = {"openapi": describe_api, "asyncapi": describe_events}
         deps = WebDeps(
             call=call, clock=clock, new_id=test_ids("cccccccc"), store=store, currency="USD",
             pages=pages, renewals=MemoryRenewals(call, clock), categories=MemoryCategories(call), statics=statics, describe=describe, public_url=public_url,

@@ -1,0 +1,122 @@
+"""What composition adds when contexts run in several processes: who answers tokens, audits, descriptions and purges, and what others may ask here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from torg import __version__, topology
+from torg.contexts.admin.contracts import RecordAudit
+from torg.contexts.user.contracts import Authenticate
+from torg.kit.auth import Authenticate as Authenticating
+from torg.kit.auth import Identity
+from torg.kit.calls import Call, LocalCalls
+from torg.kit.chain import Chained, within
+from torg.kit.http import App, Request, Response, Route
+from torg.kit.http.app import Audit
+from torg.kit.http.cache import ResponseCache
+from torg.kit.http.openapi import asyncapi, merged, openapi
+from torg.kit.http.operations import Describe
+from torg.kit.messages import Registry, encode
+from torg.kit.module import Check
+from torg.kit.operations import Desk
+from torg.kit.rpc.fleet import Faces, Fleet, join
+from torg.kit.rpc.messages import DescribeApi, PurgeAnswers
+from torg.kit.rpc.peers import Peers
+from torg.kit.rpc.server import RpcServer
+from torg.kit.values import Clock, Randomness
+
+OPERATOR: Final = "operator"
+"""As who the command line asks."""
+AUDITED: Final = 2.0  # seconds that an answer waits for its line in the audit trail
+
+
+def join_fleet(name: str, contexts: Collection[str], peers: Peers, secret: str, registry: Registry, clock: Clock, randomness: Randomness) -> Fleet:
+    """What a process of these contexts needs to ask those of all the others. Two secrets stand side by side (new,old) while one replaces the other."""
+    elsewhere = [context for context in topology.CONTEXTS if context not in contexts]
+    return join(name, elsewhere, peers, tuple(part.encode() for part in secret.split(",")), registry, clock, randomness)
+
+
+def authenticating(call: Call, fleet: Fleet | None) -> Authenticating:
+    """Turns tokens into identities; where the user context runs elsewhere, a moment's memory spares asking it for each request."""
+    asked: Call = Chained(call, fleet.name) if fleet else call
+
+    async def authenticate(token: str) -> Identity | None:
+        return await asked(Authenticate(token))
+
+    return Faces(authenticate) if fleet and "user" in fleet.contexts else authenticate
+
+
+def auditing(call: Call, contexts: Collection[str], fleet: Fleet | None) -> Audit | None:
+    """Files what the staff do, wherever the admin context runs."""
+    asked: Call = Chained(call, fleet.name) if fleet else call
+
+    async def audit(request: Request, route: Route, response: Response) -> None:
+        with within(AUDITED):
+            await asked(audit_record(request, route, response))
+
+    return audit if "admin" in contexts or fleet else None
+
+
+def audit_record(request: Request, route: Route, response: Response) -> RecordAudit:
+    """`object` is the last identifier in the path, else what the answer's Location names."""
+    assert request.identity is not None, "only who has signed in is audited"
+    location = next((value.decode("latin-1") for name, value in response.headers if name == b"location"), "")
+    made = location.rpartition("/")[2] if response.status in (201, 202) else ""
+    named = next(reversed(request.path_values.values()), "")
+    return RecordAudit(
+        actor=request.identity.user_id, roles=tuple(sorted(request.identity.roles)), method=request.method, route=route.path, path=request.path,
+        object=named or made, status=response.status, request_id=request.id,
+    )  # fmt: skip
+
+
+def describing(http: App, registry: Registry, public_url: str, fleet: Fleet | None) -> Describe:
+    """The API's description is put together from those of all processes."""
+
+    async def api() -> Mapping[str, Any]:
+        own = openapi(http.routes, __version__, public_url)
+        if fleet is None:
+            return own
+        return merged([own, *[msgspec.json.decode(await fleet.ask(context, DescribeApi())) for context in fleet.contexts]])
+
+    async def events() -> Mapping[str, Any]:
+        return asyncapi(registry.types(), __version__)
+
+    return {"openapi": api, "asyncapi": events}
+
+
+def purging(cache: ResponseCache | None, fleet: Fleet | None) -> Callable[..., None]:
+    """Forgets kept answers here, and in a fleet wherever they may be kept."""
+
+    def purge(*tags: str) -> None:
+        if cache:
+            cache.purge(*tags)
+        if fleet:
+            fleet.purges(*tags)
+
+    return purge
+
+
+def needs(contexts: Collection[str], fleet: Fleet | None) -> dict[str, Check]:
+    """What /ready asks besides the own engines: whether those answer without whom these contexts are of no use."""
+    if fleet is None:
+        return {}
+    needed = {need for context in contexts for need in topology.NEEDS.get(context, ()) if need not in contexts}
+    return {f"{need} answers": partial(fleet.fault, need) for need in sorted(needed)}
+
+
+def serving(here: LocalCalls, http: App, desks: Mapping[str, Desk], registry: Registry, public_url: str, fleet: Fleet) -> RpcServer:
+    """What other processes may ask in this one."""
+
+    async def describe(_: DescribeApi) -> msgspec.Raw:
+        return msgspec.Raw(encode(openapi(http.routes, __version__, public_url)))
+
+    async def purge(command: PurgeAnswers) -> None:
+        if http.cache:
+            http.cache.purge(*command.tags)
+
+    callers: Sequence[str] = (*topology.NAMES, OPERATOR)
+    return fleet.server(here, registry, desks, {DescribeApi: describe, PurgeAnswers: purge}, callers)

@@ -1,0 +1,153 @@
+"""What makes a process one of several: whom it knows, how it asks them, and what it lets them ask."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+from typing import Final, TypeVar
+
+from torg.kit.auth import Authenticate, Identity
+from torg.kit.calls import Handle, LocalCalls
+from torg.kit.chain import Link
+from torg.kit.messages import Command, Message, Query, Registry, context_of
+from torg.kit.operations import Desk, DeskView
+from torg.kit.rpc.client import Asking, RemoteCalls
+from torg.kit.rpc.desks import RemoteDesk, open_desks
+from torg.kit.rpc.http import Broken, Connections, Unreachable
+from torg.kit.rpc.logs import RemoteLog, Waiting
+from torg.kit.rpc.messages import PurgeAnswers
+from torg.kit.rpc.peers import Peers
+from torg.kit.rpc.server import RpcServer
+from torg.kit.rpc.signing import Signer
+from torg.kit.tasks import Supervisor
+from torg.kit.values import Clock, Randomness
+
+R = TypeVar("R")
+ALIVE: Final = b"GET /health HTTP/1.1\r\nhost: %b\r\n\r\n"
+LIVES: Final = 1.0  # seconds that a process may take to say that it lives
+TOGETHER: Final = 0.01  # seconds that purges are collected for
+RECOGNISED: Final = 5.0  # seconds that an identity is taken for granted
+FACES: Final = 10_000  # identities remembered
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A process's connections to the others. `contexts` are those of the whole fleet that run elsewhere."""
+
+    name: str
+    contexts: tuple[str, ...]
+    peers: Peers
+    connections: Connections
+    remote: RemoteCalls
+    calls: Signer
+    gateway: Signer
+    logs: Mapping[str, RemoteLog]
+    waiting: Waiting
+    purges: Purges
+
+    @property
+    def ask(self) -> Asking:
+        """Asks other processes on this one's behalf."""
+        return Asking(self.remote, self.name)
+
+    def desks(self) -> dict[str, DeskView]:
+        """The desks of contexts that run elsewhere and have one."""
+        return {context: RemoteDesk(context, self.ask, log) for context, log in self.logs.items()}
+
+    def server(
+        self, call: LocalCalls, registry: Registry, desks: Mapping[str, Desk], own: Mapping[type[Message], Handle], callers: Collection[str]
+    ) -> RpcServer:
+        """What answers other processes here."""
+        return RpcServer(call, registry, {**open_desks(desks, registry, self.waiting), **own}, self.calls, callers)
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Keeps what is known of the others up to date."""
+        supervisor.start("peers", self.peers.run)
+        supervisor.start("purges", self.purges.run)
+        for log in self.logs.values():
+            supervisor.start(f"log.{log.context}", log.run)
+
+    async def fault(self, context: str) -> str:
+        """Empty where an instance of the context lives; else what is wrong."""
+        found = await self.peers.of(context)
+        for address in found.addresses:
+            with suppress(Unreachable, Broken, TimeoutError):
+                async with asyncio.timeout(LIVES):
+                    if (await self.connections.ask(address, ALIVE % address.encode())).status == 200:
+                        return ""
+        return f"none of its {len(found.addresses)} instances answers" if found.addresses else "it runs nowhere"
+
+    async def close(self) -> None:
+        """Call after the supervisor was closed."""
+        await self.peers.close()
+        await self.connections.close()
+
+
+def join(name: str, contexts: Collection[str], peers: Peers, secrets: tuple[bytes, ...], registry: Registry, clock: Clock, randomness: Randomness) -> Fleet:
+    """`name`: on whose behalf this process asks what nobody asked it for; `contexts` run elsewhere."""
+    connections, calls = Connections(), Signer(secrets, b"torg.rpc", clock)
+    remote = RemoteCalls(peers, connections, calls, Random(int.from_bytes(randomness(8))))  # noqa: S311 spreads load and retries; guards nothing
+    ask = Asking(remote, name)
+    logs = {context: RemoteLog(context, ask, registry) for context in contexts}
+    purges = Purges(name, remote)
+    return Fleet(name, tuple(contexts), peers, connections, remote, calls, Signer(secrets, b"torg.gateway", clock), logs, Waiting(), purges)
+
+
+class FleetCalls(LocalCalls):
+    """Calls to wherever a context runs."""
+
+    def __init__(self, here: LocalCalls, handlers: Mapping[type[Message], Handle], fleet: Fleet) -> None:
+        super().__init__(handlers)
+        self._here, self._remote, self._elsewhere = here, fleet.remote, frozenset(fleet.contexts)
+
+    async def __call__(self, message: Command[R] | Query[R], /) -> R:
+        return await (self._remote if context_of(type(message)) in self._elsewhere else self._here)(message)
+
+
+class Purges:
+    """Tells the edges of other processes which kept answers are out of date; what comes within a moment goes together. Lost, it ages by itself."""
+
+    def __init__(self, name: str, remote: RemoteCalls) -> None:
+        self._name, self._remote = name, remote
+        self._tags: set[str] = set()
+        self._waiting = asyncio.Event()
+
+    def __call__(self, *tags: str) -> None:
+        self._tags.update(tags)
+        self._waiting.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._waiting.wait()
+            await asyncio.sleep(TOGETHER)
+            tags, self._tags = tuple(self._tags), set()
+            self._waiting.clear()
+            for keeper in {"web", self._name}:
+                await self._remote.tell_all(keeper, PurgeAnswers(tags), Link(1, self._name, time.monotonic() + LIVES))
+
+
+class Faces:
+    """Who stands behind a token, as the user context said a moment ago; a session that was ended elsewhere lives on here for five seconds at most."""
+
+    def __init__(self, authenticate: Authenticate) -> None:
+        self._authenticate = authenticate
+        self._known: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()
+
+    async def __call__(self, token: str) -> Identity | None:
+        key = hashlib.blake2b(token.encode(), digest_size=16).digest()
+        until, identity = self._known.get(key, (0.0, None))
+        if until > time.monotonic():
+            return identity
+        self._known.pop(key, None)
+        identity = await self._authenticate(token)
+        if identity is not None:
+            self._known[key] = time.monotonic() + RECOGNISED, identity
+            if len(self._known) > FACES:
+                self._known.popitem(last=False)
+        return identity
