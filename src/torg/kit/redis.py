@@ -89,7 +89,12 @@ class Redis:
 
     async def tell(self, channel: str, message: bytes | str) -> None:
         """Sends it to all who listen now."""
-        await self._run("PUBLISH", f"{SPACE}:{channel}", message)
+        await self._run("PUBLISH", self.channel(channel), message)
+
+    @staticmethod
+    def channel(name: str) -> str:
+        """What a script publishes to."""
+        return f"{SPACE}:{name}"
 
     async def fault(self) -> str:
         """Empty when it answers, else what is wrong."""
@@ -133,7 +138,7 @@ class Redis:
 
     def hear(self, channel: str, heard: Heard, missed: Missed) -> None:
         """Has what is told there handed on, once `listen` runs."""
-        self._ears.setdefault(f"{SPACE}:{channel}".encode(), []).append((heard, missed))
+        self._ears.setdefault(self.channel(channel).encode(), []).append((heard, missed))
 
     async def listen(self) -> None:
         """Follows the channels for as long as the process lives, through losses of the connection; `listening` says whether it has one."""

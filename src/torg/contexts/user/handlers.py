@@ -82,12 +82,9 @@ async def change_password(cmd: c.ChangePassword, deps: UserDeps) -> None:
     if account is None:
         raise _unknown(cmd.holder.user_id)
     model.refuse_weak(cmd.new_password, account.email, "new_password")
-    key, now = f"password/{account.id}", deps.clock()
-    _refuse_guessing(key, deps=deps)
-    if not await deps.passwords.verify(account.password_hash, cmd.current_password):
-        deps.attempts.failed(key, model.FREE_FAILURES, now)
+    keys = {f"password/{account.id}": model.FREE_FAILURES}
+    if not await _verified(account.password_hash, cmd.current_password, keys, deps):
         raise Invalid.fields(FieldError("current_password", "wrong", "this is not your current password"))
-    deps.attempts.forget(key)
     hashed = await deps.passwords.hash(cmd.new_password)
     async with deps.transaction() as tx:
         await deps.users.save(tx, replace(await deps.users.load(tx, account.id), password_hash=hashed))
@@ -270,20 +267,26 @@ async def _proven(cmd: c.SignIn, deps: UserDeps) -> Account:
     keys = {f"{email} {cmd.address}": model.FREE_FAILURES}
     if account is None or not await deps.sessions.known_address(account.id, cmd.address):
         keys[email] = model.FREE_ACCOUNT_FAILURES
-    _refuse_guessing(*keys, deps=deps)
-    right = await deps.passwords.verify(account.password_hash if account else model.UNUSABLE, cmd.password)
-    _refuse_guessing(*keys, deps=deps)  # once more: of many guesses sent at once, those behind the free ones learn nothing
+    right = await _verified(account.password_hash if account else model.UNUSABLE, cmd.password, keys, deps)
     if account is None or not right:
-        for key, free in keys.items():
-            deps.attempts.failed(key, free, deps.clock())
         raise _bad_credentials()
-    deps.attempts.forget(next(iter(keys)))
     return account
 
 
-def _refuse_guessing(*keys: str, deps: UserDeps) -> None:
-    seconds = math.ceil(max(deps.attempts.blocked_for(key, deps.clock()) for key in keys))
-    if seconds:
+async def _verified(hashed: str, password: str, keys: Mapping[str, int], deps: UserDeps) -> bool:
+    """Whether it is the password; wrong ones count under these keys, a right one is forgotten under the first. Raises TooManyRequests."""
+    _refuse_guessing(await deps.attempts.paused_for(keys, deps.clock()))
+    if not await deps.passwords.verify(hashed, password):
+        _refuse_guessing(await deps.attempts.failed(keys, deps.clock()))
+        return False
+    _refuse_guessing(await deps.attempts.paused_for(keys, deps.clock()))  # once more: of many sent at once, those behind the free ones learn nothing
+    await deps.attempts.forget(next(iter(keys)))
+    return True
+
+
+def _refuse_guessing(wait: float) -> None:
+    seconds = math.ceil(wait)
+    if seconds > 0:
         raise TooManyRequests("session.too_many_attempts", f"too many wrong passwords: wait {seconds} seconds before the next try", seconds)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -104,17 +104,18 @@ class Passwords(Protocol):
 
 
 class Attempts(Protocol):
-    """Counts wrong passwords by key."""
+    """Counts wrong passwords by key. Raises Unavailable where they can't be counted: then no password may be tried."""
 
-    def blocked_for(self, key: str, now: datetime) -> float:
-        """Seconds until the next try is let through; 0 for at once."""
+    async def paused_for(self, keys: Iterable[str], now: datetime) -> float:
+        """Seconds until all of these let the next try through; 0 for at once."""
         ...
 
-    def failed(self, key: str, free: int, now: datetime) -> None:
-        """Counts one more; the first `free` cost no pause."""
+    async def failed(self, free: Mapping[str, int], now: datetime) -> float:
+        """As one step: counts one more for each key, of which so many cost no pause, and gives 0. Where one of them is paused nothing is counted, and it
+        gives the seconds: of many tries sent at once, those behind the free ones learn nothing."""
         ...
 
-    def forget(self, key: str) -> None: ...
+    async def forget(self, key: str) -> None: ...
 
 
 @dataclass(frozen=True)

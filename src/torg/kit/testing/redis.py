@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -33,6 +35,27 @@ async def emptied(url: str) -> AsyncIterator[Redis]:
             assert not (faults := await lasting(raw)), "\n".join(faults)
         finally:
             await client.close()
+
+
+@asynccontextmanager
+async def listening(*clients: Redis) -> AsyncIterator[None]:
+    """Has them follow their channels, once all are connected."""
+    tasks = [asyncio.create_task(client.listen()) for client in clients]
+    await until(lambda: all(client.listening for client in clients))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(fine: Callable[[], object], seconds: float = 10) -> None:
+    """Waits for what another task or process does."""
+    deadline = time.monotonic() + seconds
+    while not fine():
+        assert time.monotonic() < deadline, "it took too long"
+        await asyncio.sleep(0.02)
 
 
 async def lasting(raw: Client) -> list[str]:

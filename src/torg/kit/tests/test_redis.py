@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from torg.engines.redis import server
 from torg.kit.errors import Unavailable
 from torg.kit.redis import Redis, Script, key
 from torg.kit.testing.engines import free_port
-from torg.kit.testing.redis import emptied, lasting, redis_url
+from torg.kit.testing.redis import emptied, lasting, listening, redis_url, until
 
 __all__ = ["redis_url"]
 T = TypeVar("T")
@@ -70,16 +70,6 @@ def ended(*processes: subprocess.Popen[bytes]) -> Iterator[None]:
             process.wait()
 
 
-@asynccontextmanager
-async def listening(*clients: Redis) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(client.listen()) for client in clients]
-    await until(lambda: all(client.listening for client in clients))
-    yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @pytest.fixture
 def own(tmp_path: Path, redis_url: str) -> Iterator[Server]:
     """`redis_url` only so that it is skipped where there is none."""
@@ -87,13 +77,6 @@ def own(tmp_path: Path, redis_url: str) -> Iterator[Server]:
     yield made
     with ended(made.process):
         pass
-
-
-async def until(fine: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not fine():
-        assert time.monotonic() < deadline, "it took too long"
-        await asyncio.sleep(0.02)
 
 
 async def back(client: Redis, seconds: float = 20) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +15,7 @@ KEPT = 100_000  # keys; the longest untouched ones give way
 class _Count:
     failures: int
     last: datetime
-    blocked_until: datetime
+    paused_until: datetime
 
 
 class MemoryAttempts:
@@ -24,16 +25,23 @@ class MemoryAttempts:
         self._counts: dict[str, _Count] = {}
         self._kept = kept
 
-    def blocked_for(self, key: str, now: datetime) -> float:
-        count = self._counts.get(key)
-        return max((count.blocked_until - now).total_seconds(), 0.0) if count else 0.0
+    async def paused_for(self, keys: Iterable[str], now: datetime) -> float:
+        counts = [self._counts[key] for key in keys if key in self._counts]
+        return max([0.0, *((count.paused_until - now).total_seconds() for count in counts)])
 
-    def failed(self, key: str, free: int, now: datetime) -> None:
+    async def failed(self, free: Mapping[str, int], now: datetime) -> float:
+        wait = await self.paused_for(free, now)
+        if not wait:
+            for key, freely in free.items():
+                self._count(key, freely, now)
+        return wait
+
+    async def forget(self, key: str) -> None:
+        self._counts.pop(key, None)
+
+    def _count(self, key: str, free: int, now: datetime) -> None:
         before = self._counts.pop(key, None)
         failures = before.failures + 1 if before and now - before.last < FORGOTTEN_AFTER else 1
         self._counts[key] = _Count(failures, now, now + pause(failures, free))
         if len(self._counts) > self._kept:
             del self._counts[next(iter(self._counts))]
-
-    def forget(self, key: str) -> None:
-        self._counts.pop(key, None)

@@ -40,16 +40,23 @@ class SqlSessionStore:
 
     async def _look_up(self, hashed: str, now: datetime) -> Live | None:
         endings = self._endings
-        row = await self._database.one(_HOLDER, hash=hashed)
+        live, trusted = await self._read(hashed)
         self._held.pop(hashed, None)
-        if row is None:
-            return None
-        live = Live(Identity(row["user_id"], _roles(row["roles"]), row["id"]), moment(row["access_until"]))
-        if endings == self._endings:  # else it may have been read just before its end
-            self._held[hashed] = live, now + TRUSTED_FOR
+        if live and trusted and endings == self._endings:  # else it may have been read just before its end
+            self._held[hashed] = live, now + trusted
             if len(self._held) > HELD:
                 del self._held[next(iter(self._held))]
         return live
+
+    async def _read(self, hashed: str) -> tuple[Live | None, timedelta]:
+        """Who holds the token, and for how long that may be believed from now on."""
+        row = await self._database.one(_HOLDER, hash=hashed)
+        if row is None:
+            return None, timedelta()
+        return Live(Identity(row["user_id"], _roles(row["roles"]), row["id"]), moment(row["access_until"])), TRUSTED_FOR
+
+    async def _announce(self, hashes: Sequence[str]) -> None:
+        """Tells other processes, if there is a way, that these are about to change: they look them up anew."""
 
     async def of(self, user_id: str) -> Sequence[Session]:
         return [_session(row) for row in await self._database.all("select * from session where user_id = :user_id order by created_at, id", user_id=user_id)]
@@ -80,7 +87,7 @@ class SqlSessionStore:
             **{name: value for name, value in _columns(after).items() if name not in ("user_id", "address", "created_at")},
         )
         await tx.execute("insert into spent_token (hash, session_id) values (:hash, :id)", hash=before.refresh_hash, id=before.id)
-        self._drop_after(tx, before.access_hash)
+        await self._drop_after(tx, before.access_hash)
 
     async def end(self, tx: Transaction, session_id: str) -> None:
         await self._end(tx, await tx.all("select id, access_hash from session where id = :id", id=session_id))
@@ -90,7 +97,7 @@ class SqlSessionStore:
 
     async def forget_held(self, tx: Transaction, user_id: str) -> None:
         rows = await tx.all("select access_hash from session where user_id = :user_id", user_id=user_id)
-        self._drop_after(tx, *(row["access_hash"] for row in rows))
+        await self._drop_after(tx, *(row["access_hash"] for row in rows))
 
     async def drop_expired(self, tx: Transaction, now: datetime) -> None:
         await tx.execute("delete from session where refresh_until < :now", now=stamp(now))
@@ -102,9 +109,10 @@ class SqlSessionStore:
     async def _end(self, tx: Transaction, rows: Sequence[Row]) -> None:
         for row in rows:
             await tx.execute("delete from session where id = :id", id=row["id"])
-        self._drop_after(tx, *(row["access_hash"] for row in rows))
+        await self._drop_after(tx, *(row["access_hash"] for row in rows))
 
-    def _drop_after(self, tx: Transaction, *hashes: str) -> None:
+    async def _drop_after(self, tx: Transaction, *hashes: str) -> None:
+        await self._announce(hashes)
         tx.sql.after_commit(partial(self._drop, hashes))
 
     def _drop(self, hashes: Sequence[str]) -> None:

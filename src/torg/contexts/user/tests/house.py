@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from torg.contexts.cart import contracts as cart
 from torg.contexts.order import contracts as order
 from torg.contexts.user import contracts as c
 from torg.contexts.user.adapters.attempts_memory import MemoryAttempts
+from torg.contexts.user.adapters.attempts_redis import RedisAttempts
 from torg.contexts.user.adapters.hashing_argon2 import Argon2Passwords
+from torg.contexts.user.adapters.sessions_redis import RedisSessionStore
 from torg.contexts.user.adapters.sessions_sql import SqlSessionStore
 from torg.contexts.user.adapters.store_sql import SqlAddressStore, SqlUserStore
 from torg.contexts.user.handlers import HANDLERS
@@ -21,6 +24,7 @@ from torg.kit.auth import Identity
 from torg.kit.http import App
 from torg.kit.messages import Message, Registry
 from torg.kit.module import bound
+from torg.kit.redis import Redis
 from torg.kit.testing import TestClock, answering, open_store, test_ids
 from torg.kit.values import new_id
 
@@ -43,6 +47,10 @@ class House:
         self.app = App(clock, new_id, authenticate)
         self.app.add(routes(deps), lambda kind: handlers[kind], deps.store)
 
+    def beside(self, redis: Redis) -> House:
+        """Another instance over the same SQL, which shares what it can by Redis."""
+        return House(replace(self.deps, sessions=RedisSessionStore(self.deps.store.database, redis), attempts=RedisAttempts(redis)), self.clock)
+
     async def do(self, message: Message) -> Any:
         return await HANDLERS[type(message)](message, self.deps)
 
@@ -64,7 +72,7 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(folder: Path, answers: Mapping[type[Message], Callable[[Any], Any]] | None = None) -> AsyncIterator[House]:
+async def open_house(folder: Path, answers: Mapping[type[Message], Callable[[Any], Any]] | None = None, redis: Redis | None = None) -> AsyncIterator[House]:
     clock, passwords = TestClock(), Argon2Passwords(CHEAP_KIB)
     async with open_store(folder, "user", clock, Registry([c, cart, order]), MIGRATIONS) as store:
         database = store.database
@@ -74,5 +82,6 @@ async def open_house(folder: Path, answers: Mapping[type[Message], Callable[[Any
             users=SqlUserStore(database, clock), addresses=SqlAddressStore(database, clock), sessions=SqlSessionStore(database),
             passwords=passwords, attempts=MemoryAttempts(),
         )  # fmt: skip
-        yield House(deps, clock)
+        house = House(deps, clock)
+        yield house.beside(redis) if redis else house
         await passwords.close()

@@ -39,14 +39,14 @@ async def test_signing_out_kills_the_token_at_once_and_no_other(house: House) ->
         await house.do(c.RefreshSession(here.refresh_token))
 
 
-async def test_a_session_ended_by_another_process_dies_within_seconds(house: House) -> None:
-    await house.register()
-    tokens = await house.sign_in()
-    await house.holder(tokens)
-    async with house.deps.transaction() as tx:
+async def test_a_session_ended_by_another_process_dies_within_seconds(sql_house: House) -> None:
+    await sql_house.register()
+    tokens = await sql_house.sign_in()
+    await sql_house.holder(tokens)
+    async with sql_house.deps.transaction() as tx:
         await tx.execute("delete from session")
-    house.clock.advance(seconds=5)
-    assert await house.do(c.Authenticate(tokens.access_token)) is None
+    sql_house.clock.advance(seconds=5)
+    assert await sql_house.do(c.Authenticate(tokens.access_token)) is None
 
 
 async def test_wrong_password_and_unknown_address_are_told_alike(house: House) -> None:
@@ -123,12 +123,12 @@ async def test_guessing_has_to_wait_longer_each_time_and_others_do_not(house: Ho
     await house.sign_in()
 
 
-async def test_addresses_that_none_can_have_fill_no_memory(house: House) -> None:
+async def test_addresses_that_none_can_have_fill_no_memory(sql_house: House) -> None:
     for n in range(5):
         with pytest.raises(Unauthenticated):
-            await house.sign_in(email=f"{n}{'x' * 900_000}@example.com", password="wrong-guess-1")
-    assert isinstance(house.deps.attempts, MemoryAttempts)
-    assert sum(len(key) for key in house.deps.attempts._counts) < 10_000
+            await sql_house.sign_in(email=f"{n}{'x' * 900_000}@example.com", password="wrong-guess-1")
+    assert isinstance(sql_house.deps.attempts, MemoryAttempts)
+    assert sum(len(key) for key in sql_house.deps.attempts._counts) < 10_000
 
 
 async def test_guesses_sent_all_at_once_gain_nothing(house: House) -> None:

@@ -1,0 +1,91 @@
+"""Sessions over SQL, with copies of the live ones in Redis for all instances, which hear of an ending at once.
+
+A copy is never older than what SQL said TRUSTED_FOR ago, so that an ending that Redis has missed shows within that time. Before a session ends, a mark takes
+the place of its copy and outlives whoever was reading SQL just then: where it stands nothing is copied or held."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from torg.contexts.user.adapters.sessions_sql import SqlSessionStore
+from torg.contexts.user.model import Live
+from torg.kit.auth import Identity, Role
+from torg.kit.errors import Unavailable
+from torg.kit.messages import encode
+from torg.kit.redis import Key, Redis, Script, key
+from torg.kit.sql import Database
+from torg.kit.telemetry import log
+
+MARKED: Final = 60  # seconds: longer than any process that was stopped in the midst of reading
+MARK: Final = b"-"
+CHANNEL: Final = "user.sessions"
+
+FIND = Script("return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}")
+MARK_AND_TELL = Script(f"""
+    for _, key in ipairs(KEYS) do redis.call('SET', key, '{MARK.decode()}', 'EX', {MARKED}) end
+    redis.call('PUBLISH', ARGV[1], ARGV[2])""")
+
+
+class _Copy(msgspec.Struct, frozen=True, array_like=True):
+    user_id: str
+    roles: frozenset[Role]
+    session_id: str
+    until: datetime
+
+
+_copy = msgspec.json.Decoder(_Copy).decode
+
+
+class RedisSessionStore(SqlSessionStore):
+    """Implements SessionStore. Without Redis it does what the others' SQL does: they see an ending within TRUSTED_FOR."""
+
+    def __init__(self, database: Database, redis: Redis) -> None:
+        super().__init__(database)
+        self._redis = redis
+        redis.hear(CHANNEL, self._heard, self._missed)
+
+    async def _read(self, hashed: str) -> tuple[Live | None, timedelta]:
+        try:
+            copy, left = await self._redis.run(FIND, [_key(hashed)])
+        except Unavailable:
+            return await super()._read(hashed)
+        if copy and copy != MARK:
+            kept = _copy(copy)
+            return Live(Identity(kept.user_id, kept.roles, kept.session_id), kept.until), timedelta(milliseconds=left)
+        began = time.monotonic()
+        live, trusted = await super()._read(hashed)
+        left = trusted.total_seconds() - (time.monotonic() - began)
+        if live is None or copy == MARK or left <= 0 or not await self._copied(hashed, live, left):
+            return live, timedelta()
+        return live, timedelta(seconds=left)
+
+    async def _copied(self, hashed: str, live: Live, seconds: float) -> bool:
+        """False where a mark came in between."""
+        copy = _Copy(live.identity.user_id, live.identity.roles, live.identity.session_id, live.until)
+        try:
+            return await self._redis.put(_key(hashed), encode(copy), seconds, only_new=True)
+        except Unavailable:
+            return True
+
+    async def _announce(self, hashes: Sequence[str]) -> None:
+        if not hashes:
+            return
+        try:
+            await self._redis.run(MARK_AND_TELL, [_key(hashed) for hashed in hashes], self._redis.channel(CHANNEL), " ".join(hashes))
+        except Unavailable as away:
+            log.warning("other instances learn of ended sessions later", count=len(hashes), detail=away.detail)
+
+    def _heard(self, message: bytes) -> None:
+        self._drop(message.decode().split())
+
+    def _missed(self) -> None:
+        self._drop(tuple(self._held))
+
+
+def _key(hashed: str) -> Key:
+    return key("user", "session", hashed)
