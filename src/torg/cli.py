@@ -161,6 +161,7 @@ def _or_explain(work: Callable[[], None], *expected: type[Exception]) -> None:
 
 
 app.command("torg.engines.cli:app", name="engines")
+app.command("torg.topics:app", name="topics")
 
 
 def main() -> None:
