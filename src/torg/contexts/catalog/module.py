@@ -11,7 +11,7 @@ from torg.contexts.catalog.adapters.store_sql import SqlCategoryStore, SqlProduc
 from torg.contexts.catalog.handlers import HANDLERS, REACTIONS
 from torg.contexts.catalog.handlers.auditing import invariants
 from torg.contexts.catalog.handlers.indexing import Feed
-from torg.contexts.catalog.handlers.searching import keep_queries, recall_searches
+from torg.contexts.catalog.handlers.searching import keep_queries, recall_searches, recall_synonyms, share_queries
 from torg.contexts.catalog.ports import CatalogDeps
 from torg.contexts.catalog.routes import routes
 from torg.kit.bus import Consumer
@@ -19,11 +19,14 @@ from torg.kit.module import Kit, Module, bound
 from torg.kit.tasks import Job
 
 KEEP_QUERIES_EVERY = 60.0  # seconds
+RECALL_SYNONYMS_EVERY = 2.0  # seconds, where other processes may be told new ones
+REMEMBERED_OFFERS = 4096
 
 
 def build(kit: Kit) -> Module:
     categories = SqlCategoryStore(kit.store.database)
-    products = SqlProductStore(kit.store.database, categories)
+    shared = kit.store.database.shared
+    products = SqlProductStore(kit.store.database, categories, remembered=0 if shared else REMEMBERED_OFFERS)
     index = open_index(kit.folder / "index")
     feed = Feed(products, categories, index, kit.purge)
     deps = CatalogDeps(
@@ -44,7 +47,8 @@ def build(kit: Kit) -> Module:
         jobs=(
             Job("catalog.index", 1.0, index.run, everywhere=True),
             Job("catalog.feed", 1.0, feed.run, everywhere=True),
-            Job("catalog.queries", KEEP_QUERIES_EVERY, partial(keep_queries, deps), everywhere=True),
+            Job("catalog.queries", KEEP_QUERIES_EVERY, partial(share_queries, deps), everywhere=True),
+            *([Job("catalog.synonyms", RECALL_SYNONYMS_EVERY, partial(recall_synonyms, deps), everywhere=True)] if shared else []),
         ),
         invariants=invariants(deps),
         checks={"index": feed.check},

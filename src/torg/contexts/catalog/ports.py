@@ -130,13 +130,15 @@ class Facets(Struct, frozen=True):
 
 
 class SearchPage(Struct, frozen=True):
-    """A page of results; `corrected_query` is what was searched for instead, when that differs from what was typed."""
+    """A page of results; `corrected_query` is what was searched for instead, when that differs from what was typed. `understood`: all of its words are the
+    catalogue's own, so it may be suggested to others."""
 
     items: tuple[ProductCard, ...]
     total: int
     facets: Facets
     next_cursor: str | None = None
     corrected_query: str | None = None
+    understood: bool = False
 
 
 class Suggestion(Struct, frozen=True):
@@ -167,13 +169,24 @@ class ProductIndex(Protocol):
     """Finds products in Russian and English.
 
     Updates are accepted at once and become visible, and durable, with the next batch: within a second while `run` runs, or
-    when `flush` returns. They may be repeated: each carries absolute values. `position` given with an update is the place in
-    the log that it came from.
+    when `flush` returns. They may be repeated: each carries absolute values. `position` given with an update is the store's revision
+    that it was read at or after: late updates, from a process that was held up, do no harm to newer ones.
+
+    Several processes may search one index, and one of them at a time feeds it. All raise Unavailable when the index doesn't answer.
     """
 
     @property
     def position(self) -> int | None:
-        """Everything up to this place in the log is durable in the index; None: nothing is, rebuild it."""
+        """Everything up to this revision is durable in the index, as far as this process has heard; None: nothing is, rebuild it."""
+        ...
+
+    async def claim(self, at_once: bool = False) -> bool:
+        """Whether this process is the one to feed the index: it becomes so when no other has been lately, or `at_once`, in the place of the other. To be asked
+        again and again; once it is so `position` is certain."""
+        ...
+
+    async def check(self) -> str:
+        """An empty text, or why nothing can be searched for. An engine that is away for a while is no reason: all that needs no search goes on."""
         ...
 
     async def search(self, request: SearchRequest) -> SearchPage:
@@ -182,14 +195,20 @@ class ProductIndex(Protocol):
 
     async def suggest(self, text: str, limit: int = 10) -> tuple[Suggestion, ...]: ...
 
-    def note_query(self, text: str, results: int) -> None:
-        """Remembers a query for suggestions if it found something and all of its words are the catalogue's own."""
+    def note_query(self, text: str) -> None:
+        """Remembers a query that was understood and found something, for suggestions."""
         ...
 
-    def past_queries(self) -> tuple[PastQuery, ...]: ...
+    def fresh_queries(self) -> tuple[PastQuery, ...]:
+        """What was noted since this was asked last, for the caller to keep beside what other processes noted."""
+        ...
+
+    def past_queries(self) -> tuple[PastQuery, ...]:
+        """All that are suggested from."""
+        ...
 
     def remember_queries(self, queries: Iterable[PastQuery]) -> None:
-        """Takes back what `past_queries` gave."""
+        """Suggests from these from now on, besides what is fresh."""
         ...
 
     async def put(self, documents: Sequence[ProductDocument], position: int | None = None) -> None:
@@ -286,8 +305,8 @@ class ProductStore(Protocol):
 class CategoryStore(Protocol):
     """The tree of categories."""
 
-    async def tree(self) -> CategoryTree:
-        """Kept in memory."""
+    async def tree(self, fresh: bool = False) -> CategoryTree:
+        """Kept in memory, for seconds only where other processes may change it; `fresh`: as it is now."""
         ...
 
     async def define(self, tx: Transaction, tree: CategoryTree, categories: Sequence[Category]) -> None:
@@ -302,7 +321,7 @@ class SearchMemory(Protocol):
     async def set_synonyms(self, tx: Transaction, groups: Sequence[tuple[str, ...]]) -> None: ...
     async def past_queries(self) -> Sequence[PastQuery]: ...
     async def keep_past_queries(self, tx: Transaction, queries: Sequence[PastQuery]) -> None:
-        """Replaces what was kept."""
+        """Counts them on top of what was kept; the rarest give way when there are too many."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -18,6 +19,9 @@ from torg.kit.sql.parts import AT_ONCE, listed
 from torg.kit.sql.port import Reads
 from torg.kit.store import Transaction
 
+REREAD_EVERY = 5.0  # seconds, where other processes may have changed it
+MOST_QUERIES = 5000
+QUERIES_KEPT = 3750  # when there are more than that
 _decode = msgspec.json.Decoder(Product).decode
 _FIND = """select document, quantity, rating_hundredths, rating_count from product
     left join product_figures on product_id = id"""
@@ -30,11 +34,15 @@ class SqlCategoryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tree: CategoryTree | None = None
+        self._read_at = 0.0
 
-    async def tree(self) -> CategoryTree:
-        if self._tree is None:
+    async def tree(self, fresh: bool = False) -> CategoryTree:
+        if self._tree is None or (self._database.shared and (fresh or time.monotonic() - self._read_at > REREAD_EVERY)):
+            self._read_at = time.monotonic()
             rows = await self._database.all("select id, name, name_ru, parent, slug from category order by place, id")
-            self._tree = CategoryTree(Category(id=row["id"], name=row["name"], name_ru=row["name_ru"], parent=row["parent"], slug=row["slug"]) for row in rows)
+            read = CategoryTree(Category(id=row["id"], name=row["name"], name_ru=row["name_ru"], parent=row["parent"], slug=row["slug"]) for row in rows)
+            if self._tree is None or read.categories != self._tree.categories:  # the same one as long as it is the same, as others remember by it
+                self._tree = read
         return self._tree
 
     async def define(self, tx: Transaction, tree: CategoryTree, categories: Sequence[Category]) -> None:
@@ -201,9 +209,17 @@ class SqlSearchMemory:
         return [PastQuery(row["text"], row["times"]) for row in await self._database.all("select text, times from past_query")]
 
     async def keep_past_queries(self, tx: Transaction, queries: Sequence[PastQuery]) -> None:
-        await tx.execute("delete from past_query")
-        rows = [{"text": query.text, "times": query.times} for query in queries]
-        await tx.execute_many("insert into past_query (text, times) values (:text, :times)", rows)
+        rows = [
+            {"text": query.text, "times": query.times} for query in sorted(queries, key=lambda query: query.text)
+        ]  # in one order, so that nobody waits in a ring
+        await tx.execute_many(
+            """insert into past_query (text, times) values (:text, :times)
+               on conflict (text) do update set times = past_query.times + excluded.times""",
+            rows,
+        )
+        if await tx.value("select count(*) from past_query") > MOST_QUERIES:
+            await tx.execute("delete from past_query where text not in (select text from past_query order by times desc, text limit :kept)", kept=QUERIES_KEPT)
+            await tx.execute("update past_query set times = (times + 1) / 2")
 
 
 def _row(product: Product, revision: int) -> dict[str, object]:

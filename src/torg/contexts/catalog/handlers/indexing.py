@@ -1,4 +1,7 @@
-"""Brings what changes in the store into the index, by the store's revisions: whatever stops the process, it goes on behind the index's position."""
+"""Brings what changes in the store into the index, by the store's revisions: whatever stops the process, it goes on behind the index's position.
+
+Of several processes one at a time does so, and another takes over when it is gone; should two do it for a moment, the index refuses what is older than it has.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 
 from torg.contexts.catalog import model
 from torg.contexts.catalog.ports import CategoryName, CategoryStore, Changes, ProductChange, ProductDocument, ProductIndex, ProductStore
+from torg.kit.errors import Unavailable
+from torg.kit.telemetry import log
 
 AT_ONCE = 500  # changes
 LINGER = 0.02  # seconds, so that the sales of a busy moment come together
@@ -26,20 +31,34 @@ class Feed:
         self._reached = 0
 
     async def check(self) -> str:
-        """Whether the index answers: not while the first one of all is being built."""
-        return "" if self._index.position is not None else "the search index is being built"
+        """Whether anything can be searched for."""
+        return await self._index.check()
 
     def wake(self) -> None:
         self._changed.set()
 
     async def run(self) -> None:
-        """Follows the store until cancelled. An index without a position, or ahead of the store (a backup was put back), is built anew."""
+        """Until cancelled, follows the store whenever this process is the one that feeds the index. An index that is away is waited for."""
+        away = False
+        while True:
+            try:
+                if await self._index.claim():
+                    await self._follow()
+                away = False
+            except Unavailable as reason:
+                if not away:
+                    log.warning("the search index can't be fed; it catches up once it is back", reason=reason.detail)
+                away = True
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _follow(self) -> None:
+        """For as long as this process feeds the index. One without a position, or ahead of the store (a backup was put back), is built anew."""
         position = self._index.position
         if position is None or position > await self._products.revision():
             await self.rebuild()
         else:
             self._reached = position
-        while True:
+        while await self._index.claim():
             self._changed.clear()
             await self._catch_up()
             await self._woken()
@@ -53,7 +72,7 @@ class Feed:
 
         async def documents() -> AsyncIterator[ProductDocument]:
             nonlocal count
-            tree = await self._categories.tree()
+            tree = await self._categories.tree(fresh=True)
             async for stocked in self._products.on_sale():
                 count += 1
                 yield document(stocked, tree)
@@ -85,7 +104,7 @@ class Feed:
                 return
 
     async def _take(self, changes: Changes) -> None:
-        tree = await self._categories.tree()
+        tree = await self._categories.tree(fresh=bool(changes.products))  # these may be here because another process renamed their categories
         whole = {stocked.product.id for stocked in changes.products}
         gone = [stocked.product.id for stocked in changes.products if not stocked.product.on_sale]
         figures = [_figures(id_, new) for id_, new in changes.figures if id_ not in whole]

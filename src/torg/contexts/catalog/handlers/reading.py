@@ -45,7 +45,14 @@ async def _bought_together(query: c.Recommend, deps: CatalogDeps) -> tuple[str, 
 
 
 async def _similar(product: model.Product, query: c.Recommend, deps: CatalogDeps) -> tuple[c.ListedProduct, ...]:
-    """The most popular of its category; of the wider ones where that has too few."""
+    """The most popular of its category; of the wider ones where that has too few. Nothing while the search is away."""
+    try:
+        return await _most_popular_around(product, query, deps)
+    except Unavailable:
+        return ()
+
+
+async def _most_popular_around(product: model.Product, query: c.Recommend, deps: CatalogDeps) -> tuple[c.ListedProduct, ...]:
     tree = await deps.categories.tree()
     found: dict[str, c.ListedProduct] = {}
     for category in reversed(tree.path_ids(product.category)):

@@ -18,8 +18,8 @@ async def list_products(query: c.ListProducts, deps: CatalogDeps) -> c.ProductPa
         page = await deps.index.search(_request(query))
     except ports.BadCursor as bad:
         raise Invalid.fields(FieldError("cursor", "invalid", f"{bad}; pass next_cursor of the page before, with the same query, filters and sort")) from bad
-    if query.query and not query.cursor:
-        deps.index.note_query(page.corrected_query or query.query, page.total)
+    if page.understood and page.total and not query.cursor:
+        deps.index.note_query(page.corrected_query or query.query)
     tree = await deps.categories.tree()
     return c.ProductPage(
         items=tuple([on_card(card, tree, query.language, deps.currency) for card in page.items]),
@@ -56,17 +56,27 @@ async def rebuild_index(_: c.RebuildIndex, deps: CatalogDeps) -> c.IndexRebuilt:
 
 
 async def recall_searches(deps: CatalogDeps) -> None:
-    """Tells the index, at a start, what it was told and had learnt before."""
-    await deps.index.set_synonyms(await deps.memory.synonyms())
+    """Tells the index what it, or that of another process, was told and has learnt."""
+    await recall_synonyms(deps)
     deps.index.remember_queries(await deps.memory.past_queries())
 
 
+async def recall_synonyms(deps: CatalogDeps) -> None:
+    """Another process may have been told new ones."""
+    await deps.index.set_synonyms(await deps.memory.synonyms())
+
+
 async def keep_queries(deps: CatalogDeps) -> None:
-    """Has the store remember what was searched for, if that is something new."""
-    queries = deps.index.past_queries()
-    if queries != tuple(await deps.memory.past_queries()):
+    """Has the store remember what was searched for, if there is anything new."""
+    if fresh := deps.index.fresh_queries():
         async with deps.transaction() as tx:
-            await deps.memory.keep_past_queries(tx, queries)
+            await deps.memory.keep_past_queries(tx, fresh)
+
+
+async def share_queries(deps: CatalogDeps) -> None:
+    """Keeps what was searched for, and hears what other processes kept."""
+    await keep_queries(deps)
+    deps.index.remember_queries(await deps.memory.past_queries())
 
 
 def on_card(card: ports.ProductCard, tree: model.CategoryTree, language: Language, currency: str) -> c.ListedProduct:

@@ -11,6 +11,7 @@ from torg.contexts.analytics.contracts import GetRecommendations
 from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog.adapters.index_opening import open_index
 from torg.contexts.catalog.handlers.indexing import BULK
+from torg.contexts.catalog.handlers.searching import keep_queries
 from torg.contexts.catalog.tests.house import ADMIN, House, new_product, open_house, usd
 from torg.contexts.inventory.contracts import StockChanged
 from torg.contexts.review.contracts import RatingChanged
@@ -174,9 +175,11 @@ async def test_past_queries_are_kept(house: House) -> None:
     await house.stock(new_product("p1", "Frozen pizza"))
     await house(c.RebuildIndex())
     await house(c.ListProducts(query="pizza"))
-    async with house.store.transaction() as tx:
-        await house.deps.memory.keep_past_queries(tx, house.index.past_queries())
-    assert [(past.text, past.times) for past in await house.deps.memory.past_queries()] == [("pizza", 1)]
+    await keep_queries(house.deps)
+    await house(c.ListProducts(query="pizza"))
+    await keep_queries(house.deps)
+    await keep_queries(house.deps)
+    assert [(past.text, past.times) for past in await house.deps.memory.past_queries()] == [("pizza", 2)]
 
 
 async def test_recommendations_are_what_goes_with_it_and_what_is_like_it(house: House) -> None:

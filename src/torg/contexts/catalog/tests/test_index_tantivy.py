@@ -12,10 +12,11 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torg.contexts.catalog.adapters.index_common.mistakes import edit_distance
+from torg.contexts.catalog.adapters.index_common.words import in_other_layout
 from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
 from torg.contexts.catalog.adapters.index_tantivy.fields import LARGEST_VALUE, NUMBER_BITS, sort_key
-from torg.contexts.catalog.adapters.index_tantivy.vocabulary import Vocabulary, edit_distance
-from torg.contexts.catalog.adapters.index_tantivy.words import in_other_layout
+from torg.contexts.catalog.adapters.index_tantivy.vocabulary import Vocabulary
 from torg.contexts.catalog.ports import SearchRequest
 from torg.contexts.catalog.tests.index_products import PRODUCTS, ids, product, put
 

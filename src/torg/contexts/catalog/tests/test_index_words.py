@@ -118,7 +118,7 @@ async def test_popularity_breaks_ties_of_relevance(index: ProductIndex) -> None:
 
 async def test_suggestions_are_queries_categories_and_products(index: ProductIndex) -> None:
     await put(index, product("1", "Frozen pizza Margherita", "Пицца Маргарита"))
-    index.note_query("frozen pizza", 1)
+    index.note_query("frozen pizza")
     found = await index.suggest("froz")
     assert [(one.kind, one.text, one.id) for one in found] == [
         ("query", "frozen pizza", None),
@@ -145,18 +145,39 @@ async def test_suggestions_are_at_most_as_many_as_asked(index: ProductIndex) -> 
     assert await index.suggest("") == ()
 
 
-async def test_query_is_not_suggested_when_it_found_nothing_or_is_not_about_goods(index: ProductIndex) -> None:
+@pytest.mark.parametrize(
+    ("asked", "understood"),
+    [
+        ("frozen pizza", True),
+        ("pizzas", True),
+        ("frozne piza", True),
+        ("pie", True),
+        ("frozen piz", False),
+        ("pizza for jane.doe@example.com", False),
+        ("qwrtzxcv", False),
+        ("", False),
+    ],
+)
+async def test_only_queries_in_the_catalogues_own_words_are_understood(index: ProductIndex, asked: str, understood: bool) -> None:
+    await index.set_synonyms([["pizza", "pie"]])
     await put(index, product("1", "Frozen pizza"))
-    index.note_query("pizza frozen", 0)
-    index.note_query("pizza for jane.doe@example.com", 1)
-    assert index.past_queries() == ()
+    assert (await index.search(SearchRequest(text=asked))).understood == understood
 
 
 async def test_past_queries_are_bounded_and_keep_the_frequent(index: ProductIndex) -> None:
-    index.remember_queries(PastQuery(f"pizza {n}", 1) for n in range(3000))
-    index.remember_queries([PastQuery("pizza hot", 50)])
-    index.remember_queries(PastQuery(f"cola {n}", 1) for n in range(3000))
+    index.remember_queries([*(PastQuery(f"pizza {n}", 1) for n in range(3000)), PastQuery("pizza hot", 50), *(PastQuery(f"cola {n}", 1) for n in range(3000))])
     kept = index.past_queries()
     assert len(kept) <= 5000
     assert "pizza hot" in {query.text for query in kept}
     assert (await index.suggest("pizza"))[0].text == "pizza hot"
+
+
+async def test_fresh_queries_are_told_once_and_survive_what_others_remember(index: ProductIndex) -> None:
+    index.note_query("Frozen  PIZZA")
+    index.note_query("frozen pizza")
+    index.remember_queries([PastQuery("cola", 3)])
+    assert set(index.past_queries()) == {PastQuery("frozen pizza", 2), PastQuery("cola", 3)}
+    assert index.fresh_queries() == (PastQuery("frozen pizza", 2),)
+    assert index.fresh_queries() == ()
+    index.remember_queries([PastQuery("cola", 3)])
+    assert index.past_queries() == (PastQuery("cola", 3),)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
 from tantivy import Document, Schema, SchemaBuilder
 
-from torg.contexts.catalog.adapters.index_tantivy.words import Stemmer, words_of
+from torg.contexts.catalog.adapters.index_common import cursors
+from torg.contexts.catalog.adapters.index_common.facet_values import rating_units
+from torg.contexts.catalog.adapters.index_common.words import Stemmer, words_of
 from torg.contexts.catalog.ports import ProductCard, ProductDocument
 
 VERSION = 2  # raise it when fields or analysis change: an index of another version is built anew
@@ -21,7 +24,6 @@ VERSION = 2  # raise it when fields or analysis change: an index of another vers
 NUMBER_BITS = 23
 LARGEST_NUMBER = (1 << NUMBER_BITS) - 1
 LARGEST_VALUE = (1 << (63 - NUMBER_BITS)) - 1
-RATING_UNITS = 1_000_000  # an average of 4.5 is 4,500,000
 COUNT_BITS = 17
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -33,6 +35,14 @@ SORT_FIELDS = {
     "-popularity": "by_popularity",
     "relevance": "by_popularity",
 }
+
+
+class Place(cursors.Place, frozen=True, array_like=True):
+    """The last product of a page: its tier of relevance and its sort key."""
+
+    tier: Annotated[int, msgspec.Meta(ge=0)]
+    key: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
 
 _encoder = msgspec.json.Encoder()
 _card_decoder = msgspec.json.Decoder(ProductCard)
@@ -88,10 +98,6 @@ def columns(product: ProductCard, number: int) -> dict[str, int]:
 def sort_key(value: int, number: int) -> int:
     """Values beyond 40 bits (created before 2000, a price over ten billion) share the outermost place."""
     return max(0, min(value, LARGEST_VALUE)) << NUMBER_BITS | number
-
-
-def rating_units(average: float) -> int:
-    return round(average * RATING_UNITS)
 
 
 def card_of(source: bytes) -> ProductCard:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tantivy import Index, IndexWriter, Query, Searcher
 
-from torg.contexts.catalog.adapters.index_tantivy.changes import Update, Updates, changed
+from torg.contexts.catalog.adapters.index_common.changes import Update, Updates, changed
+from torg.contexts.catalog.adapters.index_common.words import Stemmer
 from torg.contexts.catalog.adapters.index_tantivy.fields import LARGEST_NUMBER, columns, indexed, product_of, schema
 from torg.contexts.catalog.adapters.index_tantivy.names import Names
-from torg.contexts.catalog.adapters.index_tantivy.words import Stemmer
 from torg.contexts.catalog.ports import ProductChange, ProductDocument
 
 WRITER_MEMORY = 15_000_000  # bytes, tantivy's least: batches are small, and a rebuild gains little from more

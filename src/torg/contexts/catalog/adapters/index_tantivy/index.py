@@ -20,20 +20,20 @@ from typing import TypeVar
 
 import msgspec
 
-from torg.contexts.catalog.adapters.index_tantivy.changes import Update, Updates, merge, updated
-from torg.contexts.catalog.adapters.index_tantivy.cursors import Place, cursor_for, fingerprint, place_of
-from torg.contexts.catalog.adapters.index_tantivy.facets import Counted, named
-from torg.contexts.catalog.adapters.index_tantivy.fields import VERSION
+from torg.contexts.catalog.adapters.index_common.changes import Update, Updates, Waiting, merge
+from torg.contexts.catalog.adapters.index_common.cursors import cursor_for, fingerprint, place_of
+from torg.contexts.catalog.adapters.index_common.facet_values import Counted, named
+from torg.contexts.catalog.adapters.index_common.planning import Plan
+from torg.contexts.catalog.adapters.index_common.suggesting import PastQueries
+from torg.contexts.catalog.adapters.index_common.synonyms import Synonyms
+from torg.contexts.catalog.adapters.index_common.words import Stemmer
+from torg.contexts.catalog.adapters.index_tantivy.fields import VERSION, Place
 from torg.contexts.catalog.adapters.index_tantivy.files import write_whole
 from torg.contexts.catalog.adapters.index_tantivy.generation import BREATHE_EVERY, Generation
-from torg.contexts.catalog.adapters.index_tantivy.planning import Plan
 from torg.contexts.catalog.adapters.index_tantivy.snapshot import Snapshot, Words
-from torg.contexts.catalog.adapters.index_tantivy.suggestions import PastQueries, suggestions
-from torg.contexts.catalog.adapters.index_tantivy.synonyms import Synonyms
-from torg.contexts.catalog.adapters.index_tantivy.words import Stemmer, words_of
+from torg.contexts.catalog.adapters.index_tantivy.suggestions import suggestions
 from torg.contexts.catalog.ports import (
     PastQuery,
-    ProductCard,
     ProductChange,
     ProductDocument,
     SearchPage,
@@ -67,15 +67,10 @@ class TantivyProductIndex:
         self._state = state
         self._generation = generation
         self._stemmer = stemmer
-        self._synonyms = Synonyms((), stemmer)
+        self._synonyms = Synonyms((), stemmer.stems, stemmer.stems)
         self._snapshot = Snapshot(generation, Words.of(generation), self._synonyms, stemmer)
         self._past = PastQueries()
-        self._accepted = state.position
-        self._pending: Updates = {}
-        self._in_flight: Updates = {}
-        self._quiet: Updates = {}
-        self._journal: Updates | None = None
-        self._journal_reaches: int | None = None
+        self._waiting = Waiting(state.position)
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
         self._writers = ThreadPoolExecutor(2, "index-writer")  # a rebuild, and the updates meanwhile
@@ -100,8 +95,15 @@ class TantivyProductIndex:
     def position(self) -> int | None:
         return self._state.position
 
+    async def claim(self, at_once: bool = False) -> bool:
+        """Always: nobody else has this folder."""
+        return True
+
+    async def check(self) -> str:
+        return "" if self._state.position is not None else "the search index is being built"
+
     async def search(self, request: SearchRequest) -> SearchPage:
-        place = None if request.cursor is None else place_of(request.cursor, request)
+        place = None if request.cursor is None else place_of(request.cursor, request, Place)
         snapshot = self._snapshot
         plan = snapshot.plan(request.text)
         hits = snapshot.page(plan, request, place)
@@ -109,26 +111,28 @@ class TantivyProductIndex:
         shown = hits[: request.limit]
         last = Place(fingerprint(request), shown[-1].tier, shown[-1].key) if len(hits) > len(shown) else None
         return SearchPage(
-            items=tuple(card for hit in shown if (card := self._latest(hit.card)) is not None),
+            items=tuple(card for hit in shown if (card := self._waiting.latest(hit.card)) is not None),
             total=total,
             facets=named(counts, snapshot.categories, request.language),
             next_cursor=cursor_for(last) if last else None,
             corrected_query=plan.corrected if plan else None,
+            understood=plan is not None and plan.understood and snapshot.matches(plan) > 0,
         )
 
     async def suggest(self, text: str, limit: int = 10) -> tuple[Suggestion, ...]:
         return suggestions(self._snapshot, self._past, text, limit)
 
-    def note_query(self, text: str, results: int) -> None:
-        if results > 0 and all(self._snapshot.planner.knows(word) for word in words_of(text)):
-            self._past.note(text)
+    def note_query(self, text: str) -> None:
+        self._past.note(text)
+
+    def fresh_queries(self) -> tuple[PastQuery, ...]:
+        return self._past.take_fresh()
 
     def past_queries(self) -> tuple[PastQuery, ...]:
         return self._past.all()
 
     def remember_queries(self, queries: Iterable[PastQuery]) -> None:
-        for query in queries:
-            self._past.note(query.text, query.times)
+        self._past.replace(queries)
 
     async def put(self, documents: Sequence[ProductDocument], position: int | None = None) -> None:
         await self._accept({document.id: document for document in documents}, position)
@@ -143,7 +147,10 @@ class TantivyProductIndex:
         await self._accept(dict.fromkeys(ids), position)
 
     async def set_synonyms(self, groups: Iterable[Sequence[str]]) -> None:
-        self._synonyms = Synonyms(groups, self._stemmer)
+        synonyms = Synonyms(groups, self._stemmer.stems, self._stemmer.stems)
+        if synonyms.groups == self._synonyms.groups:
+            return
+        self._synonyms = synonyms
         self._snapshot = self._snapshot.with_synonyms(self._synonyms)
 
     async def flush(self) -> None:
@@ -166,10 +173,10 @@ class TantivyProductIndex:
         self._readers.shutdown()
 
     async def rebuild(self, documents: Iterable[ProductDocument] | AsyncIterable[ProductDocument], position: int | None = None) -> None:
-        if self._journal is not None:
+        if self._waiting.journal is not None:
             raise RuntimeError("the index is being rebuilt already; wait for that to end")
         await self.flush()
-        self._journal, self._journal_reaches = dict(self._pending), None
+        self._waiting.begin_journal()
         folder = _generation_folder(self._folder, self._state.generation + 1)
         generation = self._generation.successor(folder)
         try:
@@ -180,19 +187,21 @@ class TantivyProductIndex:
             await self._in_thread(self._abandon, generation)
             raise
         finally:
-            self._journal = None
+            self._waiting.journal = None
         await self._in_thread(old.discard)
 
     async def _swap(self, generation: Generation, position: int | None) -> Generation:
         """Catches up with what arrived during the rebuild, then lets the new generation serve; what arrives now waits as usual."""
         async with self._writing:
-            updates, self._journal = self._journal or {}, {}
-            reached = self._accepted if position is None else max(position, self._journal_reaches or 0)  # the products tell it, not the old index
+            updates = self._waiting.end_journal()
+            reached = (
+                self._waiting.accepted if position is None else max(position, self._waiting.journal_reaches or 0)
+            )  # the products tell it, not the old index
             state = State(generation=self._state.generation + 1, position=reached)
             snapshot = await self._in_thread(self._finish, generation, updates, state)
-            old, self._generation, self._state, self._accepted = self._generation, generation, state, reached
+            old, self._generation, self._state = self._generation, generation, state
             self._snapshot = self._with_present_synonyms(snapshot)
-            self._pending, self._quiet = self._journal, {}
+            self._waiting.start_from(reached)
             return old
 
     def _finish(self, generation: Generation, updates: Updates, state: State) -> Snapshot:
@@ -207,13 +216,9 @@ class TantivyProductIndex:
         generation.discard()
 
     async def _accept(self, updates: Mapping[str, Update], position: int | None) -> None:
-        merge(self._pending, updates)
-        self._accepted = self._accepted if position is None else position
-        if self._journal is not None:
-            merge(self._journal, updates)
-            self._journal_reaches = self._journal_reaches if position is None else position
+        self._waiting.accept(updates, position)
         self._wake.set()
-        if len(self._pending) >= MOST_WAITING:
+        if len(self._waiting) >= MOST_WAITING:
             await self._flush(everything=False)
 
     async def _woken(self, at_most: float) -> None:
@@ -228,27 +233,18 @@ class TantivyProductIndex:
     async def _flush(self, everything: bool) -> None:
         async with self._writing:
             self._wake.clear()
-            self._in_flight, reached = self._taken(everything), self._accepted
-            if not self._in_flight and (self._quiet or reached == self._state.position):
+            updates, reached = self._waiting.take(everything), self._waiting.accepted
+            if not updates and (self._waiting.quiet or reached == self._state.position):
                 return
             try:
-                quiet, snapshot, state = await self._in_thread(self._write, self._in_flight, everything, reached)
+                quiet, snapshot, state = await self._in_thread(self._write, updates, everything, reached)
             except BaseException:
-                merge(self._in_flight, self._pending)
-                self._pending, self._in_flight = self._in_flight, {}
+                self._waiting.failed()
                 self._wake.set()
                 raise
-            merge(self._quiet, quiet)
-            self._in_flight, self._state = {}, state
+            self._waiting.written(quiet)
+            self._state = state
             self._snapshot = self._with_present_synonyms(snapshot)
-
-    def _taken(self, everything: bool) -> Updates:
-        """The updates to write now: those pending, on top of the quiet ones for the same products."""
-        ids = list(self._quiet) if everything else [id_ for id_ in self._pending if id_ in self._quiet]
-        taken: Updates = {id_: self._quiet.pop(id_) for id_ in ids}
-        merge(taken, self._pending)
-        self._pending = {}
-        return taken
 
     def _write(self, updates: Updates, everything: bool, reached: int | None) -> tuple[Updates, Snapshot, State]:
         before = self._snapshot
@@ -258,7 +254,7 @@ class TantivyProductIndex:
             self._generation.rollback()
             raise
         state = self._state
-        if not quiet and not self._quiet and reached != state.position:
+        if not quiet and not self._waiting.quiet and reached != state.position:
             state = State(generation=state.generation, position=reached)
             _write_state(self._folder, state)
         if self._generation.searcher is before.searcher:
@@ -277,14 +273,6 @@ class TantivyProductIndex:
             known = await self._in_reader(snapshot.count, plan, request) if broad else snapshot.count(plan, request)
             snapshot.remember(plan, request, known)
         return known
-
-    def _latest(self, card: ProductCard) -> ProductCard | None:
-        """With the figures that wait to be written, so that a page shows the present price and stock."""
-        latest: ProductCard | None = card
-        for updates in (self._quiet, self._in_flight, self._pending):
-            if latest is not None and card.id in updates:
-                latest = updated(latest, updates[card.id])
-        return latest
 
     async def _in_reader(self, work: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._readers, work, *arguments)

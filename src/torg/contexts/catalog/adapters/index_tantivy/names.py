@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from torg.contexts.catalog.adapters.index_tantivy.categories import CategoryNode, nodes_of
+from torg.contexts.catalog.adapters.index_common.categories import CategoryNode, nodes_of
 from torg.contexts.catalog.adapters.index_tantivy.files import write_whole
 from torg.contexts.catalog.ports import ProductCard
 

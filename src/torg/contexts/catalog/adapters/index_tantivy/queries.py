@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from tantivy import FieldType, Occur, Query, Schema
 
-from torg.contexts.catalog.adapters.index_tantivy.fields import rating_units
-from torg.contexts.catalog.adapters.index_tantivy.planning import Plan
-from torg.contexts.catalog.adapters.index_tantivy.synonyms import Phrase
+from torg.contexts.catalog.adapters.index_common.facet_values import rating_units
+from torg.contexts.catalog.adapters.index_common.planning import Plan
+from torg.contexts.catalog.adapters.index_common.synonyms import Phrase
 from torg.contexts.catalog.ports import SearchRequest
 
 LARGEST = (1 << 63) - 1

@@ -9,16 +9,17 @@ from typing import NamedTuple
 from msgspec.structs import replace
 from tantivy import Order, Query, Searcher
 
-from torg.contexts.catalog.adapters.index_tantivy.categories import Categories
-from torg.contexts.catalog.adapters.index_tantivy.cursors import Place
-from torg.contexts.catalog.adapters.index_tantivy.facets import Counted, counted
-from torg.contexts.catalog.adapters.index_tantivy.fields import SORT_FIELDS, card_of
+from torg.contexts.catalog.adapters.index_common.categories import Categories
+from torg.contexts.catalog.adapters.index_common.facet_values import Counted
+from torg.contexts.catalog.adapters.index_common.mistakes import Guess
+from torg.contexts.catalog.adapters.index_common.planning import Plan, Planner, asked_words
+from torg.contexts.catalog.adapters.index_common.synonyms import Synonyms
+from torg.contexts.catalog.adapters.index_common.words import Stemmer
+from torg.contexts.catalog.adapters.index_tantivy.facets import counted
+from torg.contexts.catalog.adapters.index_tantivy.fields import SORT_FIELDS, Place, card_of
 from torg.contexts.catalog.adapters.index_tantivy.generation import Generation
-from torg.contexts.catalog.adapters.index_tantivy.planning import Plan, Planner
 from torg.contexts.catalog.adapters.index_tantivy.queries import Queries, all_of
-from torg.contexts.catalog.adapters.index_tantivy.synonyms import Synonyms
 from torg.contexts.catalog.adapters.index_tantivy.vocabulary import Vocabulary
-from torg.contexts.catalog.adapters.index_tantivy.words import Stemmer
 from torg.contexts.catalog.ports import ProductCard, SearchRequest
 from torg.kit.values import Language
 
@@ -47,6 +48,24 @@ class Words(NamedTuple):
         return cls(Categories(generation.names.categories), Vocabulary(words))
 
 
+class Lexicon:
+    """The words as one searcher knows them."""
+
+    def __init__(self, vocabulary: Vocabulary, searcher: Searcher, stemmer: Stemmer) -> None:
+        self._searcher, self._stemmer = searcher, stemmer
+        self.frequency = vocabulary.frequency
+        self._vocabulary = vocabulary
+
+    def knows(self, word: str) -> bool:
+        return self._searcher.doc_freq("everything", self._stemmer.stem(word)) > 0
+
+    def completions(self, beginning: str, limit: int) -> list[str]:
+        return self._vocabulary.completions(beginning, limit)
+
+    def guesses(self, word: str, limit: int) -> list[Guess]:
+        return self._vocabulary.guesses(word, limit)
+
+
 class Snapshot:
     """Answers from one state. Its caches belong to the event loop; the rest of it never changes."""
 
@@ -56,8 +75,8 @@ class Snapshot:
         self.categories, self.vocabulary = self.words = words
         self.synonyms = synonyms
         self.stemmer = stemmer
-        self.planner = Planner(stemmer, words.vocabulary, synonyms, is_known=self._is_known, count=self._found)
-        self.plan = lru_cache(PLANS_KEPT)(self.planner.plan)
+        self.planner = Planner(Lexicon(words.vocabulary, self.searcher, stemmer), synonyms, stemmer.stems)
+        self.plan = lru_cache(PLANS_KEPT)(self._plan)
         self.matches = lru_cache(PLANS_KEPT)(self._found)
         self._generation = generation
         self._counted: dict[tuple[Plan | None, SearchRequest], Counted] = {}
@@ -105,12 +124,20 @@ class Snapshot:
         hits = self.searcher.search(query, limit, count=False, order_by_field=field, order=order).hits
         return [(int(key), card_of(bytes(self.searcher.doc(address).get_first("source") or b""))) for key, address in hits]
 
+    def _plan(self, text: str) -> Plan | None:
+        """None when there is no text; text without words finds nothing."""
+        if not asked_words(text):
+            return Plan(slots=()) if text.strip() else None
+        plain: Plan | None = None
+        for readings in self.planner.readings(text):
+            plain = plain or readings[0]
+            if readings and self.matches(best := max(readings, key=self.matches)):
+                return best
+        return plain
+
     def _found(self, plan: Plan | None) -> int:
         query = Query.const_score_query(all_of(self.queries.matching(plan)), 1.0)
         return self.searcher.search(query, 1).count  # type: ignore[attr-defined, no-any-return]  # not in the stub
-
-    def _is_known(self, stem: str) -> bool:
-        return self.searcher.doc_freq("everything", stem) > 0
 
     def _rarest(self, plan: Plan) -> int | None:
         """The slot that the fewest names have, if any have it."""

@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
 from heapq import nlargest
-from itertools import groupby
 
-SHORTEST_CORRECTED = 3
-TWO_MISTAKES_FROM = 6  # letters
-WRONG_FIRST_LETTER = 0.5  # people mistype the first letter less often …
-DOUBLED_LETTERS = 0.5  # … and get doubled letters wrong more often
-
-
-@dataclass(frozen=True)
-class Guess:
-    """A word that may have been meant, and how far off what was typed is."""
-
-    word: str
-    cost: float
+from torg.contexts.catalog.adapters.index_common.mistakes import Guess, allowed_mistakes, edit_distance, likeliest
 
 
 class Vocabulary:
@@ -40,9 +27,6 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self._sorted)
 
-    def __contains__(self, word: str) -> bool:
-        return word in self._frequency
-
     def frequency(self, word: str) -> int:
         return self._frequency.get(word, 0)
 
@@ -54,9 +38,7 @@ class Vocabulary:
 
     def guesses(self, word: str, limit: int) -> list[Guess]:
         """The likeliest words for a mistyped one: nearest first, then most frequent; itself excluded."""
-        mistakes = _allowed_mistakes(word)
-        found = [Guess(near, _cost(word, near, distance)) for near, distance in self._near(word, mistakes)]
-        return sorted(found, key=lambda guess: (guess.cost, -self._frequency[guess.word]))[:limit]
+        return likeliest(word, self._near(word, allowed_mistakes(word)), self._frequency, limit)
 
     def _near(self, word: str, mistakes: int) -> Iterable[tuple[str, int]]:
         letters = _letters(word)
@@ -66,39 +48,6 @@ class Vocabulary:
                     distance = edit_distance(word, other, mistakes)
                     if distance <= mistakes:
                         yield other, distance
-
-
-def edit_distance(one: str, other: str, at_most: int) -> int:
-    """Optimal string alignment: insertions, deletions, substitutions, swaps of neighbours; `at_most` + 1 when it is more."""
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, 1):
-        last, row = row, [i]
-        for j, other_letter in enumerate(other, 1):
-            best = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (letter != other_letter))
-            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == other_letter:
-                best = min(best, before[j - 2] + 1)
-            row.append(best)
-        if min(row) > at_most:
-            return at_most + 1
-        before = last
-    return min(row[-1], at_most + 1)
-
-
-def _allowed_mistakes(word: str) -> int:
-    if len(word) < SHORTEST_CORRECTED or not word.isalpha():
-        return 0
-    return 2 if len(word) >= TWO_MISTAKES_FROM else 1
-
-
-def _cost(word: str, near: str, distance: int) -> float:
-    if _without_doubles(word) == _without_doubles(near):
-        return DOUBLED_LETTERS
-    return distance + (WRONG_FIRST_LETTER if word[0] != near[0] else 0.0)
-
-
-def _without_doubles(word: str) -> str:
-    return "".join(letter for letter, _ in groupby(word))
 
 
 def _letters(word: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from torg.contexts.catalog.adapters.index_tantivy.words import words_of
+from torg.contexts.catalog.adapters.index_common.words import words_of
 from torg.contexts.catalog.ports import CategoryName
 from torg.kit.values import Language, in_language
 

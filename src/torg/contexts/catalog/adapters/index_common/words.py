@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
@@ -42,7 +43,7 @@ class Stemmer:
         builder = TextAnalyzerBuilder(Tokenizer.whitespace()).filter(Filter.ascii_fold())
         self._analyzer = builder.filter(Filter.stemmer("english")).filter(Filter.stemmer("russian")).build()
 
-    def stems(self, words: list[str]) -> list[str]:
+    def stems(self, words: Sequence[str]) -> list[str]:
         """One stem for each word."""
         return [_without_fleeting_vowel(stem) for stem in self._analyzer.analyze(" ".join(words))]
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import base64
 import zlib
+from typing import TypeVar
 
 import msgspec
 
-from torg.contexts.catalog.adapters.index_tantivy.words import words_of
+from torg.contexts.catalog.adapters.index_common.words import words_of
 from torg.contexts.catalog.ports import BadCursor, SearchRequest
 
-LONGEST = 100
+LONGEST = 300
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
-    """The last product of a page: its tier of relevance and its sort key. `search` is the search's fingerprint."""
+    """The last product of a page, for an engine to add how it finds it again. `search` is the search's fingerprint."""
 
     search: int
-    tier: int
-    key: int
+
+
+P = TypeVar("P", bound=Place)
 
 
 def fingerprint(request: SearchRequest) -> int:
@@ -31,15 +33,14 @@ def cursor_for(place: Place) -> str:
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(place)).rstrip(b"=").decode()
 
 
-def place_of(cursor: str, request: SearchRequest) -> Place:
+def place_of(cursor: str, request: SearchRequest, kind: type[P]) -> P:
+    """Raises BadCursor."""
     if len(cursor) > LONGEST:
         raise BadCursor("the cursor is longer than any that this index makes")
     try:
-        place = msgspec.msgpack.decode(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True), type=Place)
+        place = msgspec.msgpack.decode(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True), type=kind)
     except (ValueError, msgspec.DecodeError) as error:
         raise BadCursor("the cursor was not made by this index") from error
     if place.search != fingerprint(request):
         raise BadCursor("the cursor belongs to another search; keep query, filters and sort as they were")
-    if place.tier < 0 or not 0 <= place.key < 1 << 63:
-        raise BadCursor("the cursor was not made by this index")
     return place
