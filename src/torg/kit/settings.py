@@ -23,8 +23,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `demo_products`: only so many of the demonstration's products; 0 is all of them.
 
     Engines are named by URL, the embedded one where there is none: `db` postgresql://, `bus` kafka://, `redis` redis://, `documents` mongodb://,
-    `index` elasticsearch://, `facts` clickhouse://. `bus_replicas`: on how many of its brokers each record is kept. TORG_<CONTEXT>_DB and TORG_<CONTEXT>_DB_REPLICA (`databases`, `replicas`) give one context a
-    database of its own."""
+    `index` elasticsearch://, `facts` clickhouse://. `bus_replicas`: on how many of its brokers each record is kept.
+    TORG_<CONTEXT>_DB and TORG_<CONTEXT>_DB_REPLICA (`databases`, `replicas`) give one context a database of its own."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000

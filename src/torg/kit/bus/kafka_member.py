@@ -257,7 +257,8 @@ class Member:
     def _seek(self, source: Source, offset: int) -> None:
         source.start(offset)
         self._versions.forget(source.name, max(offset, 0))
-        self._consumer.seek(source.at(offset))
+        self._consumer.incremental_unassign([source.at(0)])  # a mere seek is refused where the fetching has ended, as behind the end
+        self._consumer.incremental_assign([source.at(offset)])
 
     def _resume(self) -> None:
         if self._paused:
