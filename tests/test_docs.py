@@ -26,7 +26,8 @@ from torg.kit.settings import PREFIX, Settings
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "src/torg/demo/data/README.md", *(ROOT / "docs").rglob("*.md")])
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
-BESIDE_SETTINGS = {f"{PREFIX}CONFIG", f"{PREFIX}VENV", f"{PREFIX}FUZZ"}  # the settings' file, the start script's folder, a test's length
+BESIDE_SETTINGS = {f"{PREFIX}CONFIG", f"{PREFIX}VENV", f"{PREFIX}FUZZ", f"{PREFIX}TEST_POSTGRES"}
+"""The settings' file, the start script's folder, a test's length, a server for tests."""
 METHODS = "GET|POST|PUT|PATCH|DELETE"
 
 
@@ -220,11 +221,13 @@ def test_every_command_that_is_named_exists(page: Path) -> None:
             continue
         assert words[0] in set(cli.app), f"./torg{line}"
         options = [] if words[0] == "test" else [word for word in words[1:] if word.startswith("--")]
-        assert set(options) <= _options(words[0]), f"./torg{line}"
+        assert set(options) <= _options(words), f"./torg{line}"
 
 
-def _options(command: str) -> set[str]:
-    function = getattr(cli, command.strip("-"), None)
+def _options(words: Sequence[str]) -> set[str]:
+    """What the command takes that these words lead to; one that only has commands of its own takes none."""
+    _, apps, _ = cli.app.parse_commands(words)
+    function = apps[-1].default_command
     return {f"--{name.replace('_', '-')}" for name in inspect.signature(function).parameters} if function else set()
 
 
