@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torg.contexts.web.adapters.categories_memory import MemoryCategories
 from torg.contexts.web.adapters.pages_jinja import JinjaPages
-from torg.contexts.web.adapters.renewals_memory import MemoryRenewals
+from torg.contexts.web.adapters.renewals_memory import Buy, MemoryRenewals
 from torg.contexts.web.adapters.statics import read_statics
 from torg.contexts.web.adapters.texts import read_texts
 from torg.contexts.web.ports import WebDeps
@@ -21,7 +21,16 @@ def build(kit: Kit) -> Module:
     deps = WebDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
         pages=JinjaPages(HERE / "templates", read_texts(HERE / "locale"), addresses, FUNCTIONS),
-        renewals=MemoryRenewals(kit.call, kit.clock), categories=MemoryCategories(kit.call), statics=statics,
+        renewals=MemoryRenewals(_buyer(kit), kit.clock), categories=MemoryCategories(kit.call), statics=statics,
         describe=kit.describe, public_url=kit.public_url, secure=kit.public_url.startswith("https:"),
     )  # fmt: skip
     return Module(name="web", routes=routes(deps), problem_page=problem_page(deps))
+
+
+def _buyer(kit: Kit) -> Buy:
+    """Who asks for new tokens: where there are several instances, one of them."""
+    if kit.redis is None:
+        return kit.call
+    from torg.contexts.web.adapters.renewals_redis import RedisPurchases
+
+    return RedisPurchases(kit.call, kit.redis, kit.new_id)
