@@ -1,8 +1,8 @@
-"""PostgreSQL adapter: one schema and role per context, a bounded pool, serializable transactions.
+"""PostgreSQL adapter: one schema and role per context, a bounded pool, snapshot isolation.
 
-SQLite lets one transaction write at a time; handlers may rely on it. PostgreSQL gives them the same by its SERIALIZABLE level: what commits is as if
-one had followed the other, and a transaction that could not be placed in such an order is refused (`Interleaved`) and done anew by whoever
-dispatched its message. See Ports and Grittner, "Serializable Snapshot Isolation in PostgreSQL", VLDB 2012."""
+SQLite lets one transaction write at a time. Here they run beside one another, each on a snapshot (REPEATABLE READ): of two that write the same row or
+key the second is refused (`Interleaved`) and done anew by whoever dispatched its message. What a snapshot does not see is a rule that spans rows which
+two transactions read and neither writes: every such rule of the shop is anchored in a row or a constraint that both must touch (decision 16)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IDLE_SECONDS: Final = 15  # that a transaction may keep its locks without asking
 WAIT_SECONDS: Final = 5.0  # for a free connection
 CLOSE_SECONDS: Final = 5.0
 TELL_SECONDS: Final = 0.001  # that notifications wait for one another
-BEGIN: Final = "begin isolation level serializable"
+BEGIN: Final = "begin isolation level repeatable read"
 
 _open_here: ContextVar[PostgresDatabase | None] = ContextVar("open_here", default=None)
 _INTERLEAVED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
@@ -152,7 +152,7 @@ class PostgresReads:
 
 
 class PostgresTransaction(PostgresReads):
-    """One serializable transaction on a connection of its own."""
+    """One transaction on a connection of its own."""
 
     def __init__(self, connection: Any) -> None:
         self._source = connection
