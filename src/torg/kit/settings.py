@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 
 PREFIX = "TORG_"
+BESIDE = (f"{PREFIX}CONFIG", f"{PREFIX}TEST_")  # the file of settings, servers for tests
 _OF_ONE_CONTEXT = re.compile(r"(?P<context>[a-z]+)_db(?P<replica>_replica)?")
 
 
@@ -68,7 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
     """Reads the settings; raises BadSettings that names all bad ones at once."""
     given: dict[str, Any] = _file(environment.get(f"{PREFIX}CONFIG", ""))
-    given |= {name[len(PREFIX) :].lower(): value for name, value in environment.items() if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG"}
+    named = {name: value for name, value in environment.items() if name.startswith(PREFIX) and not name.startswith(BESIDE)}
+    given |= {name[len(PREFIX) :].lower(): value for name, value in named.items()}
     given |= overrides or {}
     hints, faults = get_type_hints(Settings, include_extras=True), []
     checked: dict[str, Any] = {}

@@ -29,3 +29,7 @@ def test_an_unreadable_file_is_said(tmp_path: Path):
     (tmp_path / "bad.toml").write_text("port = = 1")
     with pytest.raises(BadSettings, match=r"bad\.toml"):
         load({"TORG_CONFIG": str(tmp_path / "bad.toml")})
+
+
+def test_servers_that_tests_are_given_are_no_settings():
+    assert load({"TORG_TEST_POSTGRES": "postgresql://127.0.0.1:5432/torg"}) == load({})
