@@ -11,13 +11,14 @@ import argparse
 import base64
 import gzip
 import hmac
+import itertools
 import json
+import os
 import re
 import signal
 import sys
 import threading
 import time
-import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -171,10 +172,16 @@ def _insert(connection: Any, head: re.Match[bytes], statement: bytes, data: byte
         into.append(rows)
         wrote = int(into.finish().rows_written)
     except BaseException:
-        with suppress(Exception):  # it may be over already; the error that led here is the one to tell
-            into.cancel()
+        _cancel(into)
         raise
     return Done(b"", _summary({"read_rows": wrote, "written_rows": wrote, "written_bytes": len(rows), "result_rows": wrote}, began))
+
+
+def _cancel(insert: Any) -> None:
+    from chdb import ChdbError  # type: ignore[import-not-found]
+
+    with suppress(ChdbError, RuntimeError):  # it may be over already; the error that led here is the one to tell
+        insert.cancel()
 
 
 def _summary(numbers: Mapping[str, int], began: float) -> dict[str, str]:
@@ -233,7 +240,7 @@ class Handler(BaseHTTPRequestHandler):
         self._serve(dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True)), body)
 
     def _serve(self, asked: dict[str, str], body: bytes) -> None:
-        query_id = asked.get("query_id") or self.headers.get("X-ClickHouse-Query-Id") or str(uuid.uuid4())
+        query_id = asked.get("query_id") or self.headers.get("X-ClickHouse-Query-Id") or self.server.next_id()
         with self.server.busy():
             try:
                 self._let_in(asked)
@@ -314,8 +321,12 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int, engine: Engine, user: str, password: str, chatty: bool) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.engine, self.user, self.password, self.chatty = engine, user, password, chatty
-        self._running, self._changed = 0, threading.Condition()
+        self._running, self._changed, self._served = 0, threading.Condition(), itertools.count(1)
         self._ending = False
+
+    def next_id(self) -> str:
+        """Names a statement whose client did not."""
+        return f"{os.getpid()}-{next(self._served)}"
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -361,6 +372,7 @@ def main() -> None:
     sys.stderr.write(f"ClickHouse {engine.version} answers at 127.0.0.1:{options.port}\n")
     ended.wait()
     server.shutdown()
+    server.server_close()
     if server.drain(END_SECONDS):
         engine.close()
     sys.stderr.write("ended\n")

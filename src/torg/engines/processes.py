@@ -36,7 +36,8 @@ def mark(pid: int) -> str:
     except OSError:
         return ""
     fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
-    return "" if fields[0] in "ZX" else f"{fields[19]} {Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
+    ended = fields[0] in "ZX" and int(fields[17]) <= 1  # a zombie whose threads are still ending has its port and its files yet
+    return "" if ended else f"{fields[19]} {Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
 
 
 def _mark_by_ps(pid: int) -> str:

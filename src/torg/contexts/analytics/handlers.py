@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 from itertools import groupby
 
-import msgspec
-
 from torg.contexts.analytics import contracts as c
 from torg.contexts.analytics import model
-from torg.contexts.analytics.ports import AnalyticsDeps, ReportRow, Sale
+from torg.contexts.analytics.ports import AnalyticsDeps, ReportRow, Return, Sale
 from torg.contexts.catalog.contracts import GetOffers
-from torg.contexts.order.contracts import OrderCancelled, OrderConfirmed, OrderLine, OrderPlaced, OrderReturned
+from torg.contexts.order.contracts import OrderCancelled, OrderConfirmed, OrderPlaced, OrderReturned
+from torg.contexts.user.contracts import UserErased
 from torg.kit.calls import Handlers
 from torg.kit.errors import Unavailable
 from torg.kit.period import refuse_reversed
@@ -32,31 +30,27 @@ async def on_order_placed(event: OrderPlaced, deps: AnalyticsDeps) -> None:
 async def on_order_confirmed(event: OrderConfirmed, deps: AnalyticsDeps) -> None:
     day = stamp(event.placed_at)[:10]
     async with deps.transaction() as tx:
-        await deps.facts.add_sale(tx, Sale(event.order_id, event.user_id, day, event.city, event.total.amount, event.lines))
-        await deps.facts.count(tx, day, model.counts(event.lines, event.city, event.total.amount, 1))
-        await deps.facts.pair(tx, model.pairs(event.lines))
+        await deps.facts.sold(tx, Sale(event.order_id, event.user_id, day, event.city, event.total.amount, event.lines))
         await deps.facts.step(tx, "confirmed", event.user_id, deps.clock())
 
 
 async def on_order_cancelled(event: OrderCancelled, deps: AnalyticsDeps) -> None:
-    async with deps.transaction() as tx:
-        sale = await deps.facts.sale(tx, event.order_id) if event.was_sale else None
-        if sale:
-            await deps.facts.count(tx, sale.day, model.counts(sale.lines, sale.city, sale.revenue, -1))
-            await deps.facts.drop_sale(tx, sale.order_id)
+    if event.was_sale:
+        async with deps.transaction() as tx:
+            await deps.facts.undone(tx, event.order_id)
 
 
 async def on_order_returned(event: OrderReturned, deps: AnalyticsDeps) -> None:
     async with deps.transaction() as tx:
-        sale = await deps.facts.sale(tx, event.order_id)
-        if sale is None:
-            return
         if event.whole:
-            await deps.facts.count(tx, sale.day, model.counts(sale.lines, sale.city, sale.revenue, -1))
-            await deps.facts.drop_sale(tx, sale.order_id)
+            await deps.facts.undone(tx, event.order_id)
         else:
-            await deps.facts.count(tx, sale.day, model.counts(event.goods, sale.city, event.refund.amount, -1, orders=0))
-            await deps.facts.keep_sale(tx, replace(sale, revenue=sale.revenue - event.refund.amount, lines=_without(sale.lines, event.goods)))
+            await deps.facts.returned(tx, Return(event.order_id, event.return_id, event.goods, event.refund.amount))
+
+
+async def on_user_erased(event: UserErased, deps: AnalyticsDeps) -> None:
+    async with deps.transaction() as tx:
+        await deps.facts.forget(tx, event.user_id)
 
 
 async def record_behaviour(cmd: c.RecordBehaviour, deps: AnalyticsDeps) -> c.Recorded:
@@ -137,16 +131,6 @@ async def _named(rows: Sequence[ReportRow], dimension: str, deps: AnalyticsDeps)
     return c.SalesReport(tuple(_row(row, deps, names.get(row.key, "")) for row in rows))
 
 
-def _without(lines: Sequence[OrderLine], goods: Sequence[OrderLine]) -> tuple[OrderLine, ...]:
-    back = {line.product_id: line.quantity for line in goods}
-    left = []
-    for line in lines:
-        quantity = line.quantity - back.get(line.product_id, 0)
-        if quantity > 0:
-            left.append(msgspec.structs.replace(line, quantity=quantity, line_total=line.unit_price * quantity))
-    return tuple(left)
-
-
 HANDLERS: Handlers = {
     c.RecordBehaviour: record_behaviour,
     c.GetSales: get_sales,
@@ -161,4 +145,5 @@ REACTIONS: Handlers = {
     OrderConfirmed: on_order_confirmed,
     OrderCancelled: on_order_cancelled,
     OrderReturned: on_order_returned,
+    UserErased: on_user_erased,
 }

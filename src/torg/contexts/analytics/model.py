@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import permutations
 
+import msgspec
+
 from torg.contexts.order.contracts import OrderLine
 
+FUNNEL_STEPS = {"view": "view", "click": "view", "cart": "cart", "checkout": "checkout"}  # the step that each kind of behaviour reaches
 LARGEST_BASKET = 30  # lines of an order that count as bought together: pairs grow with their square
 
 
@@ -37,9 +40,25 @@ def counts(lines: Sequence[OrderLine], city: str, revenue: int, sign: int, order
     return found
 
 
+def basket(lines: Sequence[OrderLine]) -> list[str]:
+    """The different products that count as bought together."""
+    return sorted({line.product_id for line in lines[:LARGEST_BASKET]})
+
+
 def pairs(lines: Sequence[OrderLine]) -> Iterator[tuple[str, str]]:
     """Every ordered pair of different products in a basket."""
-    return permutations(sorted({line.product_id for line in lines[:LARGEST_BASKET]}), 2)
+    return permutations(basket(lines), 2)
+
+
+def without(lines: Sequence[OrderLine], goods: Sequence[OrderLine]) -> tuple[OrderLine, ...]:
+    """What is left of lines when the goods have gone back."""
+    back = {line.product_id: line.quantity for line in goods}
+    left = []
+    for line in lines:
+        quantity = line.quantity - back.get(line.product_id, 0)
+        if quantity > 0:
+            left.append(msgspec.structs.replace(line, quantity=quantity, line_total=line.unit_price * quantity))
+    return tuple(left)
 
 
 def split_period(since: date, until: date) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Final
+from urllib.parse import urlsplit
+
 from torg.contexts.analytics.adapters.facts_sql import SqlFacts
 from torg.contexts.analytics.handlers import HANDLERS, REACTIONS
-from torg.contexts.analytics.ports import AnalyticsDeps
+from torg.contexts.analytics.ports import AnalyticsDeps, Facts
 from torg.contexts.analytics.routes import routes
 from torg.kit.bus import Consumer
 from torg.kit.module import Kit, Module, bound
 from torg.kit.operations import Invariant
+from torg.kit.settings import BadSettings
+from torg.kit.tasks import Job
+
+KNOWN: Final = "clickhouse://user:password@host:port/database (clickhouses:// for TLS), or nothing for the context's own SQL store"
 
 
 def build(kit: Kit) -> Module:
-    deps = AnalyticsDeps(call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency, facts=SqlFacts(kit.store.database))
+    facts, around = _facts(kit)
+    deps = AnalyticsDeps(call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency, facts=facts)
     return Module(
         name="analytics",
         handlers=bound(HANDLERS, deps),
         routes=routes(),
         consumers=(Consumer("analytics", bound(REACTIONS, deps)),),
         invariants=(Invariant("analytics.sales", "Sales reports equal a recount of the confirmed orders that were not undone.", deps.facts.miscounted),),
-    )
+        jobs=around.jobs, checks=around.checks, start=around.start, close=around.close,
+    )  # fmt: skip
+
+
+def _facts(kit: Kit) -> tuple[Facts, Module]:
+    """The store of facts that the settings name, and what must run for it. Raises BadSettings."""
+    url = kit.settings.facts
+    if not url:
+        return SqlFacts(kit.store.database), Module("facts")
+    if urlsplit(url).scheme not in ("clickhouse", "clickhouses"):
+        raise BadSettings(f"TORG_FACTS={url!r}: there is no store of facts of that kind; known are {KNOWN}")
+    return _in_clickhouse(url, kit)
+
+
+def _in_clickhouse(url: str, kit: Kit) -> tuple[Facts, Module]:
+    from torg.contexts.analytics.adapters.clickhouse import Address, ClickHouse
+    from torg.contexts.analytics.adapters.clickhouse_sender import Sender
+    from torg.contexts.analytics.adapters.facts_clickhouse import ClickHouseFacts
+
+    try:
+        server = ClickHouse(Address.of(url))
+    except ValueError as error:
+        raise BadSettings(f"TORG_FACTS: {error}") from error
+    sender = Sender(kit.store.database, server, kit.clock)
+    jobs = (Job("analytics.facts", 0, sender.run), Job("analytics.repeats", 3600, sender.forget_repeats))
+    around = Module("facts", jobs=jobs, checks={"clickhouse": server.fault}, start=sender.start, close=server.close)
+    return ClickHouseFacts(kit.store.database, server, sender, kit.new_id), around

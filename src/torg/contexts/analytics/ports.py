@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
 from torg.contexts.analytics.contracts import Behaviour
-from torg.contexts.analytics.model import Count
 from torg.contexts.order.contracts import OrderLine
 from torg.kit.deps import Deps
 from torg.kit.store import Transaction
@@ -27,6 +26,16 @@ class Sale:
 
 
 @dataclass(frozen=True)
+class Return:
+    """Part of an order came back: these goods, for so much."""
+
+    order_id: str
+    return_id: str
+    goods: tuple[OrderLine, ...]
+    refund: int
+
+
+@dataclass(frozen=True)
 class ReportRow:
     """What a report says of one key of its dimension."""
 
@@ -37,20 +46,22 @@ class ReportRow:
 
 
 class Facts(Protocol):
-    """Sales and behaviour, and the reports over them. Days are UTC, as 2026-11-21; money is minor units."""
+    """Sales and behaviour, and the reports over them. Days are UTC, as 2026-11-21; money is minor units.
 
-    async def add_sale(self, tx: Transaction, sale: Sale) -> None: ...
-    async def sale(self, tx: Transaction, order_id: str) -> Sale | None: ...
-    async def drop_sale(self, tx: Transaction, order_id: str) -> None:
-        """Nothing of it is sold any more."""
+    What is told takes effect with the transaction, each thing once: a sale by its order, behaviour by its id. Reports show it within seconds."""
+
+    async def sold(self, tx: Transaction, sale: Sale) -> None:
+        """Counts a sale on its day."""
         ...
 
-    async def keep_sale(self, tx: Transaction, sale: Sale) -> None:
-        """Part of it came back: what is left."""
+    async def returned(self, tx: Transaction, part: Return) -> None:
+        """Takes back a part from the day of the sale; the rest stays an order. Nothing happens where no sale stands."""
         ...
 
-    async def count(self, tx: Transaction, day: str, counts: Iterable[Count]) -> None: ...
-    async def pair(self, tx: Transaction, pairs: Iterable[tuple[str, str]]) -> None: ...
+    async def undone(self, tx: Transaction, order_id: str) -> None:
+        """Takes back what is left of a sale from its day. Nothing happens where no sale stands."""
+        ...
+
     async def record(self, tx: Transaction, events: Sequence[Behaviour], at: datetime) -> int:
         """Files behaviour by the clients' ids; how many of them were new."""
         ...
@@ -59,8 +70,12 @@ class Facts(Protocol):
         """A visitor reached a step of the funnel on a day."""
         ...
 
+    async def forget(self, tx: Transaction, visitor: str) -> None:
+        """What this visitor looked at and searched for is forgotten; sales and counts stay, under the bare id."""
+        ...
+
     async def report(self, dimension: str, since: date, until: date, by: str, limit: int) -> Sequence[ReportRow]:
-        """A dimension's rows over [since, until), best first by `orders`, `units` or `revenue`; days in order of time."""
+        """A dimension's rows (day, city, product, category) over [since, until), best first by `orders`, `units` or `revenue`, or in order of their `key`."""
         ...
 
     async def funnel(self, since: date, until: date) -> dict[str, int]: ...

@@ -39,7 +39,7 @@ async def _migrate(database: Database, folders: Iterable[Path], clock: Clock) ->
         _refuse_strangers(scripts, applied)
         new = [name for name in scripts if name not in applied]
         for name in new:
-            for statement in _statements(Template(scripts[name]).substitute(dialect.macros)):
+            for statement in statements(Template(scripts[name]).substitute(dialect.macros)):
                 await tx.execute(dialect.adapt(statement))
             await tx.execute(
                 "insert into migration (name, checksum, applied_at) values (:name, :checksum, :at)",
@@ -70,6 +70,7 @@ def _checksum(script: str) -> str:
     return hashlib.sha256(script.encode()).hexdigest()
 
 
-def _statements(script: str) -> list[str]:
+def statements(script: str) -> list[str]:
+    """The statements of a script: each ends with a semicolon at the end of a line; lines that begin with -- are not theirs."""
     lines = (line for line in script.splitlines() if not line.lstrip().startswith("--"))
     return [statement for part in "\n".join(lines).split(";\n") if (statement := part.strip().rstrip(";"))]

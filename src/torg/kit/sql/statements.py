@@ -1,9 +1,9 @@
-"""Statements with :named parameters, as PostgreSQL's protocol wants them: numbered."""
+"""Statements with :named parameters, as other engines want them: numbered for PostgreSQL's protocol, or rewritten."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +21,11 @@ def numbered(statement: str) -> tuple[str, tuple[str, ...]]:
         return f"${names.setdefault(name, len(names) + 1)}" if name else found.group()
 
     return _PART.sub(number, statement), tuple(names)
+
+
+def rewritten(statement: str, write: Callable[[str], str]) -> str:
+    """The statement with each :name as `write` has it."""
+    return _PART.sub(lambda found: write(found.group(1)) if found.group(1) else found.group(), statement)
 
 
 def values(names: tuple[str, ...], parameters: Mapping[str, Any]) -> list[Any]:

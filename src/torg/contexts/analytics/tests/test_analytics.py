@@ -1,8 +1,8 @@
-"""Sales are counted once, on their day, and taken back when they are undone."""
+"""Sales are counted once, on their day, and taken back when they are undone: over each store of facts."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -12,44 +12,20 @@ from hypothesis import strategies as st
 
 from torg.contexts.analytics import contracts as c
 from torg.contexts.analytics import handlers, model
-from torg.contexts.analytics.adapters.facts_sql import SqlFacts
+from torg.contexts.analytics.adapters.facts_clickhouse import ClickHouseFacts
 from torg.contexts.analytics.ports import AnalyticsDeps
-from torg.contexts.catalog.contracts import GetOffers
-from torg.contexts.order import contracts as oc
+from torg.contexts.analytics.tests.house import cancel, clickhouse_house, line, returned, rows, sell, settle, sql_house
+from torg.contexts.user.contracts import UserErased
 from torg.kit.errors import Invalid
-from torg.kit.messages import Registry
-from torg.kit.testing import TestClock, answering, open_store, test_ids
-from torg.kit.values import Money
-
-MIGRATIONS = Path(__file__).parents[1] / "migrations"
+from torg.kit.testing import TestClock
 
 
-def line(product: str, quantity: int = 1, price: int = 100, path: tuple[str, ...] = ("food", "bread")) -> oc.OrderLine:
-    return oc.OrderLine(
-        product_id=product, name=product, quantity=quantity, unit_price=Money(price, "USD"), line_total=Money(price * quantity, "USD"), category_path=path
-    )
-
-
-@pytest.fixture
-async def deps(tmp_path: Path) -> AsyncIterator[AnalyticsDeps]:
+@pytest.fixture(params=["sql", pytest.param("clickhouse", marks=pytest.mark.slow)])
+async def deps(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnalyticsDeps]:
     clock = TestClock()
-    async with open_store(tmp_path, "analytics", clock, Registry([oc, c]), MIGRATIONS) as store:
-        call = answering({GetOffers: lambda _: ()})
-        yield AnalyticsDeps(call=call, clock=clock, new_id=test_ids(), store=store, currency="USD", facts=SqlFacts(store.database))
-
-
-async def sell(deps: AnalyticsDeps, order_id: str, *lines: oc.OrderLine, user: str = "u1", city: str = "Moscow", delivery: int = 0) -> None:
-    total = Money(sum(x.line_total.amount for x in lines) + delivery, "USD")
-    await handlers.on_order_confirmed(oc.OrderConfirmed(order_id=order_id, user_id=user, lines=lines, city=city, total=total, placed_at=deps.clock()), deps)
-
-
-async def cancel(deps: AnalyticsDeps, order_id: str, was_sale: bool = True) -> None:
-    await handlers.on_order_cancelled(oc.OrderCancelled(order_id=order_id, user_id="u1", reason="x", was_sale=was_sale), deps)
-
-
-async def rows(deps: AnalyticsDeps, group_by: c.Grouping) -> dict[str, tuple[int, int, int]]:
-    report = await handlers.get_sales(c.GetSales(group_by=group_by), deps)
-    return {row.key: (row.orders, row.units, row.revenue.amount) for row in report.items}
+    opened = sql_house(tmp_path, clock) if request.param == "sql" else clickhouse_house(tmp_path, clock, request.getfixturevalue("clickhouse_url"))
+    async with opened as made:
+        yield made
 
 
 async def test_a_sale_shows_in_every_grouping(deps: AnalyticsDeps):
@@ -70,6 +46,17 @@ async def test_a_cancelled_sale_leaves_no_trace_in_the_reports(deps: AnalyticsDe
     assert (await handlers.get_cohorts(c.GetCohorts(), deps)).items == ()
 
 
+async def test_an_order_confirmed_or_cancelled_again_changes_nothing(deps: AnalyticsDeps):
+    for _ in range(2):
+        await sell(deps, "o1", line("a", 2), line("b"))
+    assert await rows(deps, "product") == {"a": (1, 2, 200), "b": (1, 1, 100)}
+    for _ in range(2):
+        await cancel(deps, "o1")
+    await handlers.on_order_returned(returned("o1", "r1", line("a", 1)), deps)
+    assert await rows(deps, "product") == await rows(deps, "day") == {}
+    assert await deps.facts.miscounted() == []
+
+
 async def test_an_order_that_was_never_confirmed_changes_nothing_when_cancelled(deps: AnalyticsDeps):
     await cancel(deps, "o1", was_sale=False)
     assert await rows(deps, "day") == {}
@@ -77,16 +64,10 @@ async def test_an_order_that_was_never_confirmed_changes_nothing_when_cancelled(
 
 async def test_a_partial_return_takes_back_its_share_and_the_rest_takes_the_order(deps: AnalyticsDeps):
     await sell(deps, "o1", line("a", 3), delivery=30)
-    back = oc.OrderReturned(
-        order_id="o1", user_id="u1", return_id="r1", lines=(oc.ReturnLine("a", 1),), refund=Money(100, "USD"), whole=False, goods=(line("a", 1),)
-    )
-    await handlers.on_order_returned(back, deps)
+    await handlers.on_order_returned(returned("o1", "r1", line("a", 1)), deps)
     assert await rows(deps, "product") == {"a": (1, 2, 200)}
     assert await rows(deps, "day") == {"2026-03-01": (1, 2, 230)}
-    rest = oc.OrderReturned(
-        order_id="o1", user_id="u1", return_id="r2", lines=(oc.ReturnLine("a", 2),), refund=Money(200, "USD"), whole=True, goods=(line("a", 2),)
-    )
-    await handlers.on_order_returned(rest, deps)
+    await handlers.on_order_returned(returned("o1", "r2", line("a", 2), whole=True), deps)
     assert await rows(deps, "day") == {}
 
 
@@ -96,6 +77,7 @@ async def test_a_year_is_the_sum_of_its_days(deps: AnalyticsDeps):
     for n in range(40):
         await sell(deps, f"o{n}", line("a"), user=f"u{n % 3}")
         clock.advance(days=9)
+    await settle(deps)
     report = await handlers.get_sales(c.GetSales(since="2026-03-05", until="2027-01-15", group_by="product"), deps)
     by_day = await handlers.get_sales(c.GetSales(since="2026-03-05", until="2027-01-15", group_by="day"), deps)
     assert report.items[0].orders == sum(row.orders for row in by_day.items) == 35
@@ -104,6 +86,7 @@ async def test_a_year_is_the_sum_of_its_days(deps: AnalyticsDeps):
 async def test_products_bought_together_are_recommended_most_often_first(deps: AnalyticsDeps):
     await sell(deps, "o1", line("a"), line("b"), line("c"))
     await sell(deps, "o2", line("a"), line("c"))
+    await settle(deps)
     assert (await handlers.get_recommendations(c.GetRecommendations("a"), deps)).bought_together == ("c", "b")
     assert (await handlers.get_recommendations(c.GetRecommendations("zzz"), deps)).bought_together == ()
 
@@ -112,8 +95,33 @@ async def test_a_batch_sent_twice_counts_once(deps: AnalyticsDeps):
     batch = c.RecordBehaviour((c.Behaviour(id="11111111", kind="view", visitor="v1"), c.Behaviour(id="22222222", kind="cart", visitor="v1")))
     assert (await handlers.record_behaviour(batch, deps)).recorded == 2
     assert (await handlers.record_behaviour(batch, deps)).recorded == 0
+    await settle(deps)
     funnel = await handlers.get_funnel(c.GetFunnel(), deps)
     assert [(step.step, step.visitors, step.share) for step in funnel.items][:3] == [("view", 1, None), ("cart", 1, 100), ("checkout", 0, 0)]
+
+
+async def test_what_an_erased_person_looked_at_is_forgotten_and_counts_stay(deps: AnalyticsDeps):
+    seen = c.Behaviour(id="11111111", kind="search", visitor="u1", query="a gift for Ann")
+    batch = c.RecordBehaviour((seen, c.Behaviour(id="22222222", kind="view", visitor="u1", product_id="a")))
+    await handlers.record_behaviour(batch, deps)
+    await sell(deps, "o1", line("a"))
+    await handlers.on_user_erased(UserErased("u1"), deps)
+    await settle(deps)
+    kept = await behaviour(deps)
+    assert [(row["id"], row["visitor"], row["product_id"], row["query"]) for row in kept] == [("11111111", "", "", ""), ("22222222", "", "", "")]
+    assert (await handlers.record_behaviour(batch, deps)).recorded == 0
+    await settle(deps)
+    assert [row["query"] for row in await behaviour(deps)] == ["", ""]
+    funnel = await handlers.get_funnel(c.GetFunnel(), deps)
+    assert [step.visitors for step in funnel.items] == [1, 0, 0, 0, 1]
+    assert await rows(deps, "day") == {"2026-03-01": (1, 1, 100)}
+
+
+async def behaviour(deps: AnalyticsDeps) -> Sequence[Mapping[str, str]]:
+    """What is kept, every copy of it."""
+    if isinstance(deps.facts, ClickHouseFacts):
+        return await deps.facts.server.all("select id, visitor, product_id, query from behaviour order by id")
+    return [dict(row) for row in await deps.store.database.all("select id, visitor, product_id, query from behaviour order by id")]
 
 
 async def test_buyers_who_come_back_show_in_their_cohort(deps: AnalyticsDeps):
@@ -123,6 +131,7 @@ async def test_buyers_who_come_back_show_in_their_cohort(deps: AnalyticsDeps):
     await sell(deps, "o2", line("a"), user="u2")
     clock.advance(days=31)
     await sell(deps, "o3", line("a"), user="u1")
+    await settle(deps)
     assert (await handlers.get_cohorts(c.GetCohorts(), deps)).items == (c.Cohort("2026-03", 2, (2, 1)),)
 
 

@@ -1,0 +1,110 @@
+"""Facts in ClickHouse. What is told goes into a queue of the context's own store, in the commit that files the message, and from there to ClickHouse in
+batches (clickhouse_sender.py); reports ask ClickHouse. So whether something counts is decided by one commit, and no consumer waits for ClickHouse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import msgspec
+
+from torg.contexts.analytics import model
+from torg.contexts.analytics.adapters.clickhouse import ClickHouse
+from torg.contexts.analytics.adapters.clickhouse_sender import BASKET, BEHAVIOUR, FORGET, SALE, VISIT, Sender
+from torg.contexts.analytics.adapters.reports import Reports
+from torg.contexts.analytics.adapters.sales_sql import SqlSales
+from torg.contexts.analytics.contracts import Behaviour
+from torg.contexts.analytics.ports import Return, Sale
+from torg.contexts.order.contracts import OrderLine
+from torg.kit.sql import Database
+from torg.kit.store import Transaction
+from torg.kit.values import NewId, stamp
+
+LOOKS = 3  # at what does not agree, before it is told: facts are on their way all the time
+
+Lines = list[list[object]]
+
+
+class ClickHouseFacts(Reports):
+    """Implements Facts."""
+
+    def __init__(self, database: Database, server: ClickHouse, sender: Sender, new_id: NewId) -> None:
+        super().__init__(server)
+        self._database, self.server, self.sender, self._new_id = database, server, sender, new_id
+        self._sales = SqlSales(database)
+
+    async def sold(self, tx: Transaction, sale: Sale) -> None:
+        if await self._sales.file(tx, sale):
+            await self._queue(tx, *sold(sale))
+
+    async def returned(self, tx: Transaction, part: Return) -> None:
+        sale = await self._sales.standing(tx, part.order_id)
+        if sale:
+            await self._queue(tx, (SALE, sale_lines("returned", part.return_id, replace(sale, revenue=part.refund, lines=part.goods), -1, orders=0)))
+            await self._sales.keep(tx, replace(sale, revenue=sale.revenue - part.refund, lines=model.without(sale.lines, part.goods)))
+
+    async def undone(self, tx: Transaction, order_id: str) -> None:
+        sale = await self._sales.standing(tx, order_id)
+        if sale:
+            await self._queue(tx, (SALE, sale_lines("undone", order_id, sale, -1)))
+            await self._sales.drop(tx, order_id)
+
+    async def record(self, tx: Transaction, events: Sequence[Behaviour], at: datetime) -> int:
+        """Repeats within a day are told as such; later ones are found out when they are sent, and count once all the same."""
+        new = [event for event in events if await self._is_new(tx, event.id, at)]
+        if new:
+            await self._queue(tx, (BEHAVIOUR, [[e.id, stamp(at), e.kind, e.visitor, e.product_id, e.query] for e in new]))
+        return len(new)
+
+    async def step(self, tx: Transaction, step: str, visitor: str, at: datetime) -> None:
+        await self._queue(tx, (VISIT, [[stamp(at)[:10], step, visitor]]))
+
+    async def forget(self, tx: Transaction, visitor: str) -> None:
+        await self._queue(tx, (FORGET, [[visitor]]))
+
+    async def miscounted(self) -> list[str]:
+        """Compares the sales that stand here with the report there."""
+        wrong = await self._disagreeing()
+        for _ in range(LOOKS - 1):
+            wrong = {day: numbers for day, numbers in (await self._disagreeing()).items() if wrong and numbers == wrong.get(day)}
+        return [f"on {day} the report says {report} orders, the facts {facts}" for day, (facts, report) in wrong.items()]
+
+    async def _disagreeing(self) -> dict[str, tuple[int, int]]:
+        """Days with the sales that stand and those that the report tells of, where they differ and none of them is on its way."""
+        nothing = (0, 0)
+        before, queued = await self._sales.by_day(), await self.sender.queued_days()
+        rows = await self.server.all("select key, orders, revenue from rollup_day where dimension = 'day' and (orders <> 0 or revenue <> 0)")
+        report, after = {row["key"]: (row["orders"], row["revenue"]) for row in rows}, await self._sales.by_day()
+        settled = {day for day in before.keys() | report.keys() if before.get(day) == after.get(day) and day not in queued}
+        wrong = [day for day in sorted(settled) if before.get(day, nothing) != report.get(day, nothing)]
+        return {day: (before.get(day, nothing)[0], report.get(day, nothing)[0]) for day in wrong}
+
+    async def _is_new(self, tx: Transaction, id: str, at: datetime) -> bool:
+        return bool(await tx.execute("insert into recent_behaviour (id, at) values (:id, :at) on conflict do nothing", id=id, at=stamp(at)))
+
+    async def _queue(self, tx: Transaction, *facts: tuple[str, Lines]) -> None:
+        """The text is what ClickHouse will be sent."""
+        rows = [{"id": self._new_id(), "fact": fact, "lines": b"\n".join(map(msgspec.json.encode, lines)).decode()} for fact, lines in facts]
+        await tx.execute_many("insert into fact_queue (id, fact, lines) values (:id, :fact, :lines)", rows)
+        tx.sql.after_commit(self.sender.bell.ring)
+
+
+def sold(sale: Sale) -> list[tuple[str, Lines]]:
+    """What a sale is in ClickHouse."""
+    facts = [(SALE, sale_lines("sold", sale.order_id, sale, 1))]
+    return [*facts, (BASKET, [[sale.order_id, model.basket(sale.lines)]])] if sale.lines else facts
+
+
+def sale_lines(kind: str, id: str, sale: Sale, sign: int, orders: int = 1) -> Lines:
+    """A row for the whole of it and one for each line, as much more (`sign` 1) or less (-1). `orders` is 0 when the rest stays an order."""
+    where: list[object] = [sale.day, sale.order_id, sale.user_id, sale.city]
+    units = sum(line.quantity for line in sale.lines)
+    rows: Lines = [[kind, id, 0, *where, "", [], sign * orders, sign * units, sign * sale.revenue]]
+    for n, line in enumerate(sale.lines, start=1):
+        rows.append([kind, id, n, *where, *_goods(line), sign * orders, sign * line.quantity, sign * line.line_total.amount])
+    return rows
+
+
+def _goods(line: OrderLine) -> tuple[str, tuple[str, ...]]:
+    return line.product_id, line.category_path
