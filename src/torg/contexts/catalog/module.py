@@ -20,13 +20,12 @@ from torg.kit.tasks import Job
 
 KEEP_QUERIES_EVERY = 60.0  # seconds
 RECALL_SYNONYMS_EVERY = 2.0  # seconds, where other processes may be told new ones
-REMEMBERED_OFFERS = 4096
 
 
 def build(kit: Kit) -> Module:
     categories = SqlCategoryStore(kit.store.database)
     shared = kit.store.database.shared
-    products = SqlProductStore(kit.store.database, categories, remembered=0 if shared else REMEMBERED_OFFERS)
+    products = SqlProductStore(kit.store.database, categories)
     index = open_index(kit.folder / "index")
     feed = Feed(products, categories, index, kit.purge)
     deps = CatalogDeps(

@@ -264,7 +264,7 @@ class ProductStore(Protocol):
         ...
 
     async def offers(self, product_ids: Sequence[str]) -> tuple[Offer, ...]:
-        """As find_all; remembers offers, but none is older than the last commit of this process."""
+        """As find_all; remembers offers, but none is older than the last commit of this process, or than what others committed some seconds ago."""
         ...
 
     async def load(self, tx: Transaction, product_ids: Sequence[str]) -> dict[str, Product]:
@@ -272,7 +272,7 @@ class ProductStore(Protocol):
         ...
 
     async def save(self, tx: Transaction, products: Sequence[Product]) -> None:
-        """Adds them or puts them in the place of those with the same ids."""
+        """Adds them or puts them in the place of older versions. Raises ConcurrentChange when one of them is there in that version or a later one."""
         ...
 
     async def renew(self, tx: Transaction, category_ids: Collection[str]) -> None:

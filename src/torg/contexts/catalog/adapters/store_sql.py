@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
+from typing import Final
 
 import msgspec
 
+from torg.contexts.catalog.adapters.figures_sql import SqlFigures, figures
+from torg.contexts.catalog.adapters.remembering import Eras, KeptOffers, KeptTree
 from torg.contexts.catalog.contracts import Category, Offer
-from torg.contexts.catalog.model import CategoryTree, Figures, Product, Stocked, offer
+from torg.contexts.catalog.model import CategoryTree, Product, Stocked
 from torg.contexts.catalog.ports import Changes, PastQuery
+from torg.kit.errors import ConcurrentChange
 from torg.kit.messages import encode
 from torg.kit.portions import portions
 from torg.kit.sql import Database, Row
@@ -19,31 +21,23 @@ from torg.kit.sql.parts import AT_ONCE, listed
 from torg.kit.sql.port import Reads
 from torg.kit.store import Transaction
 
-REREAD_EVERY = 5.0  # seconds, where other processes may have changed it
 MOST_QUERIES = 5000
 QUERIES_KEPT = 3750  # when there are more than that
+CHANGED: Final = ("product.changed_meanwhile", "somebody else has changed one of these products meanwhile: read it again and decide anew")
 _decode = msgspec.json.Decoder(Product).decode
 _FIND = """select document, quantity, rating_hundredths, rating_count from product
     left join product_figures on product_id = id"""
-_REVISIONS = "update catalog_revision set value = value + :count where id = 1 returning value"
 
 
 class SqlCategoryStore:
     """Implements CategoryStore."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._tree: CategoryTree | None = None
-        self._read_at = 0.0
+        self._database, self._eras = database, Eras(database)
+        self._kept = KeptTree(self._eras, self._read)
 
     async def tree(self, fresh: bool = False) -> CategoryTree:
-        if self._tree is None or (self._database.shared and (fresh or time.monotonic() - self._read_at > REREAD_EVERY)):
-            self._read_at = time.monotonic()
-            rows = await self._database.all("select id, name, name_ru, parent, slug from category order by place, id")
-            read = CategoryTree(Category(id=row["id"], name=row["name"], name_ru=row["name_ru"], parent=row["parent"], slug=row["slug"]) for row in rows)
-            if self._tree is None or read.categories != self._tree.categories:  # the same one as long as it is the same, as others remember by it
-                self._tree = read
-        return self._tree
+        return await self._kept.tree(fresh)
 
     async def define(self, tx: Transaction, tree: CategoryTree, categories: Sequence[Category]) -> None:
         first: int = (await tx.value("select max(place) from category") or 0) + 1
@@ -53,19 +47,19 @@ class SqlCategoryStore:
                    on conflict (id) do update set parent = excluded.parent, name = excluded.name, name_ru = excluded.name_ru, slug = excluded.slug""",
                 **msgspec.structs.asdict(category), place=place,
             )  # fmt: skip
-        tx.sql.after_commit(self._forget)
+        tx.sql.after_commit(self._eras.end)
 
-    def _forget(self) -> None:
-        self._tree = None
+    async def _read(self) -> CategoryTree:
+        rows = await self._database.all("select id, name, name_ru, parent, slug from category order by place, id")
+        return CategoryTree(Category(id=row["id"], name=row["name"], name_ru=row["name_ru"], parent=row["parent"], slug=row["slug"]) for row in rows)
 
 
 class SqlProductStore:
-    """Implements ProductStore. Remembers the `remembered` offers last asked for; a fleet's processes, which can't see each other's commits, remember 0."""
+    """Implements ProductStore."""
 
-    def __init__(self, database: Database, categories: SqlCategoryStore, remembered: int = 4096) -> None:
-        self._database, self._categories, self._remembered = database, categories, remembered
-        self._offers: OrderedDict[str, Offer] = OrderedDict()
-        self._offered_in: CategoryTree | None = None
+    def __init__(self, database: Database, categories: SqlCategoryStore) -> None:
+        self._database, self._figures, self._eras = database, SqlFigures(database), Eras(database)
+        self._offers = KeptOffers(self._eras, partial(self._load, database), categories)
 
     async def find(self, product_id: str) -> Stocked | None:
         row = await self._database.one(f"{_FIND} where id = :id", id=product_id)
@@ -81,64 +75,45 @@ class SqlProductStore:
         return [found[product_id] for product_id in product_ids if product_id in found]
 
     async def offers(self, product_ids: Sequence[str]) -> tuple[Offer, ...]:
-        tree = await self._categories.tree()
-        if tree is not self._offered_in:
-            self._offers.clear()
-            self._offered_in = tree
-        found = {product_id: known for product_id in product_ids if (known := self._offers.get(product_id))}
-        if missing := [product_id for product_id in product_ids if product_id not in found]:
-            products = await self._load(self._database, missing)
-            found |= {product_id: offer(product, tree) for product_id, product in products.items()}
-            self._remember(found)
-        return tuple([found[product_id] for product_id in product_ids if product_id in found])
+        return await self._offers.of(product_ids)
 
     async def load(self, tx: Transaction, product_ids: Sequence[str]) -> dict[str, Product]:
         return await self._load(tx.sql, product_ids)
 
     async def save(self, tx: Transaction, products: Sequence[Product]) -> None:
-        last: int = await tx.value(_REVISIONS, count=len(products))
-        await tx.execute_many(
-            """insert into product (id, document, category, on_sale, revision) values (:id, :document, :category, :on_sale, :revision)
+        revisions = await self._figures.take_for_products(tx, len(products))
+        saved = await tx.execute_many(
+            """insert into product (id, document, category, on_sale, revision, version)
+                   values (:id, :document, :category, :on_sale, :revision, :version)
                on conflict (id) do update set document = excluded.document, category = excluded.category, on_sale = excluded.on_sale,
-                   revision = excluded.revision""",
-            [_row(product, revision) for revision, product in enumerate(products, last - len(products) + 1)],
+                   revision = excluded.revision, version = excluded.version
+               where product.version < excluded.version""",
+            [_row(product, revision) for revision, product in zip(revisions, products, strict=True)],
         )
-        tx.sql.after_commit(partial(self._forget, [product.id for product in products]))
+        if saved < len(products):
+            raise ConcurrentChange(*CHANGED)
+        tx.sql.after_commit(self._eras.end)
 
     async def renew(self, tx: Transaction, category_ids: Collection[str]) -> None:
         for some in portions(sorted(category_ids), AT_ONCE):
             names, parameters = listed(some)
             count: int = await tx.value(f"select count(*) from product where category in ({names})", **parameters)
-            last: int = await tx.value(_REVISIONS, count=count)
+            revisions = await self._figures.take_for_products(tx, count)
             await tx.execute(
                 f"""update product set revision = :before + renewed.place
                     from (select id, row_number() over (order by id) as place from product where category in ({names})) as renewed
                     where renewed.id = product.id""",
-                before=last - count, **parameters,
+                before=revisions.start - 1, **parameters,
             )  # fmt: skip
 
     async def set_quantities(self, tx: Transaction, quantities: Mapping[str, int]) -> None:
-        last: int = await tx.value(_REVISIONS, count=len(quantities))
-        await tx.execute_many(
-            """insert into product_figures (product_id, quantity, revision) values (:id, :quantity, :revision)
-               on conflict (product_id) do update set quantity = excluded.quantity, revision = excluded.revision""",
-            [
-                {"id": product_id, "quantity": quantity, "revision": revision}
-                for revision, (product_id, quantity) in enumerate(quantities.items(), last - len(quantities) + 1)
-            ],
-        )
+        await self._figures.set_quantities(tx, quantities)
 
     async def set_rating(self, tx: Transaction, product_id: str, hundredths: int, count: int) -> None:
-        await tx.execute(
-            """insert into product_figures (product_id, rating_hundredths, rating_count, revision) values (:id, :hundredths, :count, :revision)
-               on conflict (product_id) do update set rating_hundredths = excluded.rating_hundredths, rating_count = excluded.rating_count,
-                   revision = excluded.revision""",
-            id=product_id, hundredths=hundredths, count=count, revision=await tx.value(_REVISIONS, count=1),
-        )  # fmt: skip
+        await self._figures.set_rating(tx, product_id, hundredths, count)
 
     async def revision(self) -> int:
-        newest: int = await self._database.value("select value from catalog_revision where id = 1")
-        return newest
+        return await self._figures.revision()
 
     async def changes(self, after: int, limit: int) -> Changes:
         newest = await self.revision()
@@ -148,15 +123,11 @@ class SqlProductStore:
                where product.revision > :after order by product.revision limit :limit""",
             after=after, limit=limit,
         )  # fmt: skip
-        figures = await self._database.all(
-            """select product_id, quantity, rating_hundredths, rating_count, revision from product_figures
-               where revision > :after order by revision limit :limit""",
-            after=after, limit=limit,
-        )  # fmt: skip
-        reached = min([newest, *(rows[-1]["revision"] for rows in (products, figures) if len(rows) == limit)])
+        told = await self._figures.since(after, limit)
+        reached = reached_by([row["revision"] for row in products], [revision for _, _, revision in told], limit, newest)
         return Changes(
             [_stocked(row) for row in products if row["revision"] <= reached],
-            [(row["product_id"], _figures(row)) for row in figures if row["revision"] <= reached],
+            [(product_id, figures) for product_id, figures, revision in told if revision <= reached],
             reached,
         )
 
@@ -179,15 +150,6 @@ class SqlProductStore:
             rows = await reads.all(f"select id, document from product where id in ({names})", **parameters)
             found |= {row["id"]: _decode(row["document"]) for row in rows}
         return found
-
-    def _remember(self, offers: Mapping[str, Offer]) -> None:
-        self._offers.update(offers)
-        while len(self._offers) > self._remembered:
-            self._offers.popitem(last=False)
-
-    def _forget(self, product_ids: Iterable[str]) -> None:
-        for product_id in product_ids:
-            self._offers.pop(product_id, None)
 
 
 class SqlSearchMemory:
@@ -222,6 +184,11 @@ class SqlSearchMemory:
             await tx.execute("update past_query set times = (times + 1) / 2")
 
 
+def reached_by(products: Sequence[int], figures: Sequence[int], limit: int, newest: int) -> int:
+    """How far a step of a reader has come that got these revisions of each: no further than the end of whichever was cut short."""
+    return min([newest, *(revisions[-1] for revisions in (products, figures) if len(revisions) == limit)])
+
+
 def _row(product: Product, revision: int) -> dict[str, object]:
     return {
         "id": product.id,
@@ -229,12 +196,9 @@ def _row(product: Product, revision: int) -> dict[str, object]:
         "category": product.category,
         "on_sale": int(product.on_sale),
         "revision": revision,
+        "version": product.version,
     }
 
 
 def _stocked(row: Row) -> Stocked:
-    return Stocked(_decode(row["document"]), _figures(row))
-
-
-def _figures(row: Row) -> Figures:
-    return Figures(row["quantity"] or 0, row["rating_hundredths"] or 0, row["rating_count"] or 0)
+    return Stocked(_decode(row["document"]), figures(row))

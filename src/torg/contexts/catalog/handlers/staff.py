@@ -33,13 +33,13 @@ async def add_product(cmd: c.AddProduct, deps: CatalogDeps) -> c.ProductView:
 
 
 async def change_product(cmd: c.ChangeProduct, deps: CatalogDeps) -> c.ProductView:
+    tree, before = await deps.categories.tree(), await deps.products.find(cmd.product_id)
     changes = {name: value for name in (*model.FACTS, "status") if (value := getattr(cmd, name)) is not UNSET}
-    _refuse(model.faults_of(changes, await deps.categories.tree(), deps.currency))
+    _refuse(model.faults_of(changes, tree, deps.currency))
     async with deps.transaction() as tx:
         product = await _edit(tx, cmd.product_id, cmd.if_versions, changes, deps)
-        before = await deps.products.find(product.id)
         stocked = model.Stocked(product, before.figures if before else model.Figures())
-        return await tx.answer(model.view(stocked, await deps.categories.tree(), cmd.language))
+        return await tx.answer(model.view(stocked, tree, cmd.language))
 
 
 async def withdraw_product(cmd: c.WithdrawProduct, deps: CatalogDeps) -> None:
@@ -70,7 +70,7 @@ async def import_products(cmd: c.ImportProducts, deps: CatalogDeps) -> c.ImportR
 
 
 async def define_categories(cmd: c.DefineCategories, deps: CatalogDeps) -> None:
-    before = await deps.categories.tree()
+    before = await deps.categories.tree(fresh=True)
     tree = before.with_(cmd.categories)
     changed = [category.id for category in cmd.categories if category.id in before and tree.categories[category.id] != before.categories[category.id]]
     async with deps.transaction() as tx:

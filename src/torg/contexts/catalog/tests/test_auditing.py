@@ -32,7 +32,7 @@ async def test_a_price_that_the_log_does_not_know_is_noticed(house: House) -> No
     await house.feed.rebuild()
     (kept, _) = await house.deps.products.find_all(["p1", "p2"])
     async with house.store.transaction() as tx:
-        await house.deps.products.save(tx, [replace(kept.product, price=usd(1))])
+        await house.deps.products.save(tx, [replace(kept.product, price=usd(1), version=kept.product.version + 1)])
         await tx.execute("delete from product where id = 'p2'")
     found = await broken(house)
     assert found["catalog.prices"] == ["p1 is sold at 1, but the log says 500", "p2 was added, but is not in the store"]

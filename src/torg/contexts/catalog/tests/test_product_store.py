@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from torg.contexts.catalog import model
 from torg.contexts.catalog.ports import ProductStore
 from torg.contexts.catalog.tests.house import House, new_product, usd
-from torg.kit.errors import DomainError
+from torg.kit.calls import undisturbed
+from torg.kit.errors import ConcurrentChange, DomainError
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -21,13 +22,19 @@ def product(number: int) -> model.Product:
 
 
 async def saved(house: House, *products: model.Product) -> None:
-    async with house.store.transaction() as tx:
-        await house.deps.products.save(tx, products)
+    async def save() -> None:
+        async with house.store.transaction() as tx:
+            await house.deps.products.save(tx, products)
+
+    await undisturbed(save, "save", house.store.database.lane)
 
 
 async def counted(house: House, **quantities: int) -> None:
-    async with house.store.transaction() as tx:
-        await house.deps.products.set_quantities(tx, quantities)
+    async def count() -> None:
+        async with house.store.transaction() as tx:
+            await house.deps.products.set_quantities(tx, quantities)
+
+    await undisturbed(count, "count", house.store.database.lane)
 
 
 async def walk(store: ProductStore, limit: int) -> list[tuple[list[str], dict[str, int], int]]:
@@ -58,7 +65,7 @@ async def test_many_are_found_in_the_order_asked_for(house: House) -> None:
 async def test_a_reader_sees_every_change_once_in_steps_of_any_size(house: House) -> None:
     await saved(house, product(1), product(2))
     await counted(house, p0002=5, p0003=6)
-    await saved(house, replace(product(1), name="New"))
+    await saved(house, replace(product(1), name="New", version=2))
     await counted(house, p0002=4)
     for limit in (1, 2, 3, 100):
         steps = await walk(house.deps.products, limit)
@@ -92,12 +99,35 @@ async def test_writers_at_the_same_time_never_share_a_revision(house: House) -> 
     assert len(steps) == 100
 
 
+async def test_version_that_somebody_else_made_first_is_refused(house: House) -> None:
+    await saved(house, product(1), product(2))
+    await saved(house, replace(product(1), price=usd(1), version=2))
+    with pytest.raises(ConcurrentChange):
+        await saved(house, replace(product(2), price=usd(2), version=2), replace(product(1), price=usd(2), version=2))
+    assert [offer.price for offer in await house.deps.products.offers(["p0001", "p0002"])] == [usd(1), usd(500)]
+
+
+@pytest.mark.race
+async def test_no_edit_is_lost_when_many_change_one_product_at_the_same_time(house: House) -> None:
+    await saved(house, replace(product(1), popularity=0))
+
+    async def sell_one() -> None:
+        async with house.store.transaction() as tx:
+            known = (await house.deps.products.load(tx, ["p0001"]))["p0001"]
+            await house.deps.products.save(tx, [replace(known, popularity=known.popularity + 1, version=known.version + 1)])
+
+    await asyncio.gather(*(undisturbed(sell_one, "sell", house.store.database.lane) for _ in range(20)))
+    found = await house.deps.products.find("p0001")
+    assert found is not None
+    assert (found.product.popularity, found.product.version) == (20, 21)
+
+
 async def test_what_is_undone_leaves_no_trace(house: House) -> None:
     await saved(house, product(1))
     before = await house.deps.products.revision()
     with pytest.raises(DomainError):
         async with house.store.transaction() as tx:
-            await house.deps.products.save(tx, [replace(product(1), price=usd(1))])
+            await house.deps.products.save(tx, [replace(product(1), price=usd(1), version=2)])
             raise DomainError("test", "a rule said no")
     assert await house.deps.products.revision() == before
     (offer,) = await house.deps.products.offers(["p0001"])
@@ -108,7 +138,7 @@ async def test_an_offer_is_never_older_than_the_last_commit(house: House) -> Non
     await saved(house, product(1))
     for price in range(1, 20):
         await house.deps.products.offers(["p0001"])
-        await saved(house, replace(product(1), price=usd(price)))
+        await saved(house, replace(product(1), price=usd(price), version=price + 1))
         assert [offer.price.amount for offer in await house.deps.products.offers(["p0001"])] == [price]
 
 
@@ -118,7 +148,7 @@ async def test_products_on_sale_are_read_to_the_end_while_others_write(house: Ho
     async for one in house.deps.products.on_sale():
         seen.append(one.product.id)
         if len(seen) == 3:
-            await saved(house, replace(product(700), status="withdrawn"))
+            await saved(house, replace(product(700), status="withdrawn", version=2))
     assert len(seen) == len(set(seen)) == 1099
     assert sum((await house.deps.products.count_by_category()).values()) == 1099
 
