@@ -11,6 +11,7 @@ from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -33,13 +34,17 @@ from torg.kit.rpc.door import Door, either
 from torg.kit.rpc.fleet import Fleet, FleetCalls
 from torg.kit.rpc.logs import RemoteLog
 from torg.kit.secrets import kept_secret
-from torg.kit.settings import Settings
+from torg.kit.settings import BadSettings, Settings
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.migrate import KIT, migrate
 from torg.kit.sql.opening import open_database
 from torg.kit.store import Store
 from torg.kit.tasks import Job, Supervisor
 from torg.kit.values import Clock, NewId, Randomness, stamp
+
+if TYPE_CHECKING:
+    from torg.kit.bus.kafka import Kafka
+    from torg.kit.bus.relay import Relay
 
 CONTEXTS = Path(__file__).parent / "contexts"
 LEASE = 10.0  # seconds that a job stays with the process that did it last
@@ -72,6 +77,7 @@ class Running:
     fleet: Fleet | None = None
     door: Door | None = None
     front: Asgi | None = None
+    kafka: Kafka | None = None
 
     @property
     def asgi(self) -> Asgi:
@@ -113,6 +119,8 @@ class Running:
             await self.acquirer.close()
         if self.fleet:
             await self.fleet.close()
+        if self.kafka:
+            await self.kafka.close()
 
 
 def registry(contexts: Sequence[str] = topology.CONTEXTS) -> Registry:
@@ -134,7 +142,7 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     cache = ResponseCache() if settings.response_cache else None
     secret = fleet_secret(settings, world).encode()
     http = App(world.clock, world.new_id, wiring.authenticating(call, fleet), cache, wiring.auditing(call, contexts, fleet), secret)
-    app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry(), fleet=fleet)
+    app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry(), fleet=fleet, kafka=open_kafka(settings))
     for context in (context for context in contexts if context in topology.CONTEXTS):
         module = await _build(context, app, world)
         handlers.update(module.handlers)
@@ -170,14 +178,16 @@ async def start(app: Running) -> None:
         logs.update(app.fleet.logs)
     if app.acquirer:
         app.acquirer.start(app.supervisor)
+    topics = asyncio.Event()
+    relays = _start_relays(app, app.kafka, topics) if app.kafka else {}
     for module in app.modules:
         await module.start()
     for module in app.modules:
         store, loopback = app.stores[module.name], app.settings.calls == "loopback"
-        consumers = [BusConsumer(consumer, store, _feed(consumer, logs), app.registry, loopback) for consumer in module.consumers]
-        app.desks[module.name].consumers, app.desks[module.name].invariants = consumers, module.invariants
+        consumers = [BusConsumer(consumer, store, _feed(consumer, logs, app), app.registry, loopback) for consumer in module.consumers]
+        app.desks[module.name].consumers, app.desks[module.name].invariants = [*consumers, *relays.get(module.name, ())], module.invariants
         for consumer in consumers:
-            app.supervisor.start(consumer.name, consumer.run)
+            app.supervisor.start(consumer.name, _behind(topics, consumer.run) if app.kafka else consumer.run)
         for job in (*module.jobs, Job(f"{module.name}.forget", 3600, _forgetter(store))):
             app.supervisor.start_job(_in_turn(job, store) if store.database.shared else job)
 
@@ -253,8 +263,51 @@ def _in_turn(job: Job, store: Store) -> Job:
     return Job(job.name, job.every, run)
 
 
-def _feed(consumer: Consumer, logs: Mapping[str, Log | RemoteLog]) -> Feed:
-    """Where a consumer's rows come from: the logs of this process, and those that others let it read."""
+def open_kafka(settings: Settings) -> Kafka | None:
+    """The brokers that TORG_BUS names, if any. Raises BadSettings."""
+    if not settings.bus:
+        return None
+    if (scheme := settings.bus.partition(":")[0]) != "kafka":
+        raise BadSettings(f"TORG_BUS begins with {scheme}:, known are kafka:// and nothing at all (the logs themselves)")
+    from torg.kit.bus.kafka import Kafka  # the client is loaded where it is used
+
+    try:
+        return Kafka(settings.bus)
+    except ValueError as error:
+        raise BadSettings(f"TORG_BUS: {error}") from error
+
+
+def _start_relays(app: Running, kafka: Kafka, made: asyncio.Event) -> dict[str, tuple[Relay]]:
+    """Sends the logs of this process to their topics, which are made first where they are missing: as soon as brokers answer, which the shop need not
+    wait for."""
+    from torg.kit.bus.relay import Relay
+    from torg.topics import make_missing
+
+    async def make() -> None:
+        await make_missing(kafka, app.settings.bus_replicas)
+        made.set()
+
+    app.supervisor.start("topics", make)
+    relays = {name: (Relay(store, kafka.producer, app.registry),) for name, store in app.stores.items()}
+    for name, (relay,) in relays.items():
+        app.supervisor.start(f"{name}.relay", _behind(made, relay.run))
+    return relays
+
+
+def _behind(event: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def later() -> None:
+        await event.wait()
+        await run()
+
+    return later
+
+
+def _feed(consumer: Consumer, logs: Mapping[str, Log | RemoteLog], app: Running) -> Feed:
+    """Where a consumer's rows come from: Kafka, or the logs of this process and those that others let it read."""
+    if app.kafka:
+        from torg.kit.bus.kafka_feed import KafkaFeed
+
+        return KafkaFeed(app.kafka, consumer.name, consumer.sources(), app.registry, app.settings.instance)
     followed = {name: logs[name] for name in sorted(consumer.sources()) if name in logs}
     return LogFeed(followed, looks=any(log.shared for log in followed.values()))
 

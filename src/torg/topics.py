@@ -43,6 +43,22 @@ def apply(*, replicas: int | None = None) -> None:
     _with_kafka(work)
 
 
+async def make_missing(kafka: Kafka, replicas: int) -> None:
+    """What a shop does at its start: topics that exist are left as they are. Raises Unavailable."""
+    from torg.kit.bus import topics
+
+    async def missing() -> list[topics.Topic]:
+        there = await topics.look(kafka, [topic.name for topic in stated])
+        return [topic for topic in stated if topic.name not in there]
+
+    stated = topics.stated(PARTITIONS)
+    try:
+        await topics.make(kafka, await missing(), replicas)
+    except Unavailable:
+        if await missing():  # else another process was first
+            raise
+
+
 @app.command
 def show() -> None:
     """Show the topics as they are; ends with status 1 when one is missing or has another number of partitions than stated."""

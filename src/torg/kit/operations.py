@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from torg.kit import telemetry
-from torg.kit.bus import BusConsumer, FailedMessage, Failures
+from torg.kit.bus import FailedMessage, Failures
 from torg.kit.messages import Envelope, Message, Meta
 from torg.kit.sql import Row
 from torg.kit.store import Store
@@ -104,12 +104,22 @@ class DeskView(Protocol):
     async def overdue_sagas(self, before: datetime) -> Sequence[OverdueSaga]: ...
 
 
+class Follower(Protocol):
+    """What follows logs: a consumer, or the relay to a broker."""
+
+    name: str
+
+    def look_again(self) -> None: ...
+    async def positions(self) -> Mapping[str, int]: ...
+    async def lag(self) -> dict[str, int]: ...
+
+
 class Desk:
     """Implements DeskView for a context of this process."""
 
     def __init__(self, context: str, store: Store, failures: Failures) -> None:
         self.context, self.store, self._failures = context, store, failures
-        self.consumers: Sequence[BusConsumer] = ()
+        self.consumers: Sequence[Follower] = ()
         self.invariants: Sequence[Invariant] = ()
 
     async def failed_messages(self, dead: bool | None = None) -> Sequence[FailedMessage]:

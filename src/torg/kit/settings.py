@@ -62,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     index: str = ""
     facts: str = ""
     topology: str = "all"
+    instance: str = ""
     discovery: str = ""
     front: str = ""
 

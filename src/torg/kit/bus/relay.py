@@ -45,7 +45,7 @@ class Relay:
     async def run(self) -> None:
         """Follows the log until cancelled."""
         try:
-            await self._feed.open(tuple(self._registry.types()), self._positions)
+            await self._feed.open(tuple(self._registry.types()), self.positions)
             await self._follow()
         finally:
             await self._feed.close()
@@ -55,8 +55,12 @@ class Relay:
         return self._fault
 
     async def lag(self) -> dict[str, int]:
-        """Rows that are still to be sent, as far as this instance knows (it may not be the one that sends)."""
-        return await self._feed.lag()
+        """Rows that are still to be sent, whichever instance sends (among the next 10,000)."""
+        context, log = self._store.context, self._store.log
+        return {context: await log.count(tuple(self._registry.types()), (await self.positions())[context], 10_000)}
+
+    def look_again(self) -> None:
+        """It keeps nothing for later."""
 
     async def _follow(self) -> None:
         pause, asked, mine = FIRST_PAUSE, 0.0, False
@@ -103,7 +107,8 @@ class Relay:
         else:
             telemetry.log.warning("a log cannot be sent", context=self._store.context, detail=away.detail, seconds=pause)
 
-    async def _positions(self) -> Mapping[str, int]:
+    async def positions(self) -> Mapping[str, int]:
+        """How far the log was sent and acknowledged."""
         filed = await self._store.database.value("select position from consumer_position where consumer = :name", name=NAME)
         return {self._store.context: filed or 0}
 

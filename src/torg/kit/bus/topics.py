@@ -63,7 +63,7 @@ async def apply(kafka: Kafka, topics: Sequence[Topic], replicas: int = 1) -> lis
     changed, when partitions differ; Unavailable."""
     there = await look(kafka, [topic.name for topic in topics])
     refuse_other_partitions(topics, there)
-    told = await _make(kafka, [topic for topic in topics if topic.name not in there], replicas)
+    told = await make(kafka, [topic for topic in topics if topic.name not in there], replicas)
     for each in topics:
         if found := there.get(each.name):
             told += await _alter(kafka, found, each.configuration(replicas))
@@ -107,7 +107,8 @@ async def look(kafka: Kafka, names: Sequence[str]) -> dict[str, Found]:
     }
 
 
-async def _make(kafka: Kafka, topics: Sequence[Topic], replicas: int) -> list[str]:
+async def make(kafka: Kafka, topics: Sequence[Topic], replicas: int) -> list[str]:
+    """Makes these, which must not exist yet. Raises Unavailable."""
     new = [NewTopic(topic.name, topic.partitions, replicas, config=topic.configuration(replicas)) for topic in topics]
     for made in kafka.admin.create_topics(new, request_timeout=PATIENCE).values() if new else ():
         await answer(made)
