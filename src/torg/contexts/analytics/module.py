@@ -52,5 +52,5 @@ def _in_clickhouse(url: str, kit: Kit) -> tuple[Facts, Module]:
         raise BadSettings(f"TORG_FACTS: {error}") from error
     sender = Sender(kit.store.database, server, kit.clock)
     jobs = (Job("analytics.facts", 0, sender.run), Job("analytics.repeats", 3600, sender.forget_repeats))
-    around = Module("facts", jobs=jobs, checks={"clickhouse": server.fault}, start=sender.start, close=server.close)
-    return ClickHouseFacts(kit.store.database, server, sender, kit.new_id), around
+    facts = ClickHouseFacts(kit.store.database, server, sender, kit.new_id)
+    return facts, Module("facts", jobs=jobs, checks={"clickhouse": server.fault}, start=facts.start, close=server.close)

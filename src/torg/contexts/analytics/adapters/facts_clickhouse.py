@@ -3,7 +3,7 @@ batches (clickhouse_sender.py); reports ask ClickHouse. So whether something cou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,10 +17,12 @@ from torg.contexts.analytics.adapters.sales_sql import SqlSales
 from torg.contexts.analytics.contracts import Behaviour
 from torg.contexts.analytics.ports import Return, Sale
 from torg.contexts.order.contracts import OrderLine
-from torg.kit.sql import Database
+from torg.kit.calls import undisturbed
+from torg.kit.sql import Database, SqlTransaction
 from torg.kit.store import Transaction
 from torg.kit.values import NewId, stamp
 
+MOVED = 10  # sales in a row of the queue, when they move in
 LOOKS = 3  # at what does not agree, before it is told: facts are on their way all the time
 
 Lines = list[list[object]]
@@ -34,34 +36,39 @@ class ClickHouseFacts(Reports):
         self._database, self.server, self.sender, self._new_id = database, server, sender, new_id
         self._sales = SqlSales(database)
 
+    async def start(self) -> None:
+        """Before anything else is told. A shop that kept its facts in SQL until now takes them along: the sales that stand, and what visitors did."""
+        await undisturbed(self._move_in, "analytics.facts")
+        await self.sender.start()
+
     async def sold(self, tx: Transaction, sale: Sale) -> None:
         if await self._sales.file(tx, sale):
-            await self._queue(tx, *sold(sale))
+            await self._queue(tx.sql, *sold(sale))
 
     async def returned(self, tx: Transaction, part: Return) -> None:
         sale = await self._sales.standing(tx, part.order_id)
         if sale:
-            await self._queue(tx, (SALE, sale_lines("returned", part.return_id, replace(sale, revenue=part.refund, lines=part.goods), -1, orders=0)))
+            await self._queue(tx.sql, (SALE, sale_lines("returned", part.return_id, replace(sale, revenue=part.refund, lines=part.goods), -1, orders=0)))
             await self._sales.keep(tx, replace(sale, revenue=sale.revenue - part.refund, lines=model.without(sale.lines, part.goods)))
 
     async def undone(self, tx: Transaction, order_id: str) -> None:
         sale = await self._sales.standing(tx, order_id)
         if sale:
-            await self._queue(tx, (SALE, sale_lines("undone", order_id, sale, -1)))
+            await self._queue(tx.sql, (SALE, sale_lines("undone", order_id, sale, -1)))
             await self._sales.drop(tx, order_id)
 
     async def record(self, tx: Transaction, events: Sequence[Behaviour], at: datetime) -> int:
         """Repeats within a day are told as such; later ones are found out when they are sent, and count once all the same."""
         new = [event for event in events if await self._is_new(tx, event.id, at)]
         if new:
-            await self._queue(tx, (BEHAVIOUR, [[e.id, stamp(at), e.kind, e.visitor, e.product_id, e.query] for e in new]))
+            await self._queue(tx.sql, (BEHAVIOUR, [[e.id, stamp(at), e.kind, e.visitor, e.product_id, e.query] for e in new]))
         return len(new)
 
     async def step(self, tx: Transaction, step: str, visitor: str, at: datetime) -> None:
-        await self._queue(tx, (VISIT, [[stamp(at)[:10], step, visitor]]))
+        await self._queue(tx.sql, (VISIT, [[stamp(at)[:10], step, visitor]]))
 
     async def forget(self, tx: Transaction, visitor: str) -> None:
-        await self._queue(tx, (FORGET, [[visitor]]))
+        await self._queue(tx.sql, (FORGET, [[visitor]]))
 
     async def miscounted(self) -> list[str]:
         """Compares the sales that stand here with the report there."""
@@ -80,14 +87,33 @@ class ClickHouseFacts(Reports):
         wrong = [day for day in sorted(settled) if before.get(day, nothing) != report.get(day, nothing)]
         return {day: (before.get(day, nothing)[0], report.get(day, nothing)[0]) for day in wrong}
 
+    async def _move_in(self) -> None:
+        async with self._database.begin() as tx:
+            if not await tx.execute("insert into fact_version (name, value) values ('moved in', 1) on conflict do nothing"):
+                return
+            async for sales in self._sales.standing_together(tx, MOVED):
+                facts = [fact for sale in sales for fact in sold(sale)]
+                for table in (SALE, BASKET):
+                    await self._queue(tx, (table, [line for fact, lines in facts if fact == table for line in lines]))
+            visits = await tx.all("select day, step, visitor from funnel_visit")
+            for rows in _portions([[row["day"], row["step"], row["visitor"]] for row in visits]):
+                await self._queue(tx, (VISIT, rows))
+            seen = await tx.all("select id, at, kind, visitor, product_id, query from behaviour")
+            for rows in _portions([[row[n] for n in range(6)] for row in seen]):
+                await self._queue(tx, (BEHAVIOUR, rows))
+
     async def _is_new(self, tx: Transaction, id: str, at: datetime) -> bool:
         return bool(await tx.execute("insert into recent_behaviour (id, at) values (:id, :at) on conflict do nothing", id=id, at=stamp(at)))
 
-    async def _queue(self, tx: Transaction, *facts: tuple[str, Lines]) -> None:
+    async def _queue(self, tx: SqlTransaction, *facts: tuple[str, Lines]) -> None:
         """The text is what ClickHouse will be sent."""
         rows = [{"id": self._new_id(), "fact": fact, "lines": b"\n".join(map(msgspec.json.encode, lines)).decode()} for fact, lines in facts]
         await tx.execute_many("insert into fact_queue (id, fact, lines) values (:id, :fact, :lines)", rows)
-        tx.sql.after_commit(self.sender.bell.ring)
+        tx.after_commit(self.sender.bell.ring)
+
+
+def _portions(rows: Lines) -> Iterator[Lines]:
+    return (rows[start : start + 100] for start in range(0, len(rows), 100))
 
 
 def sold(sale: Sale) -> list[tuple[str, Lines]]:

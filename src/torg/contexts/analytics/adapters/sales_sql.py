@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 
 import msgspec
 
 from torg.contexts.analytics.ports import Sale
 from torg.contexts.order.contracts import OrderLine
 from torg.kit.messages import encode
-from torg.kit.sql import Database, Row
+from torg.kit.sql import Database, Row, SqlTransaction
 from torg.kit.store import Transaction
 
 _lines = msgspec.json.Decoder(tuple[OrderLine, ...]).decode
@@ -53,11 +53,12 @@ class SqlSales:
         rows = await self._database.all("select day, count(*) as orders, cast(sum(revenue) as bigint) as revenue from sale group by day")
         return {row["day"]: (row["orders"], row["revenue"]) for row in rows}
 
-    async def after(self, order_id: str, limit: int) -> Sequence[Sale]:
-        """Standing sales in order of their ids, behind one."""
-        return [
-            _sale(row) for row in await self._database.all("select * from sale where order_id > :id order by order_id limit :limit", id=order_id, limit=limit)
-        ]
+    async def standing_together(self, tx: SqlTransaction, size: int) -> AsyncIterator[list[Sale]]:
+        """All that stand, so many at a time."""
+        last = ""
+        while rows := await tx.all("select * from sale where order_id > :last order by order_id limit :size", last=last, size=size):
+            yield [_sale(row) for row in rows]
+            last = rows[-1]["order_id"]
 
 
 def _sale(row: Row) -> Sale:
