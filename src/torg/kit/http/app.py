@@ -13,7 +13,7 @@ from torg.kit.auth import STAFF, Authenticate, permit
 from torg.kit.calls import Handle
 from torg.kit.errors import DomainError, Forbidden, Malformed, NotFound, Problem, TooManyRequests, Unauthenticated, Unavailable
 from torg.kit.http.binding import Binding
-from torg.kit.http.cache import Kept, Key, ResponseCache
+from torg.kit.http.cache import Keeping, Kept, Key, ResponseCache
 from torg.kit.http.idempotency import Keys
 from torg.kit.http.metrics import RequestStats, RouteStats
 from torg.kit.http.request import JSON, Headers, Request, Response, first_spoken
@@ -99,19 +99,51 @@ class App:
         client = scope.get("client") or ("", 0)
         id = scope.get(REQUEST_ID) or self._new_id()
         request = Request(method, path, scope["query_string"], headers, receive, id, scope.get("scheme", "http"), client[0])
+        if self.cache is not None and method == "GET" and _of_anybody(headers) and (keeping := self._keeping(path)):
+            found = await self._made_once(self.cache, key, keeping, request, began)
+            if isinstance(found, Kept):
+                await self._send_kept(found, headers, send, began)
+            else:
+                await self._send(request, found, receive, send)
+            return
+        await self._send(request, await self._answer(request, began), receive, send)
+
+    def _keeping(self, path: str) -> Keeping | None:
+        """How the answer to a GET of anybody may be kept, if at all."""
+        found = self._router.find(path)
+        target = found[0].get("GET") if found else None
+        if found is None or target is None or not target[0].route.cached:
+            return None
+        served, names = target
+        return Keeping(served.route.cached, served.route.tags(dict(zip(names, found[1], strict=True))), self._stats(served, 200))
+
+    async def _made_once(self, cache: ResponseCache, key: Key, keeping: Keeping, request: Request, began: float) -> Kept | Response:
+        """The answer as somebody else made it, or as this request does."""
+        made: list[Response] = []
+
+        async def make() -> Kept | None:
+            made.append(await self._answer(request, began, whole=True))
+            return _kept(made[0], keeping) if made[0].status == 200 else None
+
+        kept = await cache.fetch(key, keeping, make)
+        if made:
+            return _unless_unchanged(request, made[0])
+        return kept or await self._answer(request, began)
+
+    async def _answer(self, request: Request, began: float, whole: bool = False) -> Response:
+        """Everything but sending it; `whole`, though the client may have it already."""
         served, response = await self._respond(request)
         if self._closing and response.stream is not None:
             response = self._refusal(request, Problem("Not available right now", 503, "this server is closing: ask again", "service.unavailable"), [])
-        if served and served.route.audited and self._audit and method not in SAFE and request.identity and not STAFF.isdisjoint(request.identity.roles):
+        if served and served.route.audited and self._audit and request.method not in SAFE and request.identity and not STAFF.isdisjoint(request.identity.roles):
             await self._tell(self._audit, request, served.route, response)
         response.headers += SECURITY
         response.headers.append((b"x-request-id", request.id.encode()))
         if served and served.etag and response.status == 200:
-            response = _with_etag(request, response)
-        stats = self._observe(served, response.status, began)
-        if served and served.route.cached and response.status == 200 and self.cache is not None and _of_anybody(headers):
-            self._keep(key, served.route, request, response, stats)
-        await self._send(request, response, receive, send)
+            _add_etag(response)
+            response = response if whole else _unless_unchanged(request, response)
+        (self._stats(served, response.status) if served else self._unknown).observe(time.perf_counter() - began)
+        return response
 
     async def _respond(self, request: Request) -> tuple[_Served | None, Response]:
         served: _Served | None = None
@@ -216,18 +248,8 @@ class App:
         response.headers += headers
         return response
 
-    def _observe(self, served: _Served | None, status: int, began: float) -> RouteStats:
-        stats = self._unknown
-        if served is not None:
-            stats = served.stats.get(status) or served.stats.setdefault(status, self.stats.of(served.route.method, served.route.path, status))
-        stats.observe(time.perf_counter() - began)
-        return stats
-
-    def _keep(self, key: Key, route: Route, request: Request, response: Response, stats: RouteStats) -> None:
-        assert self.cache is not None
-        etag = next((value for name, value in response.headers if name == b"etag"), b"")
-        headers = [header for header in response.headers if header[0] != b"x-request-id"]
-        self.cache.put(key, Kept(response.body, headers, etag, time.monotonic() + route.cached, stats), route.tags(request.path_values))
+    def _stats(self, served: _Served, status: int) -> RouteStats:
+        return served.stats.get(status) or served.stats.setdefault(status, self.stats.of(served.route.method, served.route.path, status))
 
     async def _send_kept(self, kept: Kept, headers: dict[bytes, bytes], send: Callable[[Any], Awaitable[None]], began: float) -> None:
         unchanged = kept.etag and kept.etag in headers.get(b"if-none-match", b"")
@@ -312,15 +334,27 @@ def _reads_russian(accepted: bytes) -> bool:
     return first == b"ru" or (first not in (b"", b"en") and first_spoken(accepted.decode("latin-1")) is Language.RU)
 
 
-def _with_etag(request: Request, response: Response) -> Response:
-    etag = next((value for name, value in response.headers if name == b"etag"), b"")  # some put a version into their own
-    if not etag:
-        etag = f'"{hashlib.blake2b(response.body, digest_size=8).hexdigest()}"'.encode()
-        response.headers.append((b"etag", etag))
+def _add_etag(response: Response) -> None:
+    if not _etag(response):  # some put a version into their own
+        response.headers.append((b"etag", f'"{hashlib.blake2b(response.body, digest_size=8).hexdigest()}"'.encode()))
     response.headers.append((b"vary", b"accept-language"))
-    if etag in request.headers.get(b"if-none-match", b""):
-        return Response(304, b"", [header for header in response.headers if header[0] != b"content-type"])
-    return response
+
+
+def _etag(response: Response) -> bytes:
+    return next((value for name, value in response.headers if name == b"etag"), b"")
+
+
+def _unless_unchanged(request: Request, response: Response) -> Response:
+    """The answer, or 304 for a client that has it already."""
+    etag = _etag(response)
+    if not etag or etag not in request.headers.get(b"if-none-match", b""):
+        return response
+    return Response(304, b"", [header for header in response.headers if header[0] != b"content-type"])
+
+
+def _kept(response: Response, keeping: Keeping) -> Kept:
+    headers = [header for header in response.headers if header[0] != b"x-request-id"]
+    return Kept(response.body, headers, _etag(response), time.monotonic() + keeping.seconds, keeping.stats)
 
 
 def refuse_forgery(request: Request) -> None:
