@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from torg.kit import telemetry
 from torg.kit.bus.failures import TRIES, Failures
-from torg.kit.bus.feed import Feed
+from torg.kit.bus.feed import Batch, Feed
 from torg.kit.calls import Handle, undisturbed
 from torg.kit.errors import Interleaved, Occupied, Unavailable
 from torg.kit.messages import Command, Envelope, Message, Meta, Registry, context_of, encode
@@ -23,6 +23,9 @@ SEEN_AGAIN = 50  # batches of rows nobody here wants, between two positions that
 RETRY_EVERY = 0.25  # seconds between looks at parked rows, while there are any
 SLOWEST_RETRY = 5.0  # seconds
 
+ROWS = 512  # that a commit begins to be large with: what more there is comes into the next
+_FILE_POSITION = """insert into consumer_position (consumer, source, position) values (:name, :source, :position)
+    on conflict (consumer, source) do update set position = excluded.position"""
 _FILE_ID = "insert into consumed (consumer, id, at) values (:name, :id, :at) on conflict do nothing"
 
 
@@ -103,36 +106,46 @@ class BusConsumer:
         batches = await self._feed.take(RETRY_EVERY if self._parked else None)
         if self._feed.reassigned():  # another instance may have parked rows of what is ours now
             self._parked = await self._failures.parked_streams(self.name)
-        for batch in batches:
-            await self._take(batch.source, batch.rows, batch.position)
-            self._feed.took(batch)
+        for together in _commits(batches):
+            await self._take(together)
+            for batch in together:
+                self._feed.took(batch)
 
-    async def _take(self, source: str, rows: Sequence[Envelope], last: int) -> None:
-        wanted = [row for row in rows if type(row.message) in self._handlers]
+    async def _take(self, batches: Sequence[Batch]) -> None:
+        """Handles batches of several sources in one commit."""
+        rows, positions = list[Envelope](), dict[str, int]()
+        for batch in batches:
+            wanted = [row for row in batch.rows if type(row.message) in self._handlers]
+            if wanted or self._long_unfiled(batch.source):
+                self._unfiled[batch.source] = 0
+                positions[batch.source] = batch.position
+                rows += wanted
+        if not positions:
+            return
         if self._loopback:
-            wanted = [self._copy(row) for row in wanted for _ in range(2)]
-        if not wanted:  # to see these again costs little, to see all of them again after a restart would not
-            self._unfiled[source] = self._unfiled.get(source, 0) + 1
-            if self._unfiled[source] < SEEN_AGAIN:
-                return
-        self._unfiled[source] = 0
+            rows = [self._copy(row) for row in rows for _ in range(2)]
         began = time.perf_counter()
-        await undisturbed(lambda: self._take_wanted(source, wanted, last), self.name, self._store.database.lane)
+        await undisturbed(lambda: self._take_wanted(rows, positions), self.name, self._store.database.lane)
         telemetry.BATCH.labels(self.name).observe(time.perf_counter() - began)
 
-    async def _take_wanted(self, source: str, wanted: Sequence[Envelope], last: int) -> None:
-        if self._parked or not await self._take_all(source, wanted, last):
-            await self._take_each(source, wanted, last)
+    def _long_unfiled(self, source: str) -> bool:
+        """Rows that nobody here wants move a position in memory only: to see these again costs little, to see all of them again after a restart would not."""
+        self._unfiled[source] = self._unfiled.get(source, 0) + 1
+        return self._unfiled[source] >= SEEN_AGAIN
 
-    async def _take_all(self, source: str, rows: Sequence[Envelope], last: int) -> bool:
-        """Handles a batch of new rows without a way back for single ones, as nearly always all goes well. False: one of them failed, or had been
-        handled before, and nothing has happened."""
+    async def _take_wanted(self, rows: Sequence[Envelope], positions: Mapping[str, int]) -> None:
+        if self._parked or not await self._take_all(rows, positions):
+            await self._take_each(rows, positions)
+
+    async def _take_all(self, rows: Sequence[Envelope], positions: Mapping[str, int]) -> bool:
+        """Handles new rows without a way back for single ones, as nearly always all goes well. False: one of them failed, or had been handled before, and
+        nothing has happened."""
         try:
             async with self._store.transaction() as tx:
                 await self._file_all(tx, rows)
                 for row in rows:
                     await self._handle(row)
-                await self._file_position(tx, source, last)
+                await self._file_positions(tx, positions)
         except Exception as error:
             if _lost(error):
                 raise
@@ -142,11 +155,11 @@ class BusConsumer:
             self._count(row.message.NAME, "done")
         return True
 
-    async def _take_each(self, source: str, rows: Sequence[Envelope], last: int) -> None:
+    async def _take_each(self, rows: Sequence[Envelope], positions: Mapping[str, int]) -> None:
         async with self._store.transaction() as tx:
             for row in rows:
                 await self._handle_or_park(tx, row)
-            await self._file_position(tx, source, last)
+            await self._file_positions(tx, positions)
 
     async def _handle_or_park(self, tx: Transaction, row: Envelope) -> None:
         if (row.context, row.stream) in self._parked:
@@ -212,12 +225,8 @@ class BusConsumer:
         async with self._store.transaction() as tx:
             return await self._attempt(tx, row, tried, parked=True)
 
-    async def _file_position(self, tx: Transaction, source: str, position: int) -> None:
-        await tx.execute(
-            """insert into consumer_position (consumer, source, position) values (:name, :source, :position)
-               on conflict (consumer, source) do update set position = excluded.position""",
-            name=self.name, source=source, position=position,
-        )  # fmt: skip
+    async def _file_positions(self, tx: Transaction, positions: Mapping[str, int]) -> None:
+        await tx.execute_many(_FILE_POSITION, [{"name": self.name, "source": source, "position": position} for source, position in positions.items()])
 
     def _copy(self, row: Envelope) -> Envelope:
         return msgspec.structs.replace(row, message=self._registry.decode(row.message.NAME, encode(row.message)))
@@ -226,3 +235,16 @@ class BusConsumer:
 def _lost(error: Exception) -> bool:
     """Whether the whole transaction is lost, through no fault of a single row."""
     return isinstance(error, (Interleaved, Unavailable)) and not isinstance(error, Occupied)
+
+
+def _commits(batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:
+    """Batches that go into one commit: all of them, unless they are large."""
+    together, rows = list[Batch](), 0
+    for batch in batches:
+        together.append(batch)
+        rows += len(batch.rows)
+        if rows >= ROWS:
+            yield together
+            together, rows = [], 0
+    if together:
+        yield together
