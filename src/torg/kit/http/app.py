@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torg.kit import telemetry
 from torg.kit.auth import STAFF, Authenticate, permit
@@ -21,6 +21,9 @@ from torg.kit.http.routes import API, Route, Router
 from torg.kit.messages import Message, Meta, encode
 from torg.kit.store import Store
 from torg.kit.values import Clock, Language, NewId
+
+if TYPE_CHECKING:
+    from torg.kit.http.shared_keys import SharedKeys
 
 SESSION_COOKIE = "session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -50,7 +53,8 @@ class _Served:
 
 class App:
     """All routes of a process. `authenticate` turns a token into an identity; `cache` keeps public answers (None: keeps nothing); `audit` is told
-    of every request of the staff that was to change something, once it was handled; `secret` keys what is filed of a request's body."""
+    of every request of the staff that was to change something, once it was handled; `secret` keys what is filed of a request's body; `keys` are
+    those for which other processes answer as well."""
 
     def __init__(
         self,
@@ -60,9 +64,10 @@ class App:
         cache: ResponseCache | None = None,
         audit: Audit | None = None,
         secret: bytes = b"",
+        keys: SharedKeys | None = None,
     ) -> None:
         self._clock, self._new_id, self._authenticate, self._audit = clock, new_id, authenticate, audit
-        self.cache, self._secret = cache, hashlib.blake2b(secret, digest_size=32).digest()
+        self.cache, self._keys, self._secret = cache, keys, hashlib.blake2b(secret, digest_size=32).digest()
         self.problem_page: ProblemPage | None = None
         self.stats = RequestStats()
         self.routes: list[Route] = []
@@ -73,7 +78,7 @@ class App:
 
     def add(self, routes: Iterable[Route], handle: Callable[[type[Message]], Handle], store: Store | None = None) -> None:
         """Serves a context's routes; `handle` finds who handles a message, `store` files answers to Idempotency-Keys."""
-        keys = Keys(store, self._secret) if store else None
+        keys = Keys(store, self._secret, self._keys) if store else None
         for route in routes:
             self.routes.append(route)
             self._router.add(route.method, route.path, _Served(route, self._plan(route, handle, keys), {}))

@@ -6,11 +6,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from torg.kit.errors import ConcurrentChange, DomainError, Invalid, Malformed
 from torg.kit.http.request import Request, Response
 from torg.kit.store import Answer, Store, awaited_answer, file_answer
 from torg.kit.values import stamp
+
+if TYPE_CHECKING:
+    from torg.kit.http.shared_keys import SharedKeys
 
 Render = Callable[[object], Response]
 UNFILED = (401, 403, 429)  # refusals that say nothing about the request itself; nor does ConcurrentChange, which asks to try again
@@ -21,19 +26,21 @@ class Awaited:
 
     def __init__(self, caller: str, key: str, fingerprint: str, render: Render | None) -> None:
         self.caller, self.key, self.fingerprint, self.filed = caller, key, fingerprint, False
+        self.answer: Answer | None = None
         self._render = render or _own_response
 
     def render(self, reply: object) -> Answer:
         response = reply if isinstance(reply, Response) else self._render(reply)
         headers = tuple((name.decode(), value.decode()) for name, value in response.headers if name != b"set-cookie")  # may hold a session
-        return Answer(response.status, headers, response.body.decode())
+        self.answer = Answer(response.status, headers, response.body.decode())
+        return self.answer
 
 
 class Keys:
-    """The keys of one context's requests."""
+    """The keys of one context's requests; `shared` where other processes answer for them as well."""
 
-    def __init__(self, store: Store, secret: bytes) -> None:
-        self._store, self._secret = store, secret
+    def __init__(self, store: Store, secret: bytes, shared: SharedKeys | None = None) -> None:
+        self._store, self._secret, self._shared = store, secret, shared
         self._running: set[tuple[str, str]] = set()
 
     async def once(
@@ -50,10 +57,24 @@ class Keys:
         if (caller, key) in self._running:
             raise ConcurrentChange("idempotency.in_progress", "a request with this Idempotency-Key is being answered; ask again in a moment")
         self._running.add((caller, key))
+        awaited, handed_on = Awaited(caller, key, fingerprint, render), render is not None
         try:
-            return await self._first(Awaited(caller, key, fingerprint, render), work, problem, handed_on=render is not None)
+            if self._shared is not None:
+                return await self._in_turn(self._shared, awaited, lambda: self._first(awaited, work, problem, handed_on))
+            return await self._first(awaited, work, problem, handed_on)
         finally:
             self._running.discard((caller, key))
+
+    async def _in_turn(self, shared: SharedKeys, awaited: Awaited, first: Callable[[], Awaitable[Response]]) -> Response:
+        turn = await shared.begin(self._store.context, awaited.caller, awaited.key)
+        if isinstance(turn, tuple):
+            return _replay(awaited.fingerprint, *turn)
+        if turn is None:
+            return await first()
+        try:
+            return await first()
+        finally:
+            await shared.end(turn, (awaited.fingerprint, awaited.answer) if awaited.filed and awaited.answer else None)
 
     async def _first(self, awaited: Awaited, work: Callable[[], Awaitable[Response]], problem: Callable[[DomainError], Response], handed_on: bool) -> Response:
         if before := await self._store.answered(awaited.caller, awaited.key):
@@ -68,9 +89,12 @@ class Keys:
         finally:
             awaited_answer.reset(token)
         if not awaited.filed:  # nothing was changed (a refusal), or by another context: file it on its own
-            async with self._store.transaction() as tx:
-                await file_answer(tx.sql, awaited, response, stamp(self._store.clock()))
+            await self._store.undisturbed(partial(self._file, awaited, response), "idempotency")
         return response
+
+    async def _file(self, awaited: Awaited, response: Response) -> None:
+        async with self._store.transaction() as tx:
+            await file_answer(tx.sql, awaited, response, stamp(self._store.clock()))
 
 
 def _own_response(reply: object) -> Response:
