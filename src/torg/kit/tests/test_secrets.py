@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,15 @@ def test_a_start_that_ends_while_the_secret_is_made_leaves_none_behind(tmp_path:
     with pytest.raises(OSError, match="no space"):
         kept_secret(tmp_path / "secret", full)
     assert len(kept_secret(tmp_path / "secret", randomness)) == 43
+
+
+def test_many_who_ask_at_once_get_the_same(tmp_path: Path):
+    start = threading.Barrier(8)
+
+    def ask(_: int) -> str:
+        start.wait()
+        return kept_secret(tmp_path / "new" / "secret", randomness)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(ask, range(8)))) == 1
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["secret"]
