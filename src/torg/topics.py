@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cyclopts import App
@@ -18,6 +18,7 @@ from torg.kit.errors import Unavailable
 
 if TYPE_CHECKING:
     from torg.kit.bus.kafka import Kafka
+    from torg.kit.bus.topics import Found
 
 PARTITIONS: Final = dict.fromkeys(topology.CONTEXTS, 6) | {"order": 12, "payment": 12, "inventory": 12}
 """How many instances of each consumer can share a context's topic. It can't be changed while the topic lives."""
@@ -66,16 +67,23 @@ def show() -> None:
 
     async def work(kafka: Kafka, _: settings_.Settings) -> None:
         there = await topics.look(kafka, [topic.name for topic in topics.stated(PARTITIONS)])
+        ends = await kafka.ends([(found.name, number) for found in there.values() for number in range(found.partitions)])
         table, wrong = Table("topic", "partitions", "replicas", "days", "records ever", box=None), 0
         for topic in topics.stated(PARTITIONS):
             found = there.get(topic.name)
             wrong += not found or found.partitions != topic.partitions
-            days = f"{int(found.configuration['retention.ms']) / 86_400_000:g}" if found else ""
-            table.add_row(topic.name, *((str(found.partitions), str(found.replicas), days, str(found.records)) if found else ("missing", "", "", "")))
+            table.add_row(topic.name, *_cells(found, ends))
         Console(width=None if sys.stdout.isatty() else 100).print(table)
         sys.exit(1 if wrong else 0)
 
     _with_kafka(work)
+
+
+def _cells(found: Found | None, ends: Mapping[tuple[str, int], int]) -> Sequence[str]:
+    if found is None:
+        return ["missing"]
+    days = int(found.configuration["retention.ms"]) / 86_400_000
+    return [str(found.partitions), str(found.replicas), f"{days:g}", str(sum(end for (name, _), end in ends.items() if name == found.name))]
 
 
 def _with_kafka(work: Callable[[Kafka, settings_.Settings], Awaitable[None]]) -> None:

@@ -43,14 +43,14 @@ class Kafka:
             raise ValueError(f"{url!r} does not name brokers: write kafka://host:port,host:port, and user and password as ?sasl.username=…&sasl.password=…")
         hosts = [host if ":" in host else f"{host}:{PORT}" for host in parts.netloc.split(",") if host]
         self.servers = ",".join(hosts)
-        self._more = dict(parse_qsl(parts.query, keep_blank_values=True))
+        self.more: dict[str, Any] = dict(parse_qsl(parts.query, keep_blank_values=True))
         self._client = client
 
     def configuration(self, own: Mapping[str, Any]) -> dict[str, Any]:
         """A client's whole configuration; what the URL says wins."""
         logs = logging.Logger("kafka")  # noqa: LOG001 one of its own: the root's handlers are none of ours
         logs.addHandler(_Told())
-        return {"bootstrap.servers": self.servers, "client.id": self._client, **_WHOLE, **own, **self._more, "logger": logs}
+        return {"bootstrap.servers": self.servers, "client.id": self._client, **_WHOLE, **own, **self.more, "logger": logs}
 
     @cached_property
     def producer(self) -> KafkaProducer:

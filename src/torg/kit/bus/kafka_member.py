@@ -37,11 +37,12 @@ CONFIGURATION: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",
-    # what waits in memory while a batch is handled: about a thousand rows a partition, 4 MB for all of them and a fetch's 1 MB on top
-    "queued.min.messages": LOT,
+    # what waits in memory while a batch is handled: 4 MB and what one more fetch brings, as JSON, and once more as rows
+    "queued.min.messages": 10_000,
     "queued.max.messages.kbytes": 4096,
     "fetch.max.bytes": 1 << 20,
     "max.partition.fetch.bytes": 1 << 20,
+    "fetch.queue.backoff.ms": 20,
 }
 Stored = Callable[[], Mapping[str, int]]
 """The positions in the consumer's own store; blocks until it has them."""
@@ -104,7 +105,8 @@ class Member:
         self.reassigned = False
         self.met = False
         self._rewind = False
-        self._away = ""
+        self._away = self._refused = ""
+        self._broken: Exception | None = None
         self._paused = False
         self._committed_at = time.monotonic()
         own = CONFIGURATION | {"group.id": f"torg.{name}", "error_cb": self._failed} | ({"group.instance.id": instance} if instance else {})
@@ -119,8 +121,8 @@ class Member:
 
     def fetch(self, seconds: float) -> None:
         """Waits until something is ready to be handed over, so long at most. Raises Unavailable."""
-        if self._away and not self._answers():
-            raise Unavailable(self._away)
+        if self._refused or (self._away and not self._answers()):
+            raise Unavailable(self._refused or self._away)
         self._resume()
         if self._rewind:
             self._go_back()
@@ -128,6 +130,8 @@ class Member:
         while not self.something_ready() and not self.wanted_elsewhere and (left := until - time.monotonic()) > 0:
             self._refuse_torn()
             first = self._consumer.poll(min(left, SLICE))
+            if self._broken:
+                raise self._broken
             if first is not None:
                 self._sort([first, *self._consumer.consume(LOT - 1, 0)])
             if self._away:
@@ -215,9 +219,13 @@ class Member:
     # ---------------------------------------------------------------- where it stands
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Begins where the store says, whatever Kafka has been told."""
+        """Begins where the store says, whatever Kafka has been told. What a callback raises is lost on its way through the client, so it is kept."""
         self.met = True
-        stored = self._stored() if partitions else {}
+        try:
+            stored = self._stored() if partitions else {}
+        except Exception as error:  # noqa: BLE001 raised as soon as the client's call is over
+            self._broken = error
+            return
         for each in partitions:
             source = self.sources[each.topic, each.partition] = Source(each.topic, each.partition)
             each.offset = stored[source.name] if source.name in stored else self._oldest(source)
@@ -296,8 +304,9 @@ class Member:
             self._seek(source, self._oldest(source))
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise Unavailable(f"Kafka has no topic {message.topic()}: `torg topics apply` makes it")
-        elif error.fatal():
-            raise Unavailable(f"Kafka refuses this member of {self._name}: {error.str()}")
+        elif error.fatal() or error.code() == KafkaError._FATAL:
+            self._refused = f"Kafka refuses this member of {self._name}: {error.str()}"
+            raise Unavailable(self._refused)
         else:
             telemetry.log.warning("kafka consumer", consumer=self._name, error=error.str())
 

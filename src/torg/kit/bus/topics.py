@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 from torg.kit.bus.kafka import PATIENCE, Kafka, answer
@@ -50,7 +50,6 @@ class Found:
     partitions: int
     replicas: int
     configuration: Mapping[str, str] = field(default_factory=dict)
-    records: int = 0
 
 
 def stated(partitions: Mapping[str, int]) -> tuple[Topic, ...]:
@@ -94,25 +93,31 @@ async def look(kafka: Kafka, names: Sequence[str]) -> dict[str, Found]:
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in known]
     configured = kafka.admin.describe_configs(resources, request_timeout=PATIENCE) if resources else {}
     entries: dict[str, dict[str, Any]] = {resource.name: await answer(told) for resource, told in configured.items()}
-    ends = await kafka.ends([(name, number) for name, partitions in known.items() for number in partitions])
     return {
         name: Found(
             name,
             len(partitions),
             min(len(one.replicas) for one in partitions.values()),
             {entry.name: entry.value for entry in entries[name].values()},
-            sum(ends[name, number] for number in partitions),
         )
         for name, partitions in known.items()
     }
 
 
 async def make(kafka: Kafka, topics: Sequence[Topic], replicas: int) -> list[str]:
-    """Makes these, which must not exist yet. Raises Unavailable."""
+    """Makes those of these that another process does not make at the same time. Raises Unavailable."""
     new = [NewTopic(topic.name, topic.partitions, replicas, config=topic.configuration(replicas)) for topic in topics]
-    for made in kafka.admin.create_topics(new, request_timeout=PATIENCE).values() if new else ():
-        await answer(made)
-    return [f"{topic.name} is new: {topic.partitions} partitions, {replicas} replicas, {topic.days} days" for topic in topics]
+    made = kafka.admin.create_topics(new, request_timeout=PATIENCE) if new else {}
+    told = []
+    for topic in topics:
+        try:
+            await answer(made[topic.name])
+        except Unavailable as refused:
+            if not isinstance(refused.__cause__, KafkaException) or refused.__cause__.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+        else:
+            told.append(f"{topic.name} is new: {topic.partitions} partitions, {replicas} replicas, {topic.days} days")
+    return told
 
 
 async def _alter(kafka: Kafka, found: Found, configuration: Mapping[str, str]) -> list[str]:

@@ -53,7 +53,13 @@ async def send(kafka: Kafka, rows: Sequence[Envelope]) -> None:
 
 @asynccontextmanager
 async def feeding(
-    kafka: Kafka, context: str, registry: Registry, kinds: Collection[type[Message]], stored: Mapping[str, int] | None = None, name: str = "", instance: str = ""
+    kafka: Kafka,
+    context: str,
+    registry: Registry,
+    kinds: Collection[type[Message]],
+    stored: Mapping[str, int] | None = None,
+    name: str = "",
+    instance: str = "",
 ) -> AsyncIterator[KafkaFeed]:
     """An open feed; `stored` are the positions in its consumer's store."""
     feed = KafkaFeed(kafka, name or f"reader-{secrets.token_hex(4)}", [context], registry, instance)
