@@ -106,17 +106,17 @@ async def look(kafka: Kafka, names: Sequence[str]) -> dict[str, Found]:
 
 async def make(kafka: Kafka, topics: Sequence[Topic], replicas: int) -> list[str]:
     """Makes those of these that another process does not make at the same time. Raises Unavailable."""
-    new = [NewTopic(topic.name, topic.partitions, replicas, config=topic.configuration(replicas)) for topic in topics]
+    new = [NewTopic(each.name, each.partitions, replicas, config=each.configuration(replicas)) for each in topics]
     made = kafka.admin.create_topics(new, request_timeout=PATIENCE) if new else {}
     told = []
-    for topic in topics:
+    for each in topics:
         try:
-            await answer(made[topic.name])
+            await answer(made[each.name])
         except Unavailable as refused:
             if not isinstance(refused.__cause__, KafkaException) or refused.__cause__.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
         else:
-            told.append(f"{topic.name} is new: {topic.partitions} partitions, {replicas} replicas, {topic.days} days")
+            told.append(f"{each.name} is new: {each.partitions} partitions, {replicas} replicas, {each.days} days")
     return told
 
 
