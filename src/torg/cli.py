@@ -7,15 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from torg import __version__
 from torg.kit import settings as settings_
-
-if TYPE_CHECKING:
-    from torg.compose import Running
 
 app = App(name="torg", version=__version__, help="Torg: a marketplace that starts on a laptop and grows into a fleet.")
 ROOT = Path(__file__).parents[2]
@@ -27,9 +24,11 @@ def up(
     port: int | None = None,
     host: str | None = None,
     data: Path | None = None,
+    topology: str | None = None,
+    instances: str = "1",
     empty: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Open the shop: everything in this process, on the data folder. The first start fills it with the demonstration catalogue.
+    """Open the shop on the data folder, in one process or in several. The first start fills it with the demonstration catalogue.
 
     Parameters
     ----------
@@ -39,25 +38,45 @@ def up(
         The address to listen at (TORG_HOST, 127.0.0.1).
     data
         The folder that keeps everything (TORG_DATA, var/ in the checkout).
+    topology
+        Which contexts run together (TORG_TOPOLOGY, all): all in one process; services, each in one of its own; groups such as order,payment/catalog,
+        everything else in a process of its own; or a TOML file of lines context = "process".
+    instances
+        How many of each process, side by side behind one address: 3, or order=2,inventory=2. More than one needs server engines.
     empty
         Start without demonstration data and accounts.
     """
-    from torg import serve
-    from torg.demo import seed
+    from torg import opening
 
-    chosen = {"port": port, "host": host, "data": data and str(data), "demo": False if empty else None}
+    chosen = {"port": port, "host": host, "data": data and str(data), "demo": False if empty else None, "topology": topology}
     settings = _settings({name: value for name, value in chosen.items() if value is not None})
+    _or_explain(lambda: opening.up(settings, instances), *opening.FAILURES)
 
-    async def prepare(running: Running) -> None:
-        if settings.demo:
-            await seed.seed(running.call, settings, running.settle)
 
-    def tell(_: Running, address: str) -> None:
-        print(f"Torg is ready at {address}", flush=True)
-        for line in seed.welcome(settings, address):
-            print(line, flush=True)
+@app.command
+def serve(contexts: str, *, port: int | None = None, host: str | None = None, data: Path | None = None, name: str = "", front: int | None = None) -> None:
+    """Run some contexts in this process; the others run elsewhere (TORG_DISCOVERY). Answers the other processes, and what a gateway hands on.
 
-    _or_explain(lambda: serve.run(settings, prepare, tell), *serve.FAILURES)
+    Parameters
+    ----------
+    contexts
+        Separated by commas: order, or order,payment; gateway listens at the shop's address, acquirer is the sandbox of one.
+    port
+        Where to listen (TORG_PORT, 8000).
+    host
+        The address to listen at (TORG_HOST, 127.0.0.1).
+    data
+        The folder that keeps what the embedded engines keep (TORG_DATA, var/ in the checkout).
+    name
+        As what `torg up` started this process; it then ends with its standard input.
+    front
+        The descriptor of the socket that `torg up` has for the gateway.
+    """
+    from torg import opening
+
+    chosen = {"port": port, "host": host, "data": data and str(data)}
+    settings = _settings({name: value for name, value in chosen.items() if value is not None})
+    _or_explain(lambda: opening.serve_part(settings, contexts, name, front), *opening.FAILURES)
 
 
 @app.command
@@ -152,12 +171,12 @@ def _settings(overrides: dict[str, object]) -> settings_.Settings:
 
 
 def _or_explain(work: Callable[[], None], *expected: type[Exception]) -> None:
-    from torg import serve
+    from torg.serve import explain, fail
 
     try:
         work()
     except expected as error:
-        serve.fail(serve.explain(error))
+        fail(explain(error))
 
 
 app.command("torg.engines.cli:app", name="engines")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,8 +29,8 @@ from torg.kit.log import Log
 from torg.kit.messages import Message, Registry, context_of
 from torg.kit.module import Check, Kit, Module
 from torg.kit.operations import Desk, DeskView
-from torg.kit.rpc.door import Door, either
-from torg.kit.rpc.fleet import Fleet, FleetCalls
+from torg.kit.rpc.door import Door, Front, either
+from torg.kit.rpc.fleet import Fleet, FleetCalls, until_settled
 from torg.kit.rpc.logs import RemoteLog
 from torg.kit.secrets import kept_secret
 from torg.kit.settings import BadSettings, Settings
@@ -76,7 +75,7 @@ class Running:
     registry: Registry = field(default_factory=lambda: Registry(()))
     fleet: Fleet | None = None
     door: Door | None = None
-    front: Asgi | None = None
+    front: Front | None = None
     kafka: Kafka | None = None
 
     @property
@@ -98,11 +97,7 @@ class Running:
 
     async def settle(self, seconds: float = 60) -> None:
         """Waits until every consumer has handled what it wants of the logs, as long as that takes at most."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if not [found for desk in self.all_desks.values() for found in await desk.progress() if found.lag]:
-                return
-            await asyncio.sleep(0.05)
+        await until_settled(self.all_desks, seconds)
 
     async def close(self) -> None:
         """Streams end, tasks stop at their next await, stores finish their commits."""
@@ -135,7 +130,7 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     settings = msgspec.structs.replace(settings, public_url=settings.public_url or f"http://{settings.host}:{settings.port}")
     sandbox = await _open_sandbox(settings, world) if fleet is None or topology.SANDBOX in contexts else None
     if not settings.acquirer_url:
-        settings = msgspec.structs.replace(settings, acquirer_url=_inside(settings) + PREFIX, acquirer_secret=_sandbox_secret(settings, world))
+        settings = msgspec.structs.replace(settings, acquirer_url=inside(settings) + PREFIX, acquirer_secret=_sandbox_secret(settings, world))
     handlers: dict[type[Message], Handle] = {}
     here = (LoopbackCalls if settings.calls == "loopback" else LocalCalls)(handlers)
     call = FleetCalls(here, handlers, fleet) if fleet else here
@@ -176,6 +171,8 @@ async def start(app: Running) -> None:
     if app.fleet:
         app.fleet.start(app.supervisor)
         logs.update(app.fleet.logs)
+        for desk in app.desks.values():
+            desk.refresh = app.fleet.refresh
     if app.acquirer:
         app.acquirer.start(app.supervisor)
     topics = asyncio.Event()
@@ -197,7 +194,7 @@ async def _open_sandbox(settings: Settings, world: World) -> Acquirer | None:
     if settings.acquirer_url:
         return None
     folder, secret = Path(settings.data) / "acquirer", _sandbox_secret(settings, world)
-    webhooks = f"{_inside(settings)}/api/v1/payments/webhooks/sandbox"
+    webhooks = f"{inside(settings)}/api/v1/payments/webhooks/sandbox"
     return await open_acquirer(folder, secret, settings.public_url, webhooks, world.clock, world.new_id, settings.sync)
 
 
@@ -205,7 +202,7 @@ def _sandbox_secret(settings: Settings, world: World) -> str:
     return settings.acquirer_secret or kept_secret(Path(settings.data) / "acquirer" / "secret", world.randomness)
 
 
-def _inside(settings: Settings) -> str:
+def inside(settings: Settings) -> str:
     """Where this process reaches the shop's own port: the public address may be a proxy's that can't be reached from here."""
     if settings.front:
         return settings.front.rstrip("/")

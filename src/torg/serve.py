@@ -1,4 +1,4 @@
-"""Runs a composed application as a process: its folder, its port, its signals, and its end."""
+"""Runs a composed application as a process: its folders, its port, its signals, and its end."""
 
 from __future__ import annotations
 
@@ -6,32 +6,49 @@ import asyncio
 import errno
 import fcntl
 import gc
+import os
 import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 import uvloop
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
 
-from torg import compose
+from torg import compose, topology
+from torg.fleet import wiring
 from torg.kit import telemetry
 from torg.kit.errors import Unavailable
+from torg.kit.listening import CannotStart, Listening
+from torg.kit.rpc.discovery import open_peers
+from torg.kit.rpc.door import Asgi
 from torg.kit.settings import Settings
 from torg.kit.sql.migrate import MigrationRefused
 
 Prepare = Callable[[compose.Running], Awaitable[None]]
 Tell = Callable[[compose.Running, str], None]
 DRAIN = 10.0  # seconds that requests under way may take after a signal
+LINGERS = 1.0  # seconds that a gateway still answers after a signal, so that its clients can leave one after the other
+NOTICED = 3.0  # seconds that a process which nobody supervises still answers after a signal: so long others may take to hear of its end
 
 
-class CannotStart(Exception):
-    """A sentence for the person who tried: what is in the way and what to do."""
+@dataclass(frozen=True)
+class Part:
+    """What of the shop a process runs. `front` is the descriptor of the listening socket at which its gateway answers, once it is told to;
+    without one the gateway shares the process's own port."""
+
+    name: str
+    contexts: tuple[str, ...]
+    front: int | None = None
+
+    @property
+    def supervised(self) -> bool:
+        """Whether its standard input speaks for somebody who watches it."""
+        return self.name != ""
 
 
 def run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
@@ -39,12 +56,15 @@ def run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
     uvloop.run(_run(settings, prepare, tell))
 
 
+def run_part(settings: Settings, part: Part) -> None:
+    """Serves a part of the shop until SIGINT or SIGTERM, or until its supervisor is no more."""
+    uvloop.run(_run_part(settings, part))
+
+
 async def _run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
-    telemetry.configure_logs(settings.log_level, settings.log_format == "json")
-    if settings.otlp:
-        telemetry.configure_tracing(settings.otlp, "torg", settings.trace_share)
-    with _own_folder(Path(settings.data)):
-        _free_port(settings.host, settings.port)
+    _speak(settings, "torg")
+    with own_folders(Path(settings.data), settings, (*topology.ALL, topology.SANDBOX)):
+        free_port(settings.host, settings.port).close()
         stopping = _on_signals()
         async with running(settings) as app:
             await _unless(stopping, prepare(app))
@@ -65,21 +85,96 @@ async def running(settings: Settings) -> AsyncIterator[compose.Running]:
 
 
 async def _serve(settings: Settings, app: compose.Running, stopping: asyncio.Event, tell: Tell) -> None:
-    server = Server(
-        app.asgi, address=settings.host, port=settings.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False, backlog=1024,
-        http=HTTPModes.http1,
-    )  # fmt: skip
+    server = Listening(app.asgi, settings.host, settings.port)
     serving = asyncio.ensure_future(server.serve())
     await _until_answering(settings, serving)
     tell(app, f"http://{settings.host}:{settings.port}")
     await asyncio.wait({serving, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     await app.http.close()  # open streams would keep the server from draining
-    server.stop()  # type: ignore[no-untyped-call]
-    await asyncio.wait({serving}, timeout=DRAIN)
-    if serving.done():
-        await serving  # raises what ended it, if that was no signal
-    else:
-        telemetry.log.warning("some requests did not end in time", seconds=DRAIN)
+    await _drain({server: serving})
+
+
+async def _run_part(settings: Settings, part: Part) -> None:
+    _speak(settings, f"torg-{part.name or part.contexts[0]}")
+    stopping = _on_signals()
+    told = _told(stopping) if part.supervised else None
+    with own_folders(Path(settings.data), settings, part.contexts):
+        peers = open_peers(settings.discovery)
+        secret, world = compose.fleet_secret(settings, compose.World()), compose.World()
+        fleet = wiring.join_fleet(part.contexts[0], part.contexts, peers, secret, compose.registry(), world.clock, world.randomness)
+        app = await compose.compose(settings, part.contexts, world, fleet)
+        try:
+            await compose.start(app)
+            _settle_memory()
+            await _serve_part(settings, part, app, stopping, told)
+        finally:
+            await app.close()
+
+
+async def _serve_part(settings: Settings, part: Part, app: compose.Running, stopping: asyncio.Event, told: asyncio.Event | None) -> None:
+    assert app.fleet is not None
+    closing, closing_front = Closing(app.asgi if part.front is None else app.door), Closing(app.front)
+    own = Listening(closing, settings.host, settings.port)
+    servers = {own: asyncio.ensure_future(own.serve())}
+    await _until_answering(settings, servers[own])
+    await app.fleet.peers.announce(part.contexts, f"{settings.host}:{settings.port}")
+    if part.front is not None and told is not None:
+        await _first(told, stopping)
+        front = Listening(closing_front, settings.host, settings.port, part.front)
+        servers[front] = asyncio.ensure_future(front.serve())
+    await asyncio.wait({*servers.values(), asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    await app.fleet.peers.close()
+    closing.begin()
+    closing_front.begin()
+    if app.front or (settings.discovery and not part.supervised):
+        await asyncio.sleep(LINGERS if part.supervised else NOTICED)
+    app.fleet.waiting.end()
+    await app.http.close()
+    if app.front:
+        await app.front.close()
+    await _drain(servers)
+
+
+class Closing:
+    """An application. Once it `begins` to close, each answer asks its client for a new connection: the next one finds another process."""
+
+    def __init__(self, application: Asgi | None) -> None:
+        self._application, self._closing = application, False
+
+    def begin(self) -> None:
+        self._closing = True
+
+    async def __call__(self, scope: object, receive: object, send: Callable[[dict[str, object]], Awaitable[None]]) -> None:
+        assert self._application is not None
+        await self._application(scope, receive, self._last(send) if self._closing else send)
+
+    def _last(self, send: Callable[[dict[str, object]], Awaitable[None]]) -> Callable[[dict[str, object]], Awaitable[None]]:
+        async def last(message: dict[str, object]) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"]
+                assert isinstance(headers, list)
+                message = {**message, "headers": [*headers, (b"connection", b"close")]}
+            await send(message)
+
+        return last
+
+
+async def _drain(servers: Mapping[Listening, asyncio.Future[None]]) -> None:
+    """Requests under way come to their end; nothing new is taken."""
+    for server in servers:
+        server.stop()  # type: ignore[no-untyped-call]
+    await asyncio.wait(set(servers.values()), timeout=DRAIN)
+    for serving in servers.values():
+        if serving.done():
+            await serving  # raises what ended it, if that was no signal
+        else:
+            telemetry.log.warning("some requests did not end in time", seconds=DRAIN)
+
+
+def _speak(settings: Settings, service: str) -> None:
+    telemetry.configure_logs(settings.log_level, settings.log_format == "json")
+    if settings.otlp:
+        telemetry.configure_tracing(settings.otlp, service, settings.trace_share)
 
 
 def _settle_memory() -> None:
@@ -116,6 +211,13 @@ async def _unless(stopping: asyncio.Event, work: Awaitable[None]) -> None:
     await task
 
 
+async def _first(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
 def _on_signals() -> asyncio.Event:
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -123,37 +225,65 @@ def _on_signals() -> asyncio.Event:
     return stopping
 
 
-def _free_port(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise CannotStart(f"port {port} is in use: stop what listens there, or choose another with --port") from error
-            raise CannotStart(f"cannot listen at {host}:{port}: {error.strerror}") from error
+def _told(stopping: asyncio.Event) -> asyncio.Event:
+    """Set by the first line on standard input: the front may open. Its end means that nobody watches any more: then this process ends too."""
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def hear() -> None:
+        if os.read(0, 1 << 10):
+            told.set()
+        else:
+            loop.remove_reader(0)
+            stopping.set()
+
+    loop.add_reader(0, hear)
+    return told
 
 
-class _own_folder:  # noqa: N801 used as a context manager only
-    """Makes the data folder and keeps other processes out of it."""
+def free_port(host: str, port: int) -> socket.socket:
+    """A socket that is bound there and does not listen yet. Raises CannotStart."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise CannotStart(f"port {port} is in use: stop what listens there, or choose another with --port") from error
+        raise CannotStart(f"cannot listen at {host}:{port}: {error.strerror}") from error
+    return bound
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lock: IO[str] | None = None
 
-    def __enter__(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self._folder / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CannotStart(f"another Torg runs on {self._folder}: stop it, or name another folder with --data") from error
-        except OSError as error:
-            raise CannotStart(f"cannot use {self._folder} as data folder: {error.strerror}; name another with --data") from error
+@contextmanager
+def own_folders(data: Path, settings: Settings, contexts: Sequence[str]) -> Iterator[None]:
+    """Makes the folders in which these contexts keep something, and keeps other processes out of them."""
+    with ExitStack() as held:
+        for context in contexts:
+            if context == topology.SANDBOX or (context in topology.CONTEXTS and not (settings.db or context in settings.databases)):
+                held.enter_context(own_folder(data, data / context))
+        yield
 
-    def __exit__(self, *_: object) -> None:
-        assert self._lock is not None
-        self._lock.close()
+
+@contextmanager
+def own_folder(data: Path, folder: Path) -> Iterator[None]:
+    """One process at a time. Raises CannotStart, which names the `data` folder that it belongs to."""
+    lock = _locked(data, folder)
+    try:
+        yield
+    finally:
+        lock.close()
+
+
+def _locked(data: Path, folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise CannotStart(f"another Torg runs on {data}: stop it, or name another folder with --data") from error
+    except OSError as error:
+        raise CannotStart(f"cannot use {data} as data folder: {error.strerror}; name another with --data") from error
+    return lock
 
 
 FAILURES: Final = (CannotStart, MigrationRefused, Unavailable, OSError, sqlite3.Error)

@@ -13,8 +13,8 @@ from torg.kit.messages import Command, Query, context_of
 R = TypeVar("R")
 DEEPEST: Final = 2
 """An edge asks a context, and that may ask another one: gateway → context → context."""
-EDGES: Final = frozenset({"gateway", "web"})
-"""What stands before the contexts: its calls begin a chain."""
+EDGES: Final = frozenset({"gateway", "web", "operator"})
+"""What stands before the contexts: its calls begin a chain. The operator is the command line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from granian.constants import HTTPModes, Interfaces
 from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
 BACKLOG = 1024
+
+
+class CannotStart(Exception):
+    """A sentence for the person who tried: what is in the way and what to do."""
 
 
 class Listening(Server):

@@ -97,6 +97,7 @@ class DeskView(Protocol):
     async def failed_messages(self, dead: bool | None = None) -> Sequence[FailedMessage]: ...
     async def redrive(self, consumer: str, id: str) -> None: ...
     async def progress(self) -> Sequence[Progress]: ...
+    async def settled(self) -> bool: ...
     async def inspect(self) -> Sequence[Inspected]: ...
     async def browse(self, stream: str, name: str, before: int, limit: int) -> LogPage: ...
     async def torn_streams(self, after: int, until: int) -> Sequence[str]: ...
@@ -121,6 +122,8 @@ class Desk:
         self.context, self.store, self._failures = context, store, failures
         self.consumers: Sequence[Follower] = ()
         self.invariants: Sequence[Invariant] = ()
+        self.refresh: Callable[[], Awaitable[None]] = _nothing_to_refresh
+        """Has what is known of other processes' logs brought up to date."""
 
     async def failed_messages(self, dead: bool | None = None) -> Sequence[FailedMessage]:
         """Those given up (`dead`), those still tried, or both; newest first."""
@@ -147,6 +150,11 @@ class Desk:
             lags, positions = await consumer.lag(), await consumer.positions()
             found += [Progress(consumer.name, source, positions.get(source, 0), lag) for source, lag in lags.items()]
         return found
+
+    async def settled(self) -> bool:
+        """Whether every consumer has handled all that there is for it at this moment."""
+        await self.refresh()
+        return not any([any((await consumer.lag()).values()) for consumer in self.consumers])
 
     async def inspect(self) -> Sequence[Inspected]:
         """Looks at each invariant in turn; one that can't be checked is violated."""
@@ -189,6 +197,10 @@ class Desk:
             before=stamp(before),
         )
         return [OverdueSaga(row["id"], row["type"], row["subject"], row["status"], moment(row["deadline"])) for row in rows]
+
+
+async def _nothing_to_refresh() -> None:
+    """The logs of this process tell of every row at once."""
 
 
 async def _inspected(context: str, invariant: Invariant) -> Inspected:

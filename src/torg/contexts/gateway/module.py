@@ -13,15 +13,23 @@ from torg.kit.values import NewId
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-def build(shop: Asgi, here: Collection[str], fleet: Fleet, new_id: NewId) -> Asgi:
+class Gateway:
     """Hands each request to the context that its path belongs to: to those of this process (`here`) directly, to the others over HTTP."""
-    paths, proxy, own = model.tree(), Proxy(fleet, new_id), frozenset((*here, model.OWN))
 
-    async def gateway(scope: Any, receive: Any, send: Any) -> None:
-        context = model.context_of(scope["path"], paths)
-        if context in own:
-            await shop(scope, receive, send)
+    def __init__(self, shop: Asgi, here: Collection[str], proxy: Proxy) -> None:
+        self._shop, self._proxy = shop, proxy
+        self._paths, self._own = model.tree(), frozenset((*here, model.OWN))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        context = model.context_of(scope["path"], self._paths)
+        if context in self._own:
+            await self._shop(scope, receive, send)
         else:
-            await proxy(context, scope, receive, send)
+            await self._proxy(context, scope, receive, send)
 
-    return gateway
+    async def close(self) -> None:
+        await self._proxy.close()
+
+
+def build(shop: Asgi, here: Collection[str], fleet: Fleet, new_id: NewId) -> Gateway:
+    return Gateway(shop, here, Proxy(fleet, new_id))

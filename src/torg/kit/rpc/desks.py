@@ -39,6 +39,10 @@ class RemoteDesk:
         found: Sequence[Progress] = await self._ask(self.context, m.GetProgress(self.context))
         return found
 
+    async def settled(self) -> bool:
+        settled: bool = await self._ask(self.context, m.IsSettled(self.context))
+        return settled
+
     async def inspect(self) -> Sequence[Inspected]:
         with within(LOOKS):
             found: Sequence[Inspected] = await self._ask(self.context, m.Inspect(self.context))
@@ -78,12 +82,12 @@ def open_desks(desks: Mapping[str, Desk], registry: Registry, waiting: Waiting) 
     return {
         m.TailLog: at_desk(lambda desk, query: log_of(desk).tail(query)),
         m.ReadNamed: at_desk(lambda desk, query: log_of(desk).named(query)),
-        m.CountRows: at_desk(lambda desk, query: log_of(desk).count(query)),
         m.FindHead: at_desk(lambda desk, query: log_of(desk).head(query)),
         m.StepLog: at_desk(lambda desk, query: log_of(desk).step(query)),
         m.ListFailed: at_desk(lambda desk, query: desk.failed_messages(query.dead)),
         m.Redrive: at_desk(lambda desk, command: desk.redrive(command.consumer, command.id)),
         m.GetProgress: at_desk(lambda desk, _: desk.progress()),
+        m.IsSettled: at_desk(lambda desk, _: desk.settled()),
         m.Inspect: at_desk(lambda desk, _: desk.inspect()),
         m.Browse: at_desk(lambda desk, query: desk.browse(query.stream, query.name, query.before, query.limit)),
         m.FindTorn: at_desk(lambda desk, query: desk.torn_streams(query.after, query.until)),

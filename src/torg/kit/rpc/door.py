@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from torg.kit.errors import Problem
@@ -21,6 +21,15 @@ GOOD_FOR: Final = 30.0  # seconds: the body may take longer, its head does not
 def handed_on(signer: Signer, method: bytes, target: bytes, client: bytes, proto: bytes, request_id: bytes) -> bytes:
     """The gateway's signature of a request that it hands on. The body is not part of it: that streams."""
     return signer.sign(GOOD_FOR, method, client, proto, request_id, target)
+
+
+class Front(Protocol):
+    """What answers at the shop's address."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+    async def close(self) -> None:
+        """Ends what would go on without end: streams."""
+        ...
 
 
 class Door:

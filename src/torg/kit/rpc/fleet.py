@@ -66,6 +66,11 @@ class Fleet:
         """What answers other processes here."""
         return RpcServer(call, registry, {**open_desks(desks, registry, self.waiting), **own}, self.calls, callers)
 
+    async def refresh(self) -> None:
+        """Brings what is known of others' logs up to this moment."""
+        for log in self.logs.values():
+            await log.refresh()
+
     def start(self, supervisor: Supervisor) -> None:
         """Keeps what is known of the others up to date."""
         supervisor.start("peers", self.peers.run)
@@ -97,6 +102,18 @@ def join(name: str, contexts: Collection[str], peers: Peers, secrets: tuple[byte
     logs = {context: RemoteLog(context, ask, registry) for context in contexts}
     purges = Purges(name, remote)
     return Fleet(name, tuple(contexts), peers, connections, remote, calls, Signer(secrets, b"torg.gateway", clock), logs, Waiting(), purges)
+
+
+async def until_settled(desks: Mapping[str, DeskView], seconds: float = 60) -> None:
+    """Waits until every consumer has handled what it wants of the logs, as long as that takes at most: none has anything to do, and no log has grown
+    while they were asked."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        before = [await desk.log.head() for desk in desks.values()]
+        idle = all([await desk.settled() for desk in desks.values()])
+        if idle and before == [await desk.log.head() for desk in desks.values()]:
+            return
+        await asyncio.sleep(0.05)
 
 
 class FleetCalls(LocalCalls):

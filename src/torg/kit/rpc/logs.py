@@ -18,9 +18,11 @@ from torg.kit.errors import Unavailable
 from torg.kit.log import Log
 from torg.kit.messages import Envelope, Message, Registry, encode
 from torg.kit.rpc.client import PATIENCE
-from torg.kit.rpc.messages import MOST_WAITED, CountRows, FindHead, LogPart, ReadNamed, SentRow, StepLog, TailLog
+from torg.kit.rpc.messages import MOST_WAITED, FindHead, LogPart, ReadNamed, SentRow, StepLog, TailLog
 
 AT_ONCE: Final = 256  # rows
+FAR: Final = 10_000  # rows counted at most
+READERS: Final = 100  # positions remembered
 KEPT: Final = 2048  # rows held in memory for consumers that are up to date
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between tries while the other process is away
 Ask = Callable[[str, Any], Awaitable[Any]]
@@ -42,24 +44,29 @@ class RemoteLog:
         self._wanted = asyncio.Event()
         self._rows: list[Envelope] = []
         self._since, self._until = -1, -1  # the rows held are all there are between these positions
+        self._behind: dict[int, int] = {}  # how many rows there were behind positions that were read up to
         self._nothing: dict[int, int] = {}  # positions of readers that are up to date, and how far there is nothing for them behind
 
     # ---------------------------------------------------------------- consumers
 
     async def tail(self, after: int, limit: int) -> Sequence[Envelope]:
         """Rows that somebody here watches for, behind a position: from memory when the reader is up to date. Raises Unavailable."""
-        if 0 <= self._since <= max(after, self._nothing.get(after, 0)):
+        if self._holds(after):
             start = bisect_right(self._rows, after, key=_position)
             return self._rows[start : start + limit]
         part: LogPart = await self._ask(self.context, TailLog(context=self.context, after=after, limit=limit, names=self._names))
-        if not part.rows:
+        if part.rows:
+            self._behind = {**self._behind, part.rows[-1].position: part.behind} if len(self._behind) < READERS else {}
+        else:
             self._nothing[after] = part.until
         return [self._envelope(row) for row in part.rows]
 
     async def count(self, kinds: Collection[type[Message]], after: int, limit: int) -> int:
-        """How many of the `limit` rows behind a position are of these kinds. Raises Unavailable."""
-        counted: int = await self._ask(self.context, CountRows(context=self.context, after=after, limit=limit, names=_names(kinds)))
-        return counted
+        """How many rows behind a position are of these kinds, as far as is known here; of one that is not up to date, as it was told with the rows
+        that it took last. Nobody is asked: whoever wants to know may have been asked by another context."""
+        if not self._holds(after):
+            return min(self._behind.get(after, 1), limit)
+        return sum(row.position > after and type(row.message) in kinds for row in self._rows)
 
     def watch(self, wake: Callable[[], None], kinds: Collection[type[Message]]) -> None:
         """Has `wake` called when rows of these kinds have come; it must not block."""
@@ -71,6 +78,15 @@ class RemoteLog:
     def unwatch(self, wake: Callable[[], None]) -> None:
         """Ends what `watch` began."""
         self._watchers = [watcher for watcher in self._watchers if watcher[0] != wake]
+
+    async def refresh(self) -> None:
+        """Takes what there is at this moment. Raises Unavailable."""
+        if self._until >= 0:
+            await self._take(0)
+
+    def _holds(self, after: int) -> bool:
+        """Whether all that is behind a position is held here."""
+        return 0 <= self._since <= max(after, self._nothing.get(after, 0))
 
     # ---------------------------------------------------------------- operators
 
@@ -119,10 +135,12 @@ class RemoteLog:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _take(self) -> None:
-        with within(MOST_WAITED + PATIENCE):
-            asked = TailLog(context=self.context, after=self._until, limit=AT_ONCE, names=self._names, wait=MOST_WAITED)
+    async def _take(self, wait: float = MOST_WAITED) -> None:
+        with within(wait + PATIENCE):
+            asked = TailLog(context=self.context, after=self._until, limit=AT_ONCE, names=self._names, wait=wait)
             part: LogPart = await self._ask(self.context, asked)
+        if asked.after != self._until:  # somebody else has taken these rows meanwhile
+            return
         rows = [self._envelope(row) for row in part.rows]
         self._rows += rows
         self._until = part.until
@@ -173,7 +191,9 @@ class OpenLog:
         """Waits, if it is to, for rows that are wanted, and for as long as that takes at most."""
         kinds = self._kinds(query.names)
         part = await self._look(query, kinds)
-        if part.rows or not query.wait:
+        if not query.wait:
+            return LogPart(part.rows, part.until, await self._log.count(kinds, part.until, FAR) if part.rows else 0)
+        if part.rows:
             return part
         with self._waiting.reader() as grown:
             self._log.watch(grown.set, kinds)
@@ -187,9 +207,6 @@ class OpenLog:
 
     async def named(self, query: ReadNamed) -> LogPart:
         return LogPart(tuple(_sent(row) for row in await self._log.named(self._kinds(query.names), query.after, query.until)), query.until)
-
-    async def count(self, query: CountRows) -> int:
-        return await self._log.count(self._kinds(query.names), query.after, query.limit)
 
     async def head(self, _: FindHead) -> int:
         return await self._log.head()

@@ -26,10 +26,11 @@ class SentRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LogPart(msgspec.Struct, frozen=True):
-    """Rows that were asked for, and the position up to which there are no others."""
+    """Rows that were asked for, the position up to which there are no others, and how many there are behind it where that was counted."""
 
     rows: tuple[SentRow, ...]
     until: int
+    behind: int = 0
 
 
 @message("log.tail")
@@ -50,16 +51,6 @@ class ReadNamed(Query[LogPart], frozen=True, kw_only=True):
     context: str
     after: int
     until: int
-    names: frozenset[str]
-
-
-@message("log.count")
-class CountRows(Query[int], frozen=True, kw_only=True):
-    """How many of the `limit` rows behind a position have these names."""
-
-    context: str
-    after: int
-    limit: int
     names: frozenset[str]
 
 
@@ -95,6 +86,13 @@ class Redrive(Command[None], frozen=True):
 
 @message("desk.progress")
 class GetProgress(Query[tuple[Progress, ...]], frozen=True):
+    context: str
+
+
+@message("desk.settled")
+class IsSettled(Query[bool], frozen=True):
+    """Whether every consumer of the context has handled all that there is for it at this moment."""
+
     context: str
 
 

@@ -69,11 +69,11 @@ class FilePeers:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file, self._seen = file, 0
+        self._file, self._seen = file, (0, 0)
         self._known: dict[str, Instances] = {}
 
     async def of(self, context: str) -> Instances:
-        if not self._seen:
+        if not self._seen[0]:
             self._look()
         return self._known.get(context, NOWHERE)
 
@@ -89,7 +89,8 @@ class FilePeers:
 
     def _look(self) -> None:
         try:
-            changed = self._file.stat().st_mtime_ns
+            stat = self._file.stat()
+            changed = stat.st_mtime_ns, stat.st_ino  # files that replace one another within a tick of the clock differ in the second
             if changed != self._seen:
                 self._known, self._seen = read_peers(self._file.read_text()), changed
         except (OSError, ValueError) as error:  # what was known stays

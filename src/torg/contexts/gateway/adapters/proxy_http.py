@@ -44,6 +44,13 @@ class Proxy:
 
     def __init__(self, fleet: Fleet, new_id: NewId) -> None:
         self._fleet, self._new_id = fleet, new_id
+        self._pumping: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Ends answers that are still coming in; clients take up streams elsewhere, by Last-Event-ID."""
+        for pumping in self._pumping:
+            pumping.cancel()
+        await asyncio.gather(*self._pumping, return_exceptions=True)
 
     async def __call__(self, context: str, scope: Any, receive: Receive, send: Send) -> None:
         began, request = time.perf_counter(), _Request(scope, receive, self._new_id())
@@ -100,10 +107,22 @@ class Proxy:
             elif connection.ended:
                 await send({"type": "http.response.body", "body": (await connection.whole()).body})
             else:
-                await _pump(connection, request, send)
+                await self._pump(connection, request, send)
         finally:
             self._fleet.connections.give_back(connection)
         return answer.status
+
+    async def _pump(self, connection: Connection, request: _Request, send: Send) -> None:
+        pumping = asyncio.ensure_future(_send_all(connection, send))
+        leaving = asyncio.ensure_future(_disconnected(request.receive))
+        self._pumping.add(pumping)
+        try:
+            await asyncio.wait({pumping, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._pumping.discard(pumping)
+            pumping.cancel()
+            leaving.cancel()
+            await asyncio.gather(pumping, leaving, return_exceptions=True)
 
 
 class _Request:
@@ -184,17 +203,6 @@ async def _send_on(connection: Connection, request: _Request) -> None:
             await connection.write(piece)
     except Broken:
         connection.close()
-
-
-async def _pump(connection: Connection, request: _Request, send: Send) -> None:
-    pumping = asyncio.ensure_future(_send_all(connection, send))
-    leaving = asyncio.ensure_future(_disconnected(request.receive))
-    try:
-        await asyncio.wait({pumping, leaving}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        pumping.cancel()
-        leaving.cancel()
-        await asyncio.gather(pumping, leaving, return_exceptions=True)
 
 
 async def _send_all(connection: Connection, send: Send) -> None:

@@ -1,0 +1,88 @@
+"""What `torg up` and `torg serve` do: from settings and a topology to processes that run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from torg import compose, serve, topology
+from torg.demo import seed
+from torg.fleet import wiring
+from torg.fleet.plan import Planned, plan, read_instances
+from torg.fleet.supervisor import Supervisor, supervise
+from torg.fleet.words import Words
+from torg.kit.chain import Chained, within
+from torg.kit.rpc.fleet import Fleet, until_settled
+from torg.kit.rpc.peers import FilePeers
+from torg.kit.settings import BadSettings, Settings
+from torg.topology import BadTopology
+
+FAILURES = (*serve.FAILURES, BadTopology, BadSettings)
+"""What may stand in the way."""
+SEEDED = 600.0  # seconds that a part of the demonstration may take
+
+
+def up(settings: Settings, instances: str) -> None:
+    """Runs the shop until it is told to end. Raises one of FAILURES."""
+    chosen = topology.read(settings.topology)
+    counted = read_instances(instances, chosen)
+    if chosen.alone and set(counted.values()) == {1}:
+        _alone(settings)
+    else:
+        settings = msgspec.structs.replace(settings, data=str(Path(settings.data).absolute()))
+        uvloop.run(_together(settings, plan(chosen, counted, settings)))
+
+
+def serve_part(settings: Settings, contexts: str, name: str, front: int | None) -> None:
+    """Runs some contexts until it is told to end. Raises one of FAILURES."""
+    known = (*topology.NAMES, topology.SANDBOX)
+    asked = [word.strip() for word in contexts.split(",")]
+    if unknown := [word for word in asked if word not in known]:
+        raise BadTopology(f"there is no context {', '.join(map(repr, unknown))}; contexts are {', '.join(known)}")
+    serve.run_part(settings, serve.Part(name, tuple(context for context in known if context in asked), front))
+
+
+def _alone(settings: Settings) -> None:
+    async def prepare(running: compose.Running) -> None:
+        if settings.demo:
+            await seed.seed(running.call, settings, running.settle)
+
+    serve.run(settings, prepare, lambda _, address: _welcome(settings, address))
+
+
+async def _together(settings: Settings, planned: Sequence[Planned]) -> None:
+    data, address = Path(settings.data), f"http://{settings.host}:{settings.port}"
+    peers = data / "fleet" / "peers.toml"
+    settings = msgspec.structs.replace(settings, public_url=settings.public_url or address)
+    environment = {
+        "TORG_DATA": str(data), "TORG_HOST": "127.0.0.1", "TORG_PUBLIC_URL": settings.public_url, "TORG_FRONT": compose.inside(settings),
+        "TORG_DISCOVERY": f"file:{peers}",
+    }  # fmt: skip
+    words = Words([process.name for process in planned], sys.stdout, os.environ)
+    with serve.own_folder(data, data / "fleet"), serve.free_port(settings.host, settings.port) as front:
+        world = compose.World()
+        secret = compose.fleet_secret(settings, world)  # made now, so that all find the same
+        fleet = wiring.join_fleet(wiring.OPERATOR, (), FilePeers(peers), secret, compose.registry(), world.clock, world.randomness)
+        supervisor = Supervisor(planned, environment, peers, front, words)
+        try:
+            await supervise(supervisor, lambda: _fill(settings, fleet), lambda: _welcome(settings, address))
+        finally:
+            await fleet.close()
+
+
+async def _fill(settings: Settings, fleet: Fleet) -> None:
+    """Brings the demonstration in, through the contexts' own messages."""
+    if settings.demo:
+        with within(SEEDED):
+            await seed.seed(Chained(fleet.remote, wiring.OPERATOR, edge=True), settings, lambda: until_settled(fleet.desks()))
+
+
+def _welcome(settings: Settings, address: str) -> None:
+    print(f"Torg is ready at {address}", flush=True)  # noqa: T201 the command line's own voice
+    for line in seed.welcome(settings, address):
+        print(line, flush=True)  # noqa: T201
