@@ -25,6 +25,7 @@ from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handlers
 from torg.kit.errors import DomainError, FieldError, Invalid, NotFound, PreconditionFailed, TooManyRequests, Unauthenticated, Unavailable
 from torg.kit.messages import Query, encode
+from torg.kit.store import Transaction
 from torg.kit.values import Language, Money
 
 # ---------------------------------------------------------------- users
@@ -52,6 +53,7 @@ async def ensure_user(cmd: c.EnsureUser, deps: UserDeps) -> c.User:
             await deps.users.add(tx, account)
             await tx.append(account.id, [account.registered(self_made=False), account.roles_changed()])
         else:
+            await _claim_password(tx, account.id)
             await deps.users.save(tx, account)
             await deps.sessions.end_all(tx, account.id)
             await tx.append(account.id, [account.roles_changed()] if account.roles != found.roles else [])
@@ -87,6 +89,7 @@ async def change_password(cmd: c.ChangePassword, deps: UserDeps) -> None:
         raise Invalid.fields(FieldError("current_password", "wrong", "this is not your current password"))
     hashed = await deps.passwords.hash(cmd.new_password)
     async with deps.transaction() as tx:
+        await _claim_password(tx, account.id)
         await deps.users.save(tx, replace(await deps.users.load(tx, account.id), password_hash=hashed))
         await deps.sessions.end_all(tx, account.id, but=cmd.holder.session_id)
         await tx.append(account.id, [c.PasswordChanged(account.id)])
@@ -95,6 +98,8 @@ async def change_password(cmd: c.ChangePassword, deps: UserDeps) -> None:
 async def erase_me(cmd: c.EraseMe, deps: UserDeps) -> None:
     user_id = cmd.holder.user_id
     async with deps.transaction() as tx:
+        await _claim_password(tx, user_id)
+        await _claim_addresses(tx, user_id)
         await deps.users.load(tx, user_id)
         await deps.sessions.end_all(tx, user_id)
         await deps.users.erase(tx, user_id)
@@ -135,6 +140,7 @@ async def sign_in(cmd: c.SignIn, deps: UserDeps) -> c.Tokens:
     renewed = await deps.passwords.hash(cmd.password) if deps.passwords.is_outdated(account.password_hash) else account.password_hash
     tokens = model.make_tokens(deps.randomness)
     async with deps.transaction() as tx:
+        await _claim_password(tx, account.id)
         now = await deps.users.load(tx, account.id)
         if now.password_hash != account.password_hash:  # it was changed while this one was being checked
             raise _bad_credentials()
@@ -193,6 +199,7 @@ async def get_address(query: c.GetAddress, deps: UserDeps) -> c.Address:
 async def add_address(cmd: c.AddAddress, deps: UserDeps) -> c.AddressView:
     user_id = cmd.holder.user_id
     async with deps.transaction() as tx:
+        await _claim_addresses(tx, user_id)
         others = await deps.addresses.of(user_id, tx)
         if len(others) >= model.ADDRESSES:
             raise DomainError("address.too_many", f"you have {model.ADDRESSES} addresses: remove one first")
@@ -204,6 +211,7 @@ async def add_address(cmd: c.AddAddress, deps: UserDeps) -> c.AddressView:
 async def change_address(cmd: c.ChangeAddress, deps: UserDeps) -> c.AddressView:
     user_id = cmd.holder.user_id
     async with deps.transaction() as tx:
+        await _claim_addresses(tx, user_id)
         before = _one(await deps.addresses.of(user_id, tx), cmd.address_id)
         address = _address(before.id, cmd, is_default=cmd.is_default or before.is_default)
         await deps.addresses.put(tx, user_id, address)
@@ -213,6 +221,7 @@ async def change_address(cmd: c.ChangeAddress, deps: UserDeps) -> c.AddressView:
 async def remove_address(cmd: c.RemoveAddress, deps: UserDeps) -> None:
     user_id = cmd.holder.user_id
     async with deps.transaction() as tx:
+        await _claim_addresses(tx, user_id)
         addresses = await deps.addresses.of(user_id, tx)
         removed = _one(addresses, cmd.address_id)
         await deps.addresses.remove(tx, user_id, removed.id)
@@ -231,6 +240,7 @@ async def list_users(query: c.ListUsers, deps: UserDeps) -> c.UserPage:
 
 async def grant_roles(cmd: c.GrantRoles, deps: UserDeps) -> c.User:
     async with deps.transaction() as tx:
+        await tx.claim("roles")
         account = await deps.users.load(tx, cmd.user_id)
         changed = replace(account, roles=frozenset(cmd.roles))
         if Role.ADMIN in account.roles - changed.roles and not await deps.users.has_admin_besides(tx, account.id):
@@ -243,6 +253,16 @@ async def grant_roles(cmd: c.GrantRoles, deps: UserDeps) -> c.User:
 
 
 # ---------------------------------------------------------------- small print
+
+
+async def _claim_password(tx: Transaction, user_id: str) -> None:
+    """Nobody comes in with a password while it is being changed."""
+    await tx.claim(f"password of {user_id}")
+
+
+async def _claim_addresses(tx: Transaction, user_id: str) -> None:
+    """How many there are, and which is the one to begin with, is a rule about all of them."""
+    await tx.claim(f"addresses of {user_id}")
 
 
 def _account(cmd: c.RegisterUser | c.EnsureUser, roles: frozenset[Role], hashed: str, deps: UserDeps) -> Account:

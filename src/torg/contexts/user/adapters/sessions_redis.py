@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
-from torg.contexts.user.adapters.sessions_sql import SqlSessionStore
+from torg.contexts.user.adapters.sessions_sql import Names, SqlSessionStore
 from torg.contexts.user.model import Live
 from torg.kit.auth import Identity, Role
+from torg.kit.endings import Ended, hear, told
 from torg.kit.errors import Unavailable
 from torg.kit.messages import encode
 from torg.kit.redis import Key, Redis, Script, key
@@ -23,7 +24,6 @@ from torg.kit.telemetry import log
 
 MARKED: Final = 60  # seconds: longer than any process that was stopped in the midst of reading
 MARK: Final = b"-"
-CHANNEL: Final = "user.sessions"
 
 FIND = Script("return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}")
 MARK_AND_TELL = Script(f"""
@@ -47,7 +47,7 @@ class RedisSessionStore(SqlSessionStore):
     def __init__(self, database: Database, redis: Redis) -> None:
         super().__init__(database)
         self._redis = redis
-        redis.hear(CHANNEL, self._heard, self._missed)
+        hear(redis, lambda ended: self._drop(ended.tokens), lambda: self._drop(tuple(self._held)))
 
     async def _read(self, hashed: str) -> tuple[Live | None, timedelta]:
         try:
@@ -72,19 +72,14 @@ class RedisSessionStore(SqlSessionStore):
         except Unavailable:
             return True
 
-    async def _announce(self, hashes: Sequence[str]) -> None:
-        if not hashes:
+    async def _announce(self, sessions: Sequence[Names]) -> None:
+        if not sessions:
             return
+        ended = Ended(tuple(id for id, _ in sessions), tuple(hashed for _, hashed in sessions))
         try:
-            await self._redis.run(MARK_AND_TELL, [_key(hashed) for hashed in hashes], self._redis.channel(CHANNEL), " ".join(hashes))
+            await self._redis.run(MARK_AND_TELL, [_key(hashed) for hashed in ended.tokens], *told(ended))
         except Unavailable as away:
-            log.warning("other instances learn of ended sessions later", count=len(hashes), detail=away.detail)
-
-    def _heard(self, message: bytes) -> None:
-        self._drop(message.decode().split())
-
-    def _missed(self) -> None:
-        self._drop(tuple(self._held))
+            log.warning("other instances learn of ended sessions later", count=len(sessions), detail=away.detail)
 
 
 def _key(hashed: str) -> Key:

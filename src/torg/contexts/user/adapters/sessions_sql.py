@@ -17,7 +17,9 @@ from torg.kit.store import Transaction
 from torg.kit.values import moment, stamp
 
 HELD = 50_000  # live sessions in memory; the oldest looked up give way
-TRUSTED_FOR = timedelta(seconds=5)  # then it is looked up again, since another process may have ended it
+TRUSTED_FOR = timedelta(seconds=3)  # then it is looked up again, since another process may have ended it; edges elsewhere add two seconds of their own
+Names = tuple[str, str]
+"""A session's id and its access token's hash."""
 _roles = msgspec.json.Decoder(frozenset[Role]).decode
 
 _HOLDER = """select s.id, s.user_id, s.access_until, u.roles from session s join users u on u.id = s.user_id
@@ -55,7 +57,7 @@ class SqlSessionStore:
             return None, timedelta()
         return Live(Identity(row["user_id"], _roles(row["roles"]), row["id"]), moment(row["access_until"])), TRUSTED_FOR
 
-    async def _announce(self, hashes: Sequence[str]) -> None:
+    async def _announce(self, sessions: Sequence[Names]) -> None:
         """Tells other processes, if there is a way, that these are about to change: they look them up anew."""
 
     async def of(self, user_id: str) -> Sequence[Session]:
@@ -87,7 +89,7 @@ class SqlSessionStore:
             **{name: value for name, value in _columns(after).items() if name not in ("user_id", "address", "created_at")},
         )
         await tx.execute("insert into spent_token (hash, session_id) values (:hash, :id)", hash=before.refresh_hash, id=before.id)
-        await self._drop_after(tx, before.access_hash)
+        await self._drop_after(tx, [(before.id, before.access_hash)])
 
     async def end(self, tx: Transaction, session_id: str) -> None:
         await self._end(tx, await tx.all("select id, access_hash from session where id = :id", id=session_id))
@@ -96,8 +98,8 @@ class SqlSessionStore:
         await self._end(tx, await tx.all("select id, access_hash from session where user_id = :user_id and id <> :but", user_id=user_id, but=but))
 
     async def forget_held(self, tx: Transaction, user_id: str) -> None:
-        rows = await tx.all("select access_hash from session where user_id = :user_id", user_id=user_id)
-        await self._drop_after(tx, *(row["access_hash"] for row in rows))
+        rows = await tx.all("select id, access_hash from session where user_id = :user_id", user_id=user_id)
+        await self._drop_after(tx, _names(rows))
 
     async def drop_expired(self, tx: Transaction, now: datetime) -> None:
         await tx.execute("delete from session where refresh_until < :now", now=stamp(now))
@@ -109,16 +111,20 @@ class SqlSessionStore:
     async def _end(self, tx: Transaction, rows: Sequence[Row]) -> None:
         for row in rows:
             await tx.execute("delete from session where id = :id", id=row["id"])
-        await self._drop_after(tx, *(row["access_hash"] for row in rows))
+        await self._drop_after(tx, _names(rows))
 
-    async def _drop_after(self, tx: Transaction, *hashes: str) -> None:
-        await self._announce(hashes)
-        tx.sql.after_commit(partial(self._drop, hashes))
+    async def _drop_after(self, tx: Transaction, sessions: Sequence[Names]) -> None:
+        await self._announce(sessions)
+        tx.sql.after_commit(partial(self._drop, [hashed for _, hashed in sessions]))
 
     def _drop(self, hashes: Sequence[str]) -> None:
         self._endings += 1
         for hashed in hashes:
             self._held.pop(hashed, None)
+
+
+def _names(rows: Sequence[Row]) -> list[Names]:
+    return [(row["id"], row["access_hash"]) for row in rows]
 
 
 def _session(row: Row) -> Session:

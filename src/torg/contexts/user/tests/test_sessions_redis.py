@@ -20,6 +20,7 @@ from torg.contexts.user.adapters.sessions_sql import TRUSTED_FOR
 from torg.contexts.user.ports import Attempts
 from torg.contexts.user.tests.house import GOOD, House, open_house
 from torg.kit.auth import Role
+from torg.kit.endings import Ended, hear
 from torg.kit.errors import TooManyRequests, Unauthenticated, Unavailable
 from torg.kit.redis import Redis, key
 from torg.kit.testing import TestClock
@@ -29,11 +30,11 @@ from torg.kit.testing.redis import emptied, listening, until
 
 @dataclass
 class Fleet:
-    """Two instances, the first one's Redis, and a plain client."""
+    """Two instances, their Redis, and a plain client of it."""
 
     here: House
     there: House
-    redis: Redis
+    url: str
     raw: Client
 
 
@@ -43,7 +44,7 @@ async def fleet(tmp_path: Path, redis_url: str) -> AsyncIterator[Fleet]:
         there = here.beside(two)
         async with listening(one, two):
             await here.register()
-            yield Fleet(here, there, one, raw)
+            yield Fleet(here, there, redis_url, raw)
 
 
 async def knows(house: House, tokens: c.Tokens) -> bool:
@@ -95,7 +96,10 @@ async def test_changed_roles_are_known_there_at_once(fleet: Fleet) -> None:
 async def test_an_ending_that_no_message_told_shows_within_five_seconds(fleet: Fleet) -> None:
     tokens = await fleet.here.sign_in()
     assert await knows(fleet.there, tokens)
-    assert 0 < await fleet.raw.pttl(key("user", "session", model.token_hash(tokens.access_token))) <= 5000, "and no copy lives longer"
+    copied = await fleet.raw.pttl(key("user", "session", model.token_hash(tokens.access_token)))
+    assert 0 < copied <= TRUSTED_FOR.total_seconds() * 1000, "and no copy lives longer"
+        "and no copy lives longer"
+    )
     async with fleet.here.deps.transaction() as tx:
         await tx.execute("delete from session")
     await fleet.raw.flushall()
@@ -136,6 +140,19 @@ async def test_nothing_in_redis_opens_a_door(fleet: Fleet) -> None:
         kept = name + (await fleet.raw.dump(name) or b"")
         assert tokens.access_token.encode() not in kept
         assert b"anna@example.com" not in kept
+
+
+async def test_edges_elsewhere_are_told_which_sessions_ended(fleet: Fleet) -> None:
+    tokens = await fleet.here.sign_in()
+    session = (await fleet.here.holder(tokens)).session_id
+    told: list[Ended] = []
+    edge = Redis(fleet.url)
+    hear(edge, told.append, lambda: None)
+    async with listening(edge):
+        await _sign_out(fleet.here, tokens)
+        await until(lambda: told, 1)
+    assert told == [Ended((session,), (model.token_hash(tokens.access_token),))]
+    await edge.close()
 
 
 # ---------------------------------------------------------------- an empty Redis, or none

@@ -17,7 +17,7 @@ from torg.contexts.user import model
 from torg.contexts.user.tests.house import GOOD, House, open_house
 from torg.kit.auth import Identity, Role
 from torg.kit.errors import DomainError, Invalid, NotFound, PreconditionFailed, Unauthenticated
-from torg.kit.testing import START
+from torg.kit.testing import START, all_text
 from torg.kit.testing.http import ask
 from torg.kit.values import Language, Money
 
@@ -211,10 +211,7 @@ async def test_erasure_leaves_nothing_personal_and_frees_the_address(house: Hous
         await house.do(c.GetContact(user.id))
     events = [row.message for row in await house.deps.store.log.stream(user.id)]
     assert events[-1] == c.UserErased(user.id)
-    database = house.deps.store.database
-    tables = [row["name"] for row in await database.all("select name from sqlite_master where type = 'table'")]
-    rows = [row[column] for table in tables for row in await database.all(f"select * from {table}") for column in row.keys()]  # noqa: SIM118 a row iterates over its values
-    everything = repr((rows, events, await house.deps.store.log.tail(0, 100)))
+    everything = repr((await all_text(house.deps.store.database), events, await house.deps.store.log.tail(0, 100)))
     assert [word for word in ("Anna", "anna@", "Moscow", "Tverskaya") if word in everything] == []
     assert (await house.register()).id != user.id
 
