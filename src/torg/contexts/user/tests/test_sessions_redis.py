@@ -98,8 +98,6 @@ async def test_an_ending_that_no_message_told_shows_within_five_seconds(fleet: F
     assert await knows(fleet.there, tokens)
     copied = await fleet.raw.pttl(key("user", "session", model.token_hash(tokens.access_token)))
     assert 0 < copied <= TRUSTED_FOR.total_seconds() * 1000, "and no copy lives longer"
-        "and no copy lives longer"
-    )
     async with fleet.here.deps.transaction() as tx:
         await tx.execute("delete from session")
     await fleet.raw.flushall()
