@@ -11,7 +11,7 @@ from operator import attrgetter
 import msgspec
 
 from torg.kit.errors import ConcurrentChange
-from torg.kit.messages import Envelope, Message, Meta, Registry, encode
+from torg.kit.messages import Envelope, Message, Meta, Registry, Undecoded, encode
 from torg.kit.sql import Database, Row, SqlTransaction
 from torg.kit.sql.dialect import ROWS_OF_A_TRANSACTION
 from torg.kit.sql.parts import listed
@@ -20,7 +20,7 @@ from torg.kit.values import moment
 
 KEPT = 2048  # rows held in memory for consumers that are up to date
 
-_COLUMNS = "position, stream, version, name, data, meta, at"
+_COLUMNS = "position, stream, version, name, schema_version, data, meta, at"
 _INSERT = """insert into log (stream, version, name, schema_version, data, meta, at)
     values (:stream, (select coalesce(max(version), 0) + 1 from log where stream = :stream), :name, :schema, :data, :meta, :at)
     returning position, version"""
@@ -98,6 +98,11 @@ class Log:
             start = bisect_right(recent, after, key=_position)
             return recent[start : start + limit]
         return [self._envelope(row) for row in await self._database.all(self._tail, after=after, limit=limit)]
+
+    async def undecoded(self, after: int, limit: int) -> Sequence[Envelope]:
+        """As `tail`, with messages as they are kept: to be handed on whole, with fields that only a newer version knows."""
+        rows = await self._database.all(self._tail, after=after, limit=limit)
+        return [self._envelope(row, Undecoded(row["name"], row["schema_version"], row["data"])) for row in rows]
 
     async def count(self, kinds: Collection[type[Message]], after: int, limit: int) -> int:
         """How many of the `limit` rows behind a position are of these kinds."""
@@ -205,10 +210,15 @@ class Log:
         for wake, _ in self._watchers:
             wake()
 
-    def _envelope(self, row: Row) -> Envelope:
+    def _envelope(self, row: Row, message: Message | None = None) -> Envelope:
         stream, version = row["stream"], row["version"]
-        message = self._registry.decode(row["name"], row["data"])
+        message = message or self._message(row)
         return Envelope(row["position"], f"{self.context}/{stream}/{version}", self.context, stream, version, message, _meta_of(row["meta"]), moment(row["at"]))
+
+    def _message(self, row: Row) -> Message:
+        if self._registry.find(row["name"]) is None:
+            return Undecoded(row["name"], row["schema_version"], row["data"])
+        return self._registry.decode(row["name"], row["data"])
 
 
 async def positions(logs: Sequence[Log]) -> dict[str, int]:

@@ -39,6 +39,14 @@ class Event(Message, frozen=True):
     """Says what has happened."""
 
 
+class Undecoded(Message, frozen=True):
+    """A message as it is kept in a log: of a newer version, that no contract here has, or on its way to those who know it better. Readers pass it by."""
+
+    name: str
+    schema: int
+    data: str
+
+
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     """What travels beside a message: its cause, who acted, and the trace it belongs to (W3C traceparent)."""
 
@@ -59,6 +67,13 @@ class Envelope(msgspec.Struct, frozen=True):
     message: Message
     meta: Meta
     at: datetime
+
+    def told(self) -> tuple[str, int, bytes]:
+        """Name, schema version and JSON, as another process is told them."""
+        message = self.message
+        if isinstance(message, Undecoded):
+            return message.name, message.schema, message.data.encode()
+        return message.NAME, message.VERSION, encode(message)
 
 
 def message(name: str, version: int = 1) -> Callable[[type[M]], type[M]]:

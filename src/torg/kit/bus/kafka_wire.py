@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from torg.kit.messages import Envelope, Meta, Registry, encode
+from torg.kit.messages import Envelope, Meta, Registry
 from torg.kit.values import moment, stamp
 
 TOPIC = "torg."
@@ -39,10 +39,10 @@ def topic(context: str) -> str:
 def record(row: Envelope) -> Record:
     """A row as it is sent. Headers: name, schema (the message's schema version), version (in the stream), context, id, at, and of its meta what there is:
     cause, actor, request, traceparent (W3C)."""
-    message, meta = row.message, row.meta
+    meta, (name, schema, data) = row.meta, row.told()
     headers = [
-        ("name", message.NAME.encode()),
-        ("schema", b"%d" % message.VERSION),
+        ("name", name.encode()),
+        ("schema", b"%d" % schema),
         ("version", b"%d" % row.version),
         ("context", row.context.encode()),
         ("id", row.id.encode()),
@@ -50,7 +50,7 @@ def record(row: Envelope) -> Record:
     ]
     told = (("cause", meta.cause), ("actor", meta.actor), ("request", meta.request), ("traceparent", meta.trace))
     headers += [(name, text.encode()) for name, text in told if text]
-    return Record(topic(row.context), row.stream.encode(), encode(message), headers)
+    return Record(topic(row.context), row.stream.encode(), data, headers)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ SOONEST, LATEST = 0.002, 0.05  # seconds between looks at rows that are not sett
 class Followed(Protocol):
     """What a feed needs of a log."""
 
-    reaches: int
-    """How far the log is known to go; 0 where rows can be read as soon as they are told of."""
+    @property
+    def reaches(self) -> int:
+        """How far the log is known to go; 0 where rows can be read as soon as they are told of."""
+        ...
 
     async def tail(self, after: int, limit: int) -> Sequence[Envelope]: ...
     async def count(self, kinds: Collection[type[Message]], after: int, limit: int) -> int: ...
@@ -28,7 +30,7 @@ class Followed(Protocol):
 
 
 class LogFeed:
-    """Implements Feed over logs by name. `waited` for logs that tell of every row, others are looked at now and then."""
+    """Implements Feed over logs by name. `looks` now and then by itself, where not every new row is told of."""
 
     def __init__(self, logs: Mapping[str, Followed], looks: bool = False) -> None:
         self._logs, self._looks = logs, looks

@@ -12,6 +12,7 @@ from torg.kit.bus.kafka_producer import NotSent
 from torg.kit.bus.kafka_wire import Record, record
 from torg.kit.bus.log_feed import LogFeed
 from torg.kit.errors import Unavailable
+from torg.kit.log import Log
 from torg.kit.messages import Registry
 from torg.kit.store import Store
 
@@ -24,6 +25,18 @@ class Sends(Protocol):
     """Sends records in order, returns once all of them are safe, raises NotSent otherwise."""
 
     async def send(self, records: list[Record]) -> None: ...
+
+
+class _Kept:
+    """A log's rows as they are kept: what is sent is what was written, whichever version wrote it."""
+
+    def __init__(self, log: Log) -> None:
+        self.tail, self.count, self.watch, self.unwatch = log.undecoded, log.count, log.watch, log.unwatch
+        self._log = log
+
+    @property
+    def reaches(self) -> int:
+        return self._log.reaches
 
 
 class Relay:
@@ -39,7 +52,7 @@ class Relay:
 
     def __init__(self, store: Store, producer: Sends, registry: Registry) -> None:
         self._store, self._producer, self._registry = store, producer, registry
-        self._feed = LogFeed({store.context: store.log}, looks=store.database.shared)
+        self._feed = LogFeed({store.context: _Kept(store.log)}, looks=store.database.shared)
         self._fault = ""
 
     async def run(self) -> None:

@@ -107,6 +107,22 @@ async def test_a_consumer_handles_each_row_once_and_in_order(shelf: Store, reade
         assert await seen(reader, 100) == [("s", n) for n in range(100)]
 
 
+async def test_a_newer_versions_messages_are_passed_by_and_handed_on_whole(shelf: Store, reader: Store):
+    await put(shelf, "s", 1)
+    async with shelf.transaction() as tx:
+        await tx.execute("update log set name = 'shelf.was_blessed', data = :data", data='{"by":"a newer version"}')
+    await put(shelf, "s", 2)
+    async with shelf.transaction() as tx:
+        await tx.execute("update log set data = :data where version = 2", data='{"shelf":"s","things":2,"since":"a newer version"}')
+    shelf.log._recent.clear()
+    async with consuming(reader, shelf, note(reader)):
+        assert await seen(reader, 1) == [("s", 2)]
+    assert [row.told() for row in await shelf.log.undecoded(0, 10)] == [
+        ("shelf.was_blessed", 1, b'{"by":"a newer version"}'),
+        ("shelf.was_put", 1, b'{"shelf":"s","things":2,"since":"a newer version"}'),
+    ]
+
+
 async def test_delivered_twice_is_in_effect_once(shelf: Store, reader: Store):
     async with consuming(reader, shelf, note(reader), loopback=True):
         await put(shelf, "s", 1)
