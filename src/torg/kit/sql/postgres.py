@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ CLOSE_SECONDS: Final = 5.0
 TELL_SECONDS: Final = 0.001  # that notifications wait for one another
 BEGIN: Final = "begin isolation level repeatable read"
 
+# A lock would not do: who waited for it still sees what was there before. A row that both write is refused to the second.
+_CLAIM: Final = "insert into claim (name, times) values (:name, 1) on conflict (name) do update set times = claim.times + 1"
 _open_here: ContextVar[PostgresDatabase | None] = ContextVar("open_here", default=None)
 _INTERLEAVED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _AWAY = (
@@ -176,6 +178,9 @@ class PostgresTransaction(PostgresReads):
         except Exception as error:
             raise _said(error) from error
 
+    async def claim(self, name: str) -> None:
+        await self.execute(_CLAIM, name=name)
+
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         return _Savepoint(self)
 
@@ -268,7 +273,7 @@ class PostgresDatabase(PostgresReads):
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         for name in self._held:
-            with suppress(Unavailable, Interleaved):  # it runs out by itself
+            with suppress(Unavailable, Interleaved, asyncpg.UndefinedTableError):  # it runs out by itself, or went with its schema
                 async with self.begin() as tx:
                     await tx.execute("delete from lease where name = :name and holder = :holder", name=name, holder=self._holder)
         try:
@@ -289,12 +294,12 @@ class PostgresDatabase(PostgresReads):
         pause = 0.1
         while True:
             try:
-                connection = await asyncpg.connect(self._url, server_settings=self._address.settings(), timeout=WAIT_SECONDS)
-                ended = asyncio.Event()
-                connection.add_termination_listener(lambda _, ended=ended: ended.set())
-                await connection.add_listener(f"torg_{self.context}", self._hear)
-                pause = 0.1
+                connection = await _whole(asyncpg.connect(self._url, server_settings=self._address.settings(), timeout=WAIT_SECONDS))
                 try:
+                    ended = asyncio.Event()
+                    connection.add_termination_listener(lambda _, ended=ended: ended.set())
+                    await connection.add_listener(f"torg_{self.context}", self._hear)
+                    pause = 0.1
                     for heard in self._watchers:
                         heard(0)  # something may have been told while nobody listened
                     await ended.wait()
@@ -370,6 +375,17 @@ class _Begun:
                 call()
             except Exception as error:  # noqa: BLE001 what is durable stays so: a defect in what follows is told, and keeps nobody else from hearing of it
                 telemetry.log.error("what was to follow a commit failed", context=self._database.context, exc_info=error)
+
+
+async def _whole(connecting: Coroutine[Any, Any, Any]) -> Any:
+    """A connection that is being made when its maker is cancelled is ended, not left behind."""
+    task = asyncio.ensure_future(connecting)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(*_AWAY, asyncpg.PostgresError):
+            (await task).terminate()
+        raise
 
 
 async def _release(pool: Any, connection: Any) -> None:
