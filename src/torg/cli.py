@@ -80,6 +80,21 @@ def serve(contexts: str, *, port: int | None = None, host: str | None = None, da
 
 
 @app.command
+def seed(*, data: Path | None = None) -> None:
+    """Fill a shop whose processes run already (`torg serve`) with the demonstration: waits until all answer, does what is missing, and ends.
+
+    Parameters
+    ----------
+    data
+        The folder that says what was done before, and keeps the accounts' password and the fleet's secret (TORG_DATA, var/ in the checkout).
+    """
+    from torg import opening
+
+    settings = _settings({"data": str(data)} if data else {})
+    _or_explain(lambda: opening.fill(settings), *opening.FAILURES)
+
+
+@app.command
 def replay(
     *,
     days: int | None = None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from torg.fleet.plan import Planned, plan, read_instances
 from torg.fleet.supervisor import Supervisor, supervise
 from torg.fleet.words import Words
 from torg.kit.chain import Chained, within
+from torg.kit.listening import CannotStart
+from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.fleet import Fleet, until_settled
 from torg.kit.rpc.peers import FilePeers
 from torg.kit.settings import BadSettings, Settings
@@ -25,6 +29,7 @@ from torg.topology import BadTopology
 FAILURES = (*serve.FAILURES, BadTopology, BadSettings)
 """What may stand in the way."""
 SEEDED = 600.0  # seconds that a part of the demonstration may take
+AWAITED = 120.0  # seconds within which all processes of a fleet must answer
 
 
 def up(settings: Settings, instances: str) -> None:
@@ -47,6 +52,11 @@ def serve_part(settings: Settings, contexts: str, name: str, front: int | None) 
     serve.run_part(settings, serve.Part(name, tuple(context for context in known if context in asked), front))
 
 
+def fill(settings: Settings) -> None:
+    """Brings the demonstration into a shop whose processes somebody else started, once they all answer. Raises one of FAILURES."""
+    uvloop.run(_fill_from_outside(settings))
+
+
 def _alone(settings: Settings) -> None:
     async def prepare(running: compose.Running) -> None:
         if settings.demo:
@@ -67,12 +77,34 @@ async def _together(settings: Settings, planned: Sequence[Planned]) -> None:
     with serve.own_folder(data, data / "fleet"), serve.free_port(settings.host, settings.port) as front:
         world = compose.World()
         secret = compose.fleet_secret(settings, world)  # made now, so that all find the same
-        fleet = wiring.join_fleet(wiring.OPERATOR, (), FilePeers(peers), secret, compose.registry(), world.clock, world.randomness)
+        fleet = wiring.join_fleet(wiring.OPERATOR, (), FilePeers(peers), secret, compose.registry(), world.randomness)
         supervisor = Supervisor(planned, environment, peers, front, words)
         try:
             await supervise(supervisor, lambda: _fill(settings, fleet), lambda: _welcome(settings, address))
         finally:
             await fleet.close()
+
+
+async def _fill_from_outside(settings: Settings) -> None:
+    world = compose.World()
+    secret, peers = compose.fleet_secret(settings, world), open_peers(settings.discovery)
+    fleet = wiring.join_fleet(wiring.OPERATOR, (), peers, secret, compose.registry(), world.randomness)
+    watching = asyncio.ensure_future(peers.run())
+    try:
+        await _until_all_answer(fleet)
+        await _fill(settings, fleet)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await fleet.close()
+
+
+async def _until_all_answer(fleet: Fleet) -> None:
+    deadline = time.monotonic() + AWAITED
+    while faults := {context: fault for context in fleet.contexts if (fault := await fleet.fault(context))}:
+        if time.monotonic() > deadline:
+            raise CannotStart("; ".join(f"{context}: {fault}" for context, fault in faults.items()) + ". TORG_DISCOVERY says where they are sought")
+        await asyncio.sleep(0.5)
 
 
 async def _fill(settings: Settings, fleet: Fleet) -> None:
