@@ -36,8 +36,9 @@ def _facts(kit: Kit) -> tuple[Facts, Module]:
     url = kit.settings.facts
     if not url:
         return SqlFacts(kit.store.database), Module("facts")
-    if urlsplit(url).scheme not in ("clickhouse", "clickhouses"):
-        raise BadSettings(f"TORG_FACTS={url!r}: there is no store of facts of that kind; known are {KNOWN}")
+    scheme = urlsplit(url).scheme
+    if scheme not in ("clickhouse", "clickhouses"):
+        raise BadSettings(f"TORG_FACTS: there is no store of facts that {scheme or 'text without a scheme'!r} names; known are {KNOWN}")
     return _in_clickhouse(url, kit)
 
 
