@@ -26,6 +26,7 @@ from torg.kit.tests.messages import REGISTRY, WasPut
 from torg.kit.values import utc_now
 
 pytestmark = pytest.mark.slow
+IMPATIENT = "?session.timeout.ms=1500&heartbeat.interval.ms=300&max.poll.interval.ms=1500"
 Handler = Callable[[WasPut], Awaitable[None]]
 
 
@@ -142,6 +143,35 @@ async def test_member_that_is_cut_off_in_the_middle_of_a_batch_has_no_second_eff
         each_once_and_in_order(await them.seen(30), 3, 10)
 
 
+async def test_partition_that_went_away_is_left_alone(broker: tuple[Place | None, str]):
+    async with AsyncExitStack() as stack:
+        kafka = await stack.enter_async_context(connected(broker[1] + IMPATIENT))
+        context, name = await new_context(kafka, 2), f"reader-{secrets.token_hex(4)}"
+        await send(kafka, rows(context, 8, 1, 100))
+        first = await stack.enter_async_context(feeding(kafka, context, REGISTRY, [WasPut], {}, name))
+        await first.take(10)
+        async with feeding(kafka, context, REGISTRY, [WasPut], {}, name) as second:
+            while not second.reassigned():  # the first handles for long, and has more in memory
+                await second.take(0.1)
+            [mine] = await first.lag()
+            assert {batch.source for batch in await first.take(5)} == {mine}
+
+
+async def test_partition_that_comes_back_further_on_has_no_gap(kafka: Kafka):
+    context, stored, name = await new_context(kafka, 2), dict[str, int](), f"reader-{secrets.token_hex(4)}"
+    await send(kafka, rows(context, 8, 1, 5))
+    async with feeding(kafka, context, REGISTRY, [WasPut], stored, name) as first:
+        await taken(first, 40, stored)
+        async with feeding(kafka, context, REGISTRY, [WasPut], stored, name) as second:
+            while not second.reassigned():
+                await asyncio.gather(first.take(0.1), second.take(0.1))
+            await send(kafka, rows(context, 8, 6, 6))
+            both = await asyncio.gather(taken(first, 8, stored, 1), taken(second, 8, stored, 1))
+            assert sum(map(len, both)) == 8
+        await send(kafka, rows(context, 8, 7, 7))
+        assert {each.version for each in await taken(first, 8, stored)} == {7}
+
+
 async def test_rolling_restart_under_load_loses_nothing_and_does_nothing_twice(kafka: Kafka, reader: Store):
     context = await new_context(kafka, 4)
     async with instances(kafka, context, reader) as them:
@@ -183,9 +213,8 @@ async def test_killed_instance_with_a_name_gets_its_partitions_back_at_once(brok
 
 
 async def test_long_handling_does_not_cost_the_membership(broker: tuple[Place | None, str], reader: Store):
-    impatient = f"{broker[1]}?session.timeout.ms=1500&heartbeat.interval.ms=300&max.poll.interval.ms=1500"
     async with AsyncExitStack() as stack:
-        kafka = await stack.enter_async_context(connected(impatient))
+        kafka = await stack.enter_async_context(connected(broker[1] + IMPATIENT))
         context, stored, name = await new_context(kafka, 2), dict[str, int](), f"reader-{secrets.token_hex(4)}"
         await send(kafka, rows(context, 4, 1, 1))
         feed = await stack.enter_async_context(feeding(kafka, context, REGISTRY, [WasPut], stored, name))
@@ -205,7 +234,7 @@ async def test_long_handling_does_not_cost_the_membership(broker: tuple[Place | 
 async def test_member_that_was_thrown_out_joins_again(broker: tuple[Place | None, str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Member, "patience", 60)
     async with AsyncExitStack() as stack:
-        kafka = await stack.enter_async_context(connected(f"{broker[1]}?session.timeout.ms=1500&heartbeat.interval.ms=300&max.poll.interval.ms=1500"))
+        kafka = await stack.enter_async_context(connected(broker[1] + IMPATIENT))
         context, stored = await new_context(kafka, 1), dict[str, int]()
         await send(kafka, rows(context, 1, 1, 3))
         feed = await stack.enter_async_context(feeding(kafka, context, REGISTRY, [WasPut], stored))
