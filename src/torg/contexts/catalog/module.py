@@ -26,7 +26,7 @@ def build(kit: Kit) -> Module:
     categories = SqlCategoryStore(kit.store.database)
     shared = kit.store.database.shared
     products = SqlProductStore(kit.store.database, categories)
-    index = open_index(kit.folder / "index")
+    index = open_index(kit.settings.index, kit.folder / "index", kit.new_id())
     feed = Feed(products, categories, index, kit.purge)
     deps = CatalogDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,

@@ -11,16 +11,36 @@ import pytest
 
 from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
 from torg.contexts.catalog.ports import ProductIndex, SearchPage, SearchRequest
+from torg.contexts.catalog.tests.elastic import OnElastic
 from torg.contexts.catalog.tests.house import House, open_house
 from torg.contexts.catalog.tests.index_products import PRODUCTS
+from torg.kit.testing.engines import running
 
 Open = Callable[[Path], Awaitable[ProductIndex]]
-ADAPTERS: dict[str, Open] = {"tantivy": TantivyProductIndex.open}
+
+
+@pytest.fixture(scope="session")
+def elastic_url() -> Iterator[str]:
+    with running("elastic") as environment:
+        yield environment["TORG_INDEX"]
+
+
+def on_tantivy(_: pytest.FixtureRequest) -> Open:
+    return TantivyProductIndex.open
+
+
+def on_elastic(request: pytest.FixtureRequest) -> Open:
+    elastic = OnElastic(request.getfixturevalue("elastic_url"))
+    request.addfinalizer(elastic.clear)
+    return elastic.open
+
+
+ADAPTERS = {"tantivy": on_tantivy, "elastic": on_elastic}
 
 
 @pytest.fixture(params=ADAPTERS, scope="module")
 def open_index(request: pytest.FixtureRequest) -> Open:
-    return ADAPTERS[request.param]
+    return ADAPTERS[request.param](request)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from torg.contexts.catalog.adapters.pictures_drawn import draw
 from torg.contexts.catalog.adapters.store_sql import SqlCategoryStore, SqlProductStore, SqlSearchMemory
 from torg.contexts.catalog.handlers import HANDLERS, REACTIONS
 from torg.contexts.catalog.handlers.indexing import Feed
-from torg.contexts.catalog.ports import CatalogDeps
+from torg.contexts.catalog.ports import CatalogDeps, ProductIndex
 from torg.contexts.catalog.routes import routes
 from torg.contexts.inventory import contracts as inventory
 from torg.contexts.review import contracts as review
@@ -60,7 +60,7 @@ class House:
     deps: CatalogDeps
     store: Store
     clock: TestClock
-    index: TantivyProductIndex
+    index: ProductIndex
     feed: Feed
     app: App
     answers: dict[type[Message], Handle]
@@ -93,7 +93,7 @@ class House:
 
     async def caught_up(self) -> None:
         """Returns when the index shows all that was committed."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while self.index.position != await self.deps.products.revision():
                 await asyncio.sleep(0.01)
                 await self.index.flush()
@@ -115,10 +115,12 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(folder: Path, categories: Sequence[c.Category] = CATEGORIES) -> AsyncIterator[House]:
+async def open_house(
+    folder: Path, categories: Sequence[c.Category] = CATEGORIES, open_index: Callable[[Path], Awaitable[ProductIndex]] = TantivyProductIndex.open
+) -> AsyncIterator[House]:
     clock, answers = TestClock(), dict[type[Message], Handle]()
     async with open_store(folder, "catalog", clock, REGISTRY, MIGRATIONS) as store:
-        index = await TantivyProductIndex.open(folder / "index")
+        index = await open_index(folder / "index")
         cache, kept = ResponseCache(), SqlCategoryStore(store.database)
         products = SqlProductStore(store.database, kept)
         feed = Feed(products, kept, index, cache.purge, settled_after=0.2)

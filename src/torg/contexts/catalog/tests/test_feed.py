@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from torg.contexts.analytics.contracts import GetRecommendations
 from torg.contexts.catalog import contracts as c
-from torg.contexts.catalog.adapters.index_opening import open_index
+from torg.contexts.catalog.adapters.index_opening import open_tantivy
 from torg.contexts.catalog.handlers.indexing import BULK
 from torg.contexts.catalog.handlers.searching import keep_queries
+from torg.contexts.catalog.tests.conftest import Open
 from torg.contexts.catalog.tests.house import ADMIN, House, new_product, open_house, usd
 from torg.contexts.inventory.contracts import StockChanged
 from torg.contexts.review.contracts import RatingChanged
 from torg.kit.errors import Invalid, NotFound
 from torg.kit.values import Language
+
+
+@pytest.fixture
+async def house(open_index: Open, tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path, open_index=open_index) as house:
+        yield house
 
 
 async def test_what_is_committed_is_found(house: House) -> None:
@@ -67,15 +75,15 @@ async def test_a_renamed_category_is_found_by_its_new_name(house: House) -> None
     assert (names["frozen"], names["frozen.pizza"]) == ("Ice cold", "Frozen pizza")
 
 
-async def test_a_restart_goes_on_where_the_index_stood(tmp_path: Path) -> None:
-    async with open_house(tmp_path) as house:
+async def test_a_restart_goes_on_where_the_index_stood(open_index: Open, tmp_path: Path) -> None:
+    async with open_house(tmp_path, open_index=open_index) as house:
         house.follow()
         await house.stock(*(new_product(f"p{n}") for n in range(30)))
         await house.caught_up()
-    async with open_house(tmp_path) as house:  # nothing follows: as if it had crashed before the index heard of this
+    async with open_house(tmp_path, open_index=open_index) as house:  # nothing follows: as if it had crashed before the index heard of this
         await house.react(StockChanged("p3", 4))
         await house.stock(new_product("p30"))
-    async with open_house(tmp_path) as house:
+    async with open_house(tmp_path, open_index=open_index) as house:
         assert len(await house.found(limit=100)) == 30
         house.follow()
         await house.caught_up()
@@ -97,14 +105,14 @@ async def test_a_lost_index_is_built_anew(tmp_path: Path) -> None:
         assert len(await house.found()) == 2
 
 
-async def test_an_index_ahead_of_its_store_is_built_anew(tmp_path: Path) -> None:
-    async with open_house(tmp_path) as house:
+async def test_an_index_ahead_of_its_store_is_built_anew(open_index: Open, tmp_path: Path) -> None:
+    async with open_house(tmp_path, documents_url="") as house:
         house.follow()
         await house.stock(new_product("p1"), new_product("p2"))
         await house.caught_up()
     for name in ("catalog.db", "catalog.db-wal", "catalog.db-shm"):
         (tmp_path / name).unlink(missing_ok=True)
-    async with open_house(tmp_path) as house:
+    async with open_house(tmp_path, documents_url="") as house:
         await house.stock(new_product("p3"))
         house.follow()
         await house.caught_up()
@@ -117,7 +125,7 @@ async def test_an_unreadable_index_is_begun_anew(tmp_path: Path) -> None:
         await house.feed.rebuild()
     for file in (tmp_path / "index").rglob("*.json"):
         file.write_bytes(b"\x00garbage")
-    index = open_index(tmp_path / "index")
+    index = open_tantivy(tmp_path / "index")
     assert index.position is None
     await index.close()
 
@@ -159,15 +167,15 @@ async def test_what_others_searched_for_is_suggested(house: House) -> None:
     assert {one.kind for one in suggested} >= {"category", "query"}
 
 
-async def test_synonyms_hold_from_now_on_and_after_a_restart(tmp_path: Path) -> None:
-    async with open_house(tmp_path) as house:
+async def test_synonyms_hold_from_now_on_and_after_a_restart(open_index: Open, tmp_path: Path) -> None:
+    async with open_house(tmp_path, open_index=open_index) as house:
         await house.stock(new_product("p1", "Sneakers"))
         await house(c.RebuildIndex())
         assert await house.found(query="trainers") == []
         said = await house(c.SetSynonyms(staff=ADMIN, groups=(("sneakers", " trainers "),)))
         assert said == await house(c.GetSynonyms()) == c.SynonymGroups((("sneakers", "trainers"),))
         assert await house.found(query="trainers") == ["p1"]
-    async with open_house(tmp_path) as house:
+    async with open_house(tmp_path, open_index=open_index) as house:
         assert await house.deps.memory.synonyms() == [("sneakers", "trainers")]
 
 

@@ -100,6 +100,14 @@ async def test_rebuild_cut_short_by_a_crash_leaves_the_present_index(tmp_path: P
     await again.close()
 
 
+async def test_rebuild_leaves_nothing_of_the_index_before(tmp_path: Path) -> None:
+    index = await TantivyProductIndex.open(tmp_path)
+    await put(index, *PRODUCTS[:5])
+    await index.rebuild(PRODUCTS[:6], position=3)
+    await index.close()
+    assert len(list(tmp_path.glob("generation-*"))) == 1  # noqa: ASYNC240 a test may block
+
+
 async def test_cancelled_flush_loses_nothing(tmp_path: Path) -> None:
     index = await TantivyProductIndex.open(tmp_path)
     await index.put(PRODUCTS, position=1)

@@ -152,7 +152,6 @@ async def test_rebuilt_index_reopens_and_keeps_cursors(open_index: Open, tmp_pat
     rest = await again.search(SearchRequest(text="red", limit=100, cursor=first.next_cursor))
     assert again.position == 6
     assert [card.id for card in (*first.items, *rest.items)] == await ids(again, "red", limit=100)
-    assert len(list(tmp_path.glob("generation-*"))) == 1  # noqa: ASYNC240 a test may block
     await again.close()
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,7 @@ import msgspec
 
 from torg.contexts.catalog.adapters.index_common.changes import Update, Updates, Waiting, merge
 from torg.contexts.catalog.adapters.index_common.cursors import cursor_for, fingerprint, place_of
+from torg.contexts.catalog.adapters.index_common.documents import Documents, one_by_one
 from torg.contexts.catalog.adapters.index_common.facet_values import Counted, named
 from torg.contexts.catalog.adapters.index_common.planning import Plan
 from torg.contexts.catalog.adapters.index_common.suggesting import PastQueries
@@ -29,7 +30,7 @@ from torg.contexts.catalog.adapters.index_common.synonyms import Synonyms
 from torg.contexts.catalog.adapters.index_common.words import Stemmer
 from torg.contexts.catalog.adapters.index_tantivy.fields import VERSION, Place
 from torg.contexts.catalog.adapters.index_tantivy.files import write_whole
-from torg.contexts.catalog.adapters.index_tantivy.generation import BREATHE_EVERY, Generation
+from torg.contexts.catalog.adapters.index_tantivy.generation import Generation
 from torg.contexts.catalog.adapters.index_tantivy.snapshot import Snapshot, Words
 from torg.contexts.catalog.adapters.index_tantivy.suggestions import suggestions
 from torg.contexts.catalog.ports import (
@@ -172,7 +173,7 @@ class TantivyProductIndex:
         self._writers.shutdown()
         self._readers.shutdown()
 
-    async def rebuild(self, documents: Iterable[ProductDocument] | AsyncIterable[ProductDocument], position: int | None = None) -> None:
+    async def rebuild(self, documents: Documents, position: int | None = None) -> None:
         if self._waiting.journal is not None:
             raise RuntimeError("the index is being rebuilt already; wait for that to end")
         await self.flush()
@@ -287,25 +288,14 @@ class TantivyProductIndex:
             raise
 
 
-async def _chunks(documents: Iterable[ProductDocument] | AsyncIterable[ProductDocument]) -> AsyncIterator[list[ProductDocument]]:
+async def _chunks(documents: Documents) -> AsyncIterator[list[ProductDocument]]:
     chunk: list[ProductDocument] = []
-    async for document in _one_by_one(documents):
+    async for document in one_by_one(documents):
         chunk.append(document)
         if len(chunk) == REBUILD_CHUNK:
             yield chunk
             chunk = []
     yield chunk
-
-
-async def _one_by_one(documents: Iterable[ProductDocument] | AsyncIterable[ProductDocument]) -> AsyncIterator[ProductDocument]:
-    if isinstance(documents, AsyncIterable):
-        async for document in documents:
-            yield document
-    else:
-        for at, document in enumerate(documents):
-            if at % BREATHE_EVERY == 0:
-                await asyncio.sleep(0)
-            yield document
 
 
 def _generation_folder(folder: Path, generation: int) -> Path:
