@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from bench import buying, machine, pages, searches, starting, tracing
+from bench import buying, machine, pages, searches, starting, topologies, tracing
 from bench.figures import Book
 from bench.house import House, Measurement
 from bench.processes import DidNotStart
@@ -25,7 +25,10 @@ MEASUREMENTS: dict[str, Measurement] = {
     "carts": buying.measure_carts,
     "orders": buying.measure_orders,
     "telemetry": tracing.measure,
+    "topologies": topologies.measure,
 }
+WITH_ENGINES = frozenset({"topologies"})
+"""Measured only when they are named: they install and start servers."""
 WIDTH = 132  # columns, where nobody says how many there are
 SMALL = "300"  # products of a quick run
 
@@ -41,7 +44,7 @@ def run(only: Sequence[str], repeats: int, quick: bool, out: Path) -> int:
         return 2
     folder, book = Path(tempfile.mkdtemp(prefix="torg-bench-")), Book()
     try:
-        _measure([name for name in MEASUREMENTS if not only or name in only], folder, book, repeats, quick, console)
+        _measure([name for name in MEASUREMENTS if (name in only if only else name not in WITH_ENGINES)], folder, book, repeats, quick, console)
     except DidNotStart as error:
         console.print(str(error))
         return 1
@@ -59,9 +62,10 @@ def _measure(names: Sequence[str], folder: Path, book: Book, repeats: int, quick
     cores = sorted(os.sched_getaffinity(0))
     pinned = len(cores) > 1 and pin(cores[1])
     server_core, load_core = (cores[0], cores[1]) if pinned else (None, None)
-    console.print("seeding a shop …")
-    seeded = folder / "seeded"
-    data = starting.seed(seeded, server_core, book, SMALL if quick else "0")
+    seeded, data = folder / "seeded", 0.0
+    if set(names) - WITH_ENGINES:
+        console.print("seeding a shop …")
+        data = starting.seed(seeded, server_core, book, SMALL if quick else "0")
     book.disclosure.update(machine.disclosure(pinned, data))
     if quick:
         book.remark("a quick run shows that the measurements work; its figures mean nothing")

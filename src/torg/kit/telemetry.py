@@ -25,6 +25,7 @@ SAGA_STEPS = Counter("torg_saga_steps_total", "Saga steps by how they ended", ("
 COMMITS = Histogram("torg_sql_commit_seconds", "Time of a group commit, the disk's sync included", ("context",), buckets=BUCKETS)
 COMMITTED = Counter("torg_sql_transactions_total", "Transactions made durable", ("context",))
 WAITING = Gauge("torg_sql_transactions_waiting", "Transactions that wait for their turn or their commit", ("context",))
+STATEMENTS = Counter("torg_sql_statements_total", "Statements asked of a server, each a round trip", ("context",))
 CONNECTIONS = Gauge("torg_sql_connections", "Connections of a context's pool: open, idle, and the most there may be", ("context", "state"))
 INTERLEAVED = Counter("torg_sql_retries_total", "Messages handled anew because their transactions interleaved with others", ("message",))
 TASK_RESTARTS = Counter("torg_task_restarts_total", "Supervised tasks that died and were started again", ("task",))

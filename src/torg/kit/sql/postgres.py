@@ -18,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
+from prometheus_client import Counter
 
 from torg.kit import telemetry
 from torg.kit.errors import Interleaved, Occupied, Unavailable
@@ -131,9 +132,11 @@ class PostgresReads:
     """Questions to whichever connection `_source` is: the pool, or the one of a transaction."""
 
     _source: Any
+    _asked: Counter
 
     async def all(self, statement: str, **parameters: Any) -> Sequence[Row]:
         text, names = numbered(statement)
+        self._asked.inc()
         try:
             rows: Sequence[Row] = await self._source.fetch(text, *values(names, parameters))
         except Exception as error:
@@ -142,6 +145,7 @@ class PostgresReads:
 
     async def one(self, statement: str, **parameters: Any) -> Row | None:
         text, names = numbered(statement)
+        self._asked.inc()
         try:
             row: Row | None = await self._source.fetchrow(text, *values(names, parameters))
         except Exception as error:
@@ -156,8 +160,8 @@ class PostgresReads:
 class PostgresTransaction(PostgresReads):
     """One transaction on a connection of its own."""
 
-    def __init__(self, connection: Any) -> None:
-        self._source = connection
+    def __init__(self, connection: Any, asked: Counter) -> None:
+        self._source, self._asked = connection, asked
         self.then: list[Callable[[], None]] = []
         self.logged = 0
 
@@ -166,6 +170,7 @@ class PostgresTransaction(PostgresReads):
 
     async def execute(self, statement: str, **parameters: Any) -> int:
         text, names = numbered(statement)
+        self._asked.inc()
         try:
             return _touched(await self._source.execute(text, *values(names, parameters)))
         except Exception as error:
@@ -173,6 +178,7 @@ class PostgresTransaction(PostgresReads):
 
     async def execute_many(self, statement: str, rows: Iterable[Mapping[str, Any]]) -> int:
         text, names = numbered(f"{statement} returning 1")  # sent all at once; what comes back tells which took effect
+        self._asked.inc()
         try:
             return len(await self._source.fetchmany(text, [values(names, row) for row in rows]))
         except Exception as error:
@@ -211,6 +217,7 @@ class PostgresDatabase(PostgresReads):
 
     def __init__(self, pool: Any, address: Address, url: str) -> None:
         self._source = self._pool = pool
+        self._asked = telemetry.STATEMENTS.labels(address.schema)
         self.context, self._address, self._url = address.schema, address, url
         self.lane = asyncio.Lock()
         self._holder = secrets.token_hex(8)
@@ -341,7 +348,7 @@ class _Begun:
         except BaseException as error:
             await asyncio.shield(_release(database._pool, self._connection))
             raise _said(error) from error
-        self._transaction = PostgresTransaction(self._connection)
+        self._transaction = PostgresTransaction(self._connection, database._asked)
         self._token = _open_here.set(database)
         return self._transaction
 
