@@ -43,6 +43,7 @@ def run(only: Sequence[str], repeats: int, quick: bool, out: Path) -> int:
         console.print("the measurements read /proc: run them on Linux")
         return 2
     folder, book = Path(tempfile.mkdtemp(prefix="torg-bench-")), Book()
+    folder.chmod(0o755)  # servers may run as another user
     try:
         _measure([name for name in MEASUREMENTS if (name in only if only else name not in WITH_ENGINES)], folder, book, repeats, quick, console)
     except DidNotStart as error:
