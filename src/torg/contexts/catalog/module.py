@@ -7,7 +7,8 @@ from functools import partial
 from torg.contexts.catalog.adapters.import_rows import rows_of
 from torg.contexts.catalog.adapters.index_opening import open_index
 from torg.contexts.catalog.adapters.pictures_drawn import draw
-from torg.contexts.catalog.adapters.store_sql import SqlCategoryStore, SqlProductStore, SqlSearchMemory
+from torg.contexts.catalog.adapters.store_opening import open_documents
+from torg.contexts.catalog.adapters.store_sql import SqlSearchMemory
 from torg.contexts.catalog.handlers import HANDLERS, REACTIONS
 from torg.contexts.catalog.handlers.auditing import invariants
 from torg.contexts.catalog.handlers.indexing import Feed
@@ -23,10 +24,9 @@ RECALL_SYNONYMS_EVERY = 2.0  # seconds, where other processes may be told new on
 
 
 def build(kit: Kit) -> Module:
-    categories = SqlCategoryStore(kit.store.database)
-    shared = kit.store.database.shared
-    products = SqlProductStore(kit.store.database, categories)
-    index = open_index(kit.settings.index, kit.folder / "index", kit.new_id())
+    documents = open_documents(kit.settings.documents, kit.store.database, kit.new_id)
+    products, categories, shared = documents.products, documents.categories, kit.store.database.shared
+    index = open_index(kit.folder / "index")
     feed = Feed(products, categories, index, kit.purge)
     deps = CatalogDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
@@ -34,9 +34,14 @@ def build(kit: Kit) -> Module:
         draw=draw, rows_of=rows_of, purge=kit.purge,
     )  # fmt: skip
 
+    async def start() -> None:
+        await documents.open()
+        await recall_searches(deps)
+
     async def close() -> None:
         await keep_queries(deps)
         await index.close()
+        await documents.close()
 
     return Module(
         name="catalog",
@@ -48,9 +53,10 @@ def build(kit: Kit) -> Module:
             Job("catalog.feed", 1.0, feed.run, everywhere=True),
             Job("catalog.queries", KEEP_QUERIES_EVERY, partial(share_queries, deps), everywhere=True),
             *([Job("catalog.synonyms", RECALL_SYNONYMS_EVERY, partial(recall_synonyms, deps), everywhere=True)] if shared else []),
+            *(Job(name, 1.0, run, everywhere=True) for name, run in documents.jobs.items()),
         ),
         invariants=invariants(deps),
-        checks={"index": feed.check},
-        start=partial(recall_searches, deps),
+        checks={"index": feed.check, **documents.checks},
+        start=start,
         close=close,
     )

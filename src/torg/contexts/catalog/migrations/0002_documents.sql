@@ -2,9 +2,11 @@
 
 alter table product add column version integer not null default 0;
 
--- The newest revision that a product took, as opposed to figures; the newest of the tree of categories; and where the documents live ('' is here).
+-- The newest revision that a product took, as opposed to figures; the newest of the tree of categories; what this shop calls itself where its documents
+-- live, and where that is ('' is here).
 alter table catalog_revision add column products bigint not null default 0;
 alter table catalog_revision add column categories bigint not null default 0;
+alter table catalog_revision add column shop text not null default '';
 alter table catalog_revision add column home text not null default '';
 
 update catalog_revision set products = value;
@@ -15,6 +17,7 @@ create table document_waiting (
     id text not null,
     revision bigint not null,
     version integer not null,
+    category text not null,
     document text not null,
     primary key (kind, id)
 );

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +16,8 @@ from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog.adapters.import_rows import rows_of
 from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
 from torg.contexts.catalog.adapters.pictures_drawn import draw
-from torg.contexts.catalog.adapters.store_sql import SqlCategoryStore, SqlProductStore, SqlSearchMemory
+from torg.contexts.catalog.adapters.store_opening import Documents, open_documents
+from torg.contexts.catalog.adapters.store_sql import SqlSearchMemory
 from torg.contexts.catalog.handlers import HANDLERS, REACTIONS
 from torg.contexts.catalog.handlers.indexing import Feed
 from torg.contexts.catalog.ports import CatalogDeps, ProductIndex
@@ -30,6 +33,7 @@ from torg.kit.messages import Event, Message, Registry
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, open_store, test_ids
 from torg.kit.testing.http import Answer, ask, edge
+from torg.kit.testing.mongo import base_of
 from torg.kit.values import Money
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -64,6 +68,7 @@ class House:
     feed: Feed
     app: App
     answers: dict[type[Message], Handle]
+    documents: Documents
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def __call__(self, message: Any) -> Any:
@@ -86,7 +91,7 @@ class House:
 
     def follow(self) -> None:
         """Lets feed and index do their work."""
-        self.tasks += [asyncio.create_task(self.feed.run()), asyncio.create_task(self.index.run())]
+        self.tasks += [asyncio.create_task(run()) for run in (self.feed.run, self.index.run, *self.documents.jobs.values())]
 
     async def found(self, **query: Any) -> list[str]:
         return [item.id for item in (await self(c.ListProducts(**query))).items]
@@ -116,21 +121,26 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    folder: Path, categories: Sequence[c.Category] = CATEGORIES, open_index: Callable[[Path], Awaitable[ProductIndex]] = TantivyProductIndex.open
+    folder: Path,
+    categories: Sequence[c.Category] = CATEGORIES,
+    documents_url: str | None = None,
+    open_index: Callable[[Path], Awaitable[ProductIndex]] = TantivyProductIndex.open,
 ) -> AsyncIterator[House]:
+    """`documents_url`: as TORG_DOCUMENTS; with TORG_TEST_DOCUMENTS, the folder's own database of that MongoDB where nothing else is said."""
     clock, answers = TestClock(), dict[type[Message], Handle]()
     async with open_store(folder, "catalog", clock, REGISTRY, MIGRATIONS) as store:
         index = await open_index(folder / "index")
-        cache, kept = ResponseCache(), SqlCategoryStore(store.database)
-        products = SqlProductStore(store.database, kept)
+        cache, documents = ResponseCache(), open_documents(_documents_of(folder) if documents_url is None else documents_url, store.database, test_ids())
+        products, kept = documents.products, documents.categories
         feed = Feed(products, kept, index, cache.purge, settled_after=0.2)
         deps = CatalogDeps(
             call=LocalCalls(answers), clock=clock, new_id=test_ids(), store=store, currency="USD", products=products, categories=kept,
             memory=SqlSearchMemory(store.database), index=index, feed=feed,
             draw=draw, rows_of=rows_of, purge=cache.purge,
         )  # fmt: skip
-        house = House(deps, store, clock, index, feed, edge(deps, HANDLERS, routes(deps), PEOPLE, cache), answers)
+        house = House(deps, store, clock, index, feed, edge(deps, HANDLERS, routes(deps), PEOPLE, cache), answers, documents)
         house.loses_analytics()
+        await documents.open()
         if categories and not (await kept.tree()).categories:
             await house(c.DefineCategories(tuple(categories)))
         try:
@@ -140,3 +150,9 @@ async def open_house(
                 task.cancel()
             await asyncio.gather(*house.tasks, return_exceptions=True)
             await index.close()
+            await documents.close()
+
+
+def _documents_of(folder: Path) -> str:
+    url = os.environ.get("TORG_TEST_DOCUMENTS", "")
+    return base_of(url, f"torg_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}") if url else ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec.structs import replace
 
 from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog.handlers.auditing import invariants
 from torg.contexts.catalog.ports import ProductChange
-from torg.contexts.catalog.tests.house import ADMIN, House, new_product, usd
+from torg.contexts.catalog.tests.house import ADMIN, House, new_product, open_house, usd
 from torg.contexts.inventory.contracts import StockChanged
 
 
@@ -27,14 +29,15 @@ async def test_after_all_kinds_of_changes_everything_holds(house: House) -> None
     assert await broken(house) == {}
 
 
-async def test_a_price_that_the_log_does_not_know_is_noticed(house: House) -> None:
-    await house.stock(new_product("p1"), new_product("p2"))
-    await house.feed.rebuild()
-    (kept, _) = await house.deps.products.find_all(["p1", "p2"])
-    async with house.store.transaction() as tx:
-        await house.deps.products.save(tx, [replace(kept.product, price=usd(1), version=kept.product.version + 1)])
-        await tx.execute("delete from product where id = 'p2'")
-    found = await broken(house)
+async def test_a_price_that_the_log_does_not_know_is_noticed(tmp_path: Path) -> None:
+    async with open_house(tmp_path, documents_url="") as house:
+        await house.stock(new_product("p1"), new_product("p2"))
+        await house.feed.rebuild()
+        (kept, _) = await house.deps.products.find_all(["p1", "p2"])
+        async with house.store.transaction() as tx:
+            await house.deps.products.save(tx, [replace(kept.product, price=usd(1), version=kept.product.version + 1)])
+            await tx.execute("delete from product where id = 'p2'")
+        found = await broken(house)
     assert found["catalog.prices"] == ["p1 is sold at 1, but the log says 500", "p2 was added, but is not in the store"]
     other = [f"the search shows {id_} other than it is" for id_ in ("p1", "p2")]
     assert found["catalog.index"] == ["the search finds 2 products of 1 on sale", *other]

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from torg.contexts.catalog import model
 from torg.contexts.catalog.ports import ProductStore
-from torg.contexts.catalog.tests.house import House, new_product, usd
+from torg.contexts.catalog.tests.house import House, new_product, open_house, usd
 from torg.kit.calls import undisturbed
 from torg.kit.errors import ConcurrentChange, DomainError
+from torg.kit.testing.mongo import mongo_url, throw_away
+
+__all__ = ["mongo_url"]
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sql", pytest.param("mongo", marks=pytest.mark.slow)])
+async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    """Wherever documents are kept."""
+    if request.param == "sql":
+        async with open_house(tmp_path, documents_url="") as house:
+            yield house
+    else:
+        async with throw_away(request.getfixturevalue("mongo_url")) as url, open_house(tmp_path, documents_url=url) as house:
+            yield house
 
 
 def product(number: int) -> model.Product:
