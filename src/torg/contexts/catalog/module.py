@@ -26,7 +26,7 @@ RECALL_SYNONYMS_EVERY = 2.0  # seconds, where other processes may be told new on
 def build(kit: Kit) -> Module:
     documents = open_documents(kit.settings.documents, kit.store.database, kit.new_id)
     products, categories, shared = documents.products, documents.categories, kit.store.database.shared
-    index = open_index(kit.folder / "index")
+    index = open_index(kit.settings.index, kit.folder / "index", kit.new_id())
     feed = Feed(products, categories, index, kit.purge)
     deps = CatalogDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
