@@ -24,6 +24,8 @@ in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 """True while the running task holds a transaction open: calling another context then would hold its locks hostage."""
 
 
+_lane_held: ContextVar[asyncio.Lock | None] = ContextVar("lane_held", default=None)
+
 TRIES = 12
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.2  # seconds
 
@@ -34,10 +36,9 @@ async def undisturbed(work: Callable[[], Awaitable[R]], name: str, lane: asyncio
     pause = FIRST_PAUSE
     for attempt in range(TRIES):
         try:
-            if attempt == 0 or lane is None:
+            if attempt == 0 or lane is None or _lane_held.get() is lane:
                 return await work()
-            async with lane:
-                return await work()
+            return await _in(lane, work)
         except Interleaved as crossed:
             telemetry.INTERLEAVED.labels(name).inc()
             if attempt == TRIES - 1:
@@ -45,6 +46,15 @@ async def undisturbed(work: Callable[[], Awaitable[R]], name: str, lane: asyncio
         await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 spreads those who collided; nothing depends on it
         pause = min(pause * 2, LONGEST_PAUSE)
     raise AssertionError("the last attempt returns or raises")
+
+
+async def _in(lane: asyncio.Lock, work: Callable[[], Awaitable[R]]) -> R:
+    async with lane:
+        token = _lane_held.set(lane)
+        try:
+            return await work()
+        finally:
+            _lane_held.reset(token)
 
 
 class Call(Protocol):

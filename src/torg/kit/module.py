@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torg.kit.bus import Consumer
-from torg.kit.calls import Call, Handle, Handlers, in_transaction, undisturbed
+from torg.kit.calls import Call, Handle, Handlers
 from torg.kit.deps import Deps
 from torg.kit.http.app import ProblemPage
 from torg.kit.http.routes import Route
@@ -72,15 +71,16 @@ class Module:
 
 def bound(handlers: Handlers, deps: object) -> dict[type[Message], Handle]:
     """A context's HANDLERS (or reactions) with its dependencies in place; done anew where their transactions and others' got in each other's way."""
-    lane = deps.store.database.lane if isinstance(deps, Deps) and deps.store.database.shared else None
-    return {kind: _bind(kind, handler, deps, lane) for kind, handler in handlers.items()}
+    store = deps.store if isinstance(deps, Deps) and deps.store.database.shared else None
+    return {kind: _bind(kind, handler, deps, store) for kind, handler in handlers.items()}
 
 
-def _bind(kind: type[Message], handler: Callable[[Any, Any], Awaitable[Any]], deps: object, lane: asyncio.Lock | None) -> Handle:
+def _bind(kind: type[Message], handler: Callable[[Any, Any], Awaitable[Any]], deps: object, store: Store | None) -> Handle:
     def handle(message: Any) -> Awaitable[Any]:
         return handler(message, deps)
 
     def handle_undisturbed(message: Any) -> Awaitable[Any]:
-        return handler(message, deps) if in_transaction.get() else undisturbed(lambda: handler(message, deps), kind.NAME, lane)
+        assert store is not None, "there is nobody to get in the way"
+        return store.undisturbed(lambda: handler(message, deps), kind.NAME)
 
-    return handle_undisturbed if lane else handle
+    return handle_undisturbed if store else handle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -51,7 +52,7 @@ class SagaRunner:
         now = stamp(self._store.clock())
         for row in await self._store.database.all("select id from saga where deadline <= :now limit 200", now=now):
             try:
-                await self._remind(row["id"], now)
+                await self._store.undisturbed(partial(self._remind, row["id"], now), "saga.deadline")
             except Unavailable:
                 raise
             except Exception as error:  # noqa: BLE001 one saga that cannot go on is told of, and holds up no other

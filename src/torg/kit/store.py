@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from torg.kit.calls import in_transaction
+from torg.kit.calls import in_transaction, undisturbed
 from torg.kit.errors import ConcurrentChange
 from torg.kit.log import Log
 from torg.kit.messages import Envelope, Message
@@ -67,6 +67,10 @@ class Transaction:
     def execute_many(self, statement: str, rows: Iterable[Mapping[str, Any]]) -> Awaitable[int]:
         return self.sql.execute_many(statement, rows)
 
+    def claim(self, name: str) -> Awaitable[None]:
+        """Has this transaction alone, of those under way at the same time that claim this name of its context, come true."""
+        return self.sql.claim(name)
+
     async def append(self, stream: str, messages: Sequence[Message], expected: int | None = None) -> list[Envelope]:
         """Adds events (or commands for another context) to the log, and gives their rows; they reach the bus when the commit is durable."""
         at = stamp(self._store.clock())
@@ -119,6 +123,13 @@ class Store:
         """Begins one; or, inside one (a consumer's batch), joins it, so that a handler reads the same wherever it runs."""
         open_one = _ambient.get()
         return _Joined(open_one) if open_one is not None and open_one._store is self else _Own(self)
+
+    async def undisturbed(self, work: Callable[[], Awaitable[T]], name: str) -> T:
+        """Does `work`, anew where its transaction and another's got in each other's way: for what no handler's dispatcher does anew (a part of a job, of a
+        handler whose earlier steps must not be repeated). Inside a transaction once: that would be lost as a whole. Raises Unavailable."""
+        if in_transaction.get() or not self.database.shared:
+            return await work()
+        return await undisturbed(work, name, self.database.lane)
 
     async def answered(self, caller: str, key: str) -> tuple[str, Answer] | None:
         """The fingerprint and answer filed under a caller's key, if any."""

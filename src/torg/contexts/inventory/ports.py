@@ -24,7 +24,6 @@ from torg.contexts.inventory.model.reservation import Reservation, ReservationSt
 from torg.kit.deps import Deps
 from torg.kit.messages import Event
 from torg.kit.pages import Page
-from torg.kit.sql.port import Reads
 from torg.kit.store import Transaction
 
 
@@ -155,8 +154,12 @@ class Purchasing(Protocol):
 class Book(Protocol):
     """Reads back what the log and the read models say, to compare them."""
 
-    async def entries(self, reads: Reads | Transaction, after: int, limit: int) -> Sequence[tuple[int, Event]]:
-        """(position, event) of those that move stock or reservations, oldest first."""
+    async def entries(self, after: int, limit: int) -> Sequence[tuple[int, Event]]:
+        """(position, event) of those that move stock or reservations, oldest first; just those before which no other can appear any more."""
+        ...
+
+    async def entries_seen(self, tx: Transaction, after: int, limit: int) -> Sequence[tuple[int, Event]]:
+        """All of them that the transaction sees."""
         ...
 
     async def shelves(self, tx: Transaction, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 from torg.contexts.inventory.contracts import LowStock
 from torg.contexts.notification import contracts as c
@@ -97,7 +98,18 @@ async def on_user_erased(event: UserErased, deps: NotificationDeps) -> None:
 async def on_order_placed(event: order.OrderPlaced, deps: NotificationDeps) -> None:
     async with deps.transaction() as tx:
         await _tell_of(tx, event, Facts(total=event.total), deps)
-        for early in await deps.feed.take_early(tx, event.order_id):
+        await _tell_early(event.order_id, deps)
+
+
+async def tell_stranded(deps: NotificationDeps) -> None:
+    """Where parallel processes heard of an order and of its payment at the same moment, neither knew of the other."""
+    for order_id in await deps.feed.stranded(BATCH):
+        await deps.store.undisturbed(partial(_tell_early, order_id, deps), "notification.stranded")
+
+
+async def _tell_early(order_id: str, deps: NotificationDeps) -> None:
+    async with deps.transaction() as tx:
+        for early in await deps.feed.take_early(tx, order_id):
             await REACTIONS[type(early)](early, deps)
 
 
@@ -186,8 +198,12 @@ async def send_due_mails(deps: NotificationDeps) -> None:
         async with deps.transaction() as tx:
             mails = await deps.mails.claim(tx, deps.clock(), deps.clock() + LEASE, BATCH)
         results = await _send(mails, deps)
-        async with deps.transaction() as tx:
-            await deps.mails.settle(tx, results, deps.clock())
+        await deps.store.undisturbed(partial(_settle, results, deps), "notification.letters")  # alone: done anew with the rest they would be sent again
+
+
+async def _settle(results: Sequence[MailResult], deps: NotificationDeps) -> None:
+    async with deps.transaction() as tx:
+        await deps.mails.settle(tx, results, deps.clock())
 
 
 async def _send(mails: Sequence[QueuedMail], deps: NotificationDeps) -> list[MailResult]:

@@ -8,7 +8,7 @@ from torg.contexts.notification.adapters.letters_jinja import JinjaLetterWriter
 from torg.contexts.notification.adapters.mailbox_pages import MailboxPages
 from torg.contexts.notification.adapters.mails_sql import SqlMailStore
 from torg.contexts.notification.adapters.store_sql import SqlContactStore, SqlFeedStore
-from torg.contexts.notification.handlers import HANDLERS, REACTIONS, send_due_mails
+from torg.contexts.notification.handlers import HANDLERS, REACTIONS, send_due_mails, tell_stranded
 from torg.contexts.notification.ports import NotificationDeps
 from torg.contexts.notification.routes import routes
 from torg.kit.bus import Consumer
@@ -20,6 +20,7 @@ from torg.kit.operations import Invariant
 from torg.kit.tasks import Job
 
 EVERY = 0.5  # seconds between looks for letters that are due
+STRANDED_EVERY = 10
 
 
 def build(kit: Kit) -> Module:
@@ -36,7 +37,7 @@ def build(kit: Kit) -> Module:
         handlers=bound(HANDLERS, deps),
         routes=(*routes(deps), *(MailboxPages(mails, files).routes() if files else ())),
         consumers=(Consumer("notification", bound(REACTIONS, deps)),),
-        jobs=(Job("notification.mails", EVERY, partial(send_due_mails, deps)),),
+        jobs=(Job("notification.mails", EVERY, partial(send_due_mails, deps)), Job("notification.stranded", STRANDED_EVERY, partial(tell_stranded, deps))),
         invariants=(
             Invariant("notification.one_letter", "There is one e-mail per order and kind.", mails.sent_twice),
             Invariant("notification.every_confirmation", "Every confirmed order that is told in a feed has its letter.", mails.confirmations_without_letter),

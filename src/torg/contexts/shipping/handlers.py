@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from torg.contexts.order.contracts import GetOrder, OrderConfirmed
 from torg.contexts.shipping import contracts as c
@@ -63,7 +64,8 @@ async def carry_on(deps: ShippingDeps) -> None:
     if deps.stage is None:
         return
     while waiting := await deps.deliveries.waiting(deps.clock() - deps.stage, MOVED_AT_ONCE):
-        moved = await asyncio.gather(*(_carry(delivery_id, deps.clock() - deps.stage, deps) for delivery_id in waiting))
+        since = deps.clock() - deps.stage
+        moved = await asyncio.gather(*(deps.store.undisturbed(partial(_carry, delivery_id, since, deps), "shipping.carrier") for delivery_id in waiting))
         if not any(moved):
             return
 

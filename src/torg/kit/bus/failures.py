@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -92,13 +93,15 @@ class Failures:
 
     async def redrive(self, consumer: str, id: str) -> None:
         """Has a dead letter tried anew, from the first try. Raises NotFound."""
+        if not await self._store.undisturbed(partial(self._revive, consumer, id), "redrive"):
+            raise NotFound("dead_letter.not_found", f"{consumer} has no dead letter {id!r}")
+
+    async def _revive(self, consumer: str, id: str) -> int:
         async with self._store.transaction() as tx:
-            changed = await tx.execute(
+            return await tx.execute(
                 "update failed_message set dead = 0, attempts = 0, next_at = :now where consumer = :consumer and id = :id and dead = 1",
                 consumer=consumer, id=id, now=stamp(self._store.clock()),
             )  # fmt: skip
-        if not changed:
-            raise NotFound("dead_letter.not_found", f"{consumer} has no dead letter {id!r}")
 
     def _envelope(self, row: Row) -> Envelope:
         kept = msgspec.json.decode(row["envelope"], type=_Kept)

@@ -44,6 +44,11 @@ class SqlTransaction(Reads, Protocol):
         """Runs a change once for each row of parameters; the number of rows all of them touched."""
         ...
 
+    async def claim(self, name: str) -> None:
+        """Of transactions under way at the same time that claim the same name only one commits, the others are Interleaved: for a rule about rows that
+        they read and neither writes. Where one at a time writes, that is so anyway."""
+        ...
+
     def after_commit(self, call: Callable[[], None]) -> None:
         """Has `call` run once this transaction is durable, in commit order, even if whoever waits for it has gone away."""
         ...

@@ -54,6 +54,8 @@ class SqliteTransaction(SqliteReads):
     async def execute_many(self, statement: str, rows: Iterable[Mapping[str, Any]]) -> int:
         return self.connection.executemany(statement, rows).rowcount
 
+    async def claim(self, name: str) -> None: ...
+
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         return _Savepoint(self)
 

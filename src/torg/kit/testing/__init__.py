@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,13 +13,19 @@ from typing import Any
 
 from torg.kit.calls import LocalCalls
 from torg.kit.log import Log
-from torg.kit.messages import Message, Registry
+from torg.kit.messages import Envelope, Message, Registry
 from torg.kit.sql.migrate import KIT, migrate
 from torg.kit.sql.port import Database
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SETTLES = 200  # looks, a hundredth of a second apart
+_TABLES = {
+    "sqlite": "select name from sqlite_master where type = 'table'",
+    "postgresql": """select relname as name from pg_class
+        where relnamespace = to_regnamespace(current_schema()) and relkind in ('r', 'p') and not relispartition""",
+}
 
 
 class TestClock:
@@ -58,7 +65,36 @@ async def open_store(folder: Path, context: str, clock: Callable[[], datetime], 
     url = os.environ.get("TORG_TEST_DB", "")
     async with _schema(url, context) if url else _file(folder, context) as database:
         await migrate(database, [KIT, migrations] if migrations else [KIT], clock)
-        yield Store(context, database, Log(context, database, registry), clock)
+        yield Store(context, database, PatientLog(context, database, registry), clock)
+
+
+class PatientLog(Log):
+    """Waits for what is committed and can't be read yet, because a transaction of somebody else on the same server is under way: tests look once."""
+
+    async def tail(self, after: int, limit: int) -> Sequence[Envelope]:
+        await self._settled()
+        return await super().tail(after, limit)
+
+    async def head(self) -> int:
+        await self._settled()
+        return await super().head()
+
+    async def _settled(self) -> None:
+        for _ in range(SETTLES if self.shared else 0):
+            if (await self._database.value("select max(position) from log") or 0) <= await super().head():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def all_text(database: Database) -> dict[str, str]:
+    """Everything that a context keeps, as text, by table."""
+    named = await database.all(_TABLES[database.dialect.variant])
+    return {row["name"]: str([[found[column] for column in found.keys()] for found in await database.all(f"select * from {row['name']}")]) for row in named}
+
+
+def tables_with(kept: Mapping[str, str], words: Iterable[str]) -> set[str]:
+    """Those tables of `all_text` in which one of the words stands anywhere."""
+    return {table for table, text in kept.items() if any(word in text for word in words)}
 
 
 @asynccontextmanager

@@ -218,5 +218,5 @@ async def test_many_violations_are_counted_and_not_all_told(house: House) -> Non
 async def test_after_a_start_the_books_go_on_where_they_ended(house: House) -> None:
     await sell(house)
     assert await house.broken() == {}
-    assert await house.deps.books.read_until("accounts", "order") == 2
+    assert await house.deps.books.read_until("accounts", "order") == await house.desks["order"].log.head() > 0
     assert not await house.deps.books.unproven("", 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -15,8 +16,6 @@ from torg.kit.messages import encode
 from torg.kit.sql import Row
 from torg.kit.store import Store, Transaction
 from torg.kit.values import stamp
-
-TRIES = 10  # SQLite's writers take turns and need one; elsewhere another's commit may come between reading and writing
 
 _READ = "select id, lines, promo_code, version from cart where owner = :owner"
 _WRITE = """insert into cart (owner, id, lines, promo_code, version, guest, updated_at)
@@ -40,16 +39,21 @@ class SqlCartStore:
         return await self.find(owner)
 
     async def change(self, owner: Owner, decide: Callable[[Cart], Cart]) -> Cart:
+        return await self._store.undisturbed(partial(self._change, owner, decide), "cart.change")
+
+    async def _change(self, owner: Owner, decide: Callable[[Cart], Cart]) -> Cart:
         async with self._store.transaction() as tx:
-            for _ in range(TRIES):
-                row = await tx.one(_READ, owner=owner.key)
-                before = _cart(owner, row)
-                after = decide(before)
-                if after is before or await self._write(tx, owner, after, row):
-                    return after
+            row = await tx.one(_READ, owner=owner.key)
+            before = _cart(owner, row)
+            after = decide(before)
+            if after is before or await self._write(tx, owner, after, row):
+                return after
         raise ConcurrentChange("cart.contended", "this cart is being changed by many at once: try again in a moment")
 
     async def move(self, source: Owner, target: Owner, combine: Callable[[Cart, Cart], Cart]) -> None:
+        await self._store.undisturbed(partial(self._move, source, target, combine), "cart.move")
+
+    async def _move(self, source: Owner, target: Owner, combine: Callable[[Cart, Cart], Cart]) -> None:
         async with self._store.transaction() as tx:
             leaving = await tx.one("delete from cart where owner = :owner returning id, lines, promo_code", owner=source.key)
             if leaving is not None:

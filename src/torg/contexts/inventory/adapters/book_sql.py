@@ -26,9 +26,15 @@ class SqlBook:
         self._database = database
         self._decoders = {kind.NAME: msgspec.json.Decoder(kind) for kind in MOVING}
 
-    async def entries(self, reads: Reads | Transaction, after: int, limit: int) -> Sequence[tuple[int, Event]]:
+    async def entries(self, after: int, limit: int) -> Sequence[tuple[int, Event]]:
+        return await self._entries(self._database, self._database.dialect.settled, after, limit)
+
+    async def entries_seen(self, tx: Transaction, after: int, limit: int) -> Sequence[tuple[int, Event]]:
+        return await self._entries(tx, "1 = 1", after, limit)
+
+    async def _entries(self, reads: Reads | Transaction, condition: str, after: int, limit: int) -> Sequence[tuple[int, Event]]:
         rows = await reads.all(
-            f"select position, name, data from log where position > :after and name in ({_NAMES}) order by position limit :limit",
+            f"select position, name, data from log where position > :after and {condition} and name in ({_NAMES}) order by position limit :limit",
             after=after, limit=limit, **_WANTED,
         )  # fmt: skip
         return [(row["position"], self._decoders[row["name"]].decode(row["data"])) for row in rows]

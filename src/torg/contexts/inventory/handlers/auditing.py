@@ -21,6 +21,7 @@ class Auditor:
 
     def __init__(self, deps: InventoryDeps) -> None:
         self._deps, self._ledger, self._position = deps, Ledger(), 0
+        self._ahead: set[int] = set()  # positions of rows that are in the ledger already, although others may still appear before them
         self._turn = asyncio.Lock()
 
     def invariants(self) -> tuple[Invariant, ...]:
@@ -35,7 +36,7 @@ class Auditor:
             try:
                 return await self._look()
             except BaseException:  # the rows just added may never have been committed: begin anew
-                self._ledger, self._position = Ledger(), 0
+                self._ledger, self._position, self._ahead = Ledger(), 0, set()
                 raise
 
     async def _look(self) -> list[str]:
@@ -43,6 +44,7 @@ class Auditor:
         ledger, faults = self._ledger, list[tuple[Key, str]]()
         suspects, ledger.touched = ledger.touched, set()
         for keys in portions(sorted(suspects), PORTION):
+            await self._catch_up()
             async with self._deps.transaction() as tx:
                 await self._add(tx)
                 faults += await self._compare(tx, keys)
@@ -59,16 +61,21 @@ class Auditor:
 
     async def _catch_up(self) -> None:
         """Whatever is committed, with a breath after each portion."""
-        while entries := await self._deps.book.entries(self._deps.store.database, self._position, PORTION):
+        while entries := await self._deps.book.entries(self._position, PORTION):
             for self._position, event in entries:
-                self._ledger.apply(event)
+                if self._position not in self._ahead:
+                    self._ledger.apply(event)
+                self._ahead.discard(self._position)
             await asyncio.sleep(0)
 
     async def _add(self, tx: Transaction) -> None:
         """The rest, so that log and shelves are seen at one moment."""
-        while entries := await self._deps.book.entries(tx, self._position, PORTION):
-            for self._position, event in entries:
-                self._ledger.apply(event)
+        after = self._position
+        while entries := await self._deps.book.entries_seen(tx, after, PORTION):
+            for after, event in entries:
+                if after not in self._ahead:
+                    self._ahead.add(after)
+                    self._ledger.apply(event)
 
     async def _compare(self, tx: Transaction, keys: tuple[Key, ...]) -> list[tuple[Key, str]]:
         there = await self._deps.book.shelves(tx, keys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from functools import partial
 
 from torg.contexts.inventory import contracts as c
 from torg.contexts.inventory.handlers.telling import tell
@@ -52,7 +53,7 @@ async def restock_items(cmd: c.RestockItems, deps: InventoryDeps) -> None:
 async def expire_reservations(deps: InventoryDeps) -> None:
     """Frees what was held for orders that were not paid in time; each order in a transaction of its own."""
     while due := await deps.reservations.run_out(deps.clock(), EXPIRED_AT_ONCE):
-        freed = await asyncio.gather(*(_expire(order_id, deps) for order_id in due))
+        freed = await asyncio.gather(*(deps.store.undisturbed(partial(_expire, order_id, deps), c.ReservationExpired.NAME) for order_id in due))
         if not any(freed):
             return
 

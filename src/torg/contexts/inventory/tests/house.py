@@ -20,6 +20,7 @@ from torg.contexts.inventory.ports import InventoryDeps
 from torg.contexts.order import contracts as order
 from torg.contexts.shipping import contracts as shipping
 from torg.kit.messages import Message, Registry
+from torg.kit.module import bound
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, answering, open_store, test_ids
 from torg.kit.values import Money
@@ -43,7 +44,7 @@ class House:
         return self.deps.store
 
     async def do(self, message: Message) -> Any:
-        return await HANDLING[type(message)](message, self.deps)
+        return await bound(HANDLING, self.deps)[type(message)](message)
 
     async def told(self, message: Message, stream: str = "o1") -> list[Message]:
         """What a message adds to an order's stream."""

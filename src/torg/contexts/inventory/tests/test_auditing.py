@@ -10,6 +10,10 @@ import pytest
 from torg.contexts.inventory import contracts as c
 from torg.contexts.inventory.handlers.auditing import Auditor
 from torg.contexts.inventory.tests.house import House, open_house
+from torg.kit.sql.dialect import SQLITE
+
+_CHECKS = """select conrelid::regclass as at, conname as name from pg_constraint
+    where contype = 'c' and connamespace = to_regnamespace(current_schema())"""
 
 
 @pytest.fixture
@@ -25,8 +29,13 @@ async def faults(auditor: Auditor) -> set[str]:
 
 
 async def spoil(house: House, statement: str) -> None:
+    database = house.store.database
     async with house.deps.transaction() as tx:
-        await tx.execute("pragma ignore_check_constraints = on")
+        if database.dialect is SQLITE:
+            await tx.execute("pragma ignore_check_constraints = on")
+        else:
+            for row in await tx.all(_CHECKS):
+                await tx.execute(f"alter table {row['at']} drop constraint {row['name']}")
         await tx.execute(statement)
 
 

@@ -156,7 +156,7 @@ async def test_a_whole_catalogue_is_received_in_a_few_seconds(house: House) -> N
     began = time.perf_counter()
     for warehouse in (house.moscow, house.kazan, house.vladivostok):
         await house.do(c.ReceiveStock(warehouse_id=warehouse, lines=lines, reason="opening"))
-    assert time.perf_counter() - began < 4
+    assert time.perf_counter() - began < (20 if house.store.database.shared else 4)
     assert await house.available("p20799") == 30
 
 

@@ -73,6 +73,14 @@ class SqlFeedStore:
             await tx.execute("delete from early where order_id = :order_id", order_id=order_id)
         return [msgspec.json.decode(row["data"], type=_EARLY[row["name"]]) for row in rows]
 
+    async def stranded(self, limit: int) -> Sequence[str]:
+        rows = await self._database.all(
+            """select distinct order_id from early where exists (select 1 from notification n where n.subject = early.order_id and n.kind = 'order.placed')
+               limit :limit""",
+            limit=limit,
+        )
+        return [row["order_id"] for row in rows]
+
     async def erase(self, tx: Transaction, user_id: str) -> None:
         await tx.execute("update notification set facts = :nothing where user_id = :user_id", nothing=NOTHING, user_id=user_id)
         await tx.redact(user_id, _without_facts)

@@ -52,7 +52,9 @@ async def test_whatever_is_delivered_twice_is_told_once(house: House, tmp_path: 
     async with open_store(tmp_path, "order", house.clock, REGISTRY) as orders:
         async with orders.transaction() as tx:
             await tx.append("order-1", [placed(), confirmed()])
-        consumer = BusConsumer(Consumer("notification", bound(REACTIONS, house.deps)), house.deps.store, LogFeed({"order": orders.log}), REGISTRY, loopback=True)
+        consumer = BusConsumer(
+            Consumer("notification", bound(REACTIONS, house.deps)), house.deps.store, LogFeed({"order": orders.log}), REGISTRY, loopback=True
+        )
         task = asyncio.create_task(consumer.run())
         async with asyncio.timeout(5):
             told = [row.version async for row in first(house.deps.store.log.follow("anna", 0), 2)]

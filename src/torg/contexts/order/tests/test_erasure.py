@@ -20,6 +20,7 @@ from torg.contexts.payment import contracts as payment
 from torg.contexts.shipping import contracts as shipping
 from torg.contexts.user.contracts import ERASED, UserErased
 from torg.kit.store import Answer, awaited_answer
+from torg.kit.testing import all_text, tables_with
 
 house = test_handlers.house
 PERSONAL = (HOME.street, HOME.postcode, "my neighbour")
@@ -27,9 +28,7 @@ PERSONAL = (HOME.street, HOME.postcode, "my neighbour")
 
 async def found(house: House, *words: str) -> set[str]:
     """Tables in which one of these words stands anywhere."""
-    tables = await house.deps.store.database.all("select name from sqlite_master where type = 'table'")
-    rows = {table["name"]: await house.deps.store.database.all(f"select * from {table['name']}") for table in tables}
-    return {table for table, entries in rows.items() if any(word in str(dict(entry)) for entry in entries for word in words)}
+    return tables_with(await all_text(house.deps.store.database), words)
 
 
 async def erase(house: House, user_id: str = "anna") -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
+from typing import TypeVar
 
 from torg.contexts.payment import contracts as c
 from torg.contexts.payment import model
@@ -15,6 +17,7 @@ from torg.kit.errors import DomainError, Unavailable
 from torg.kit.store import Transaction
 from torg.kit.telemetry import log
 
+T = TypeVar("T")
 AT_ONCE = 32  # errands and checks taken up together
 POLL = 0.2  # seconds between looks for work, unless the bell rings
 WEBHOOKS_REMEMBERED = timedelta(days=2)  # their signatures are good for minutes
@@ -36,11 +39,11 @@ async def run_errand(tried: TriedErrand, deps: PaymentDeps) -> None:
     assert payment is not None, "an errand is filed with its payment"
     try:
         charge = await ERRANDS[tried.errand.action](payment, tried.errand, deps)
-        await _finish(tried.errand, charge, deps)
+        await _anew(partial(_finish, tried.errand, charge, deps), deps)
     except (Unavailable, DomainError) as obstacle:
-        await _postpone(tried, obstacle.detail, deps)
+        await _anew(partial(_postpone, tried, obstacle.detail, deps), deps)
     except Refused as refusal:
-        await _refused(tried, refusal, deps)
+        await _anew(partial(_refused, tried, refusal, deps), deps)
 
 
 async def ask_acquirer(payment: Payment, deps: PaymentDeps) -> None:
@@ -48,17 +51,19 @@ async def ask_acquirer(payment: Payment, deps: PaymentDeps) -> None:
     learned = False
     try:
         charge = await deps.acquirer.get(payment.acquirer_id)
-        async with deps.transaction() as tx:
-            learned = await _observe(tx, charge, deps)
+        learned = await _anew(partial(_learn, charge, deps), deps)
     except (Unavailable, Refused, DomainError) as obstacle:
         log.warning("a payment could not be looked up", payment=payment.id, error=str(obstacle))
     if not learned:
-        async with deps.transaction() as tx:
-            await deps.payments.check_again(tx, payment)
+        await _anew(partial(_check_again, payment, deps), deps)
 
 
 async def take_notice(acquirer: str, notice: Notice, deps: PaymentDeps) -> None:
     """What a verified webhook brings about; the same one again brings nothing. Raises DomainError `payment.mismatch`."""
+    await _anew(partial(_take_notice, acquirer, notice, deps), deps)
+
+
+async def _take_notice(acquirer: str, notice: Notice, deps: PaymentDeps) -> None:
     async with deps.transaction() as tx:
         if await deps.payments.note_webhook(tx, acquirer, notice.id):
             await _observe(tx, notice.charge, deps)
@@ -77,6 +82,21 @@ async def forget_webhooks(deps: PaymentDeps) -> None:
     """One turn of a job."""
     async with deps.transaction() as tx:
         await deps.payments.forget_webhooks(tx, deps.clock() - WEBHOOKS_REMEMBERED)
+
+
+async def _anew(file: Callable[[], Awaitable[T]], deps: PaymentDeps) -> T:
+    """Files what the acquirer said; where somebody else changes the same payment just now, the filing is done anew, and the acquirer not asked again."""
+    return await deps.store.undisturbed(file, "payment.acquirer")
+
+
+async def _learn(charge: Charge, deps: PaymentDeps) -> bool:
+    async with deps.transaction() as tx:
+        return await _observe(tx, charge, deps)
+
+
+async def _check_again(payment: Payment, deps: PaymentDeps) -> None:
+    async with deps.transaction() as tx:
+        await deps.payments.check_again(tx, payment)
 
 
 async def _observe(tx: Transaction, charge: Charge, deps: PaymentDeps) -> bool:

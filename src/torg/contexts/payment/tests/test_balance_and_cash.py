@@ -16,8 +16,10 @@ from torg.contexts.payment.contracts import (
     PaymentFailed,
     PaymentProcessed,
     PaymentRefunded,
+    ProcessPayment,
     TopUpWallet,
 )
+from torg.contexts.payment.handlers import REACTIONS
 from torg.contexts.payment.handlers.payments import get_payment, list_payments, on_delivery_delivered, process_payment, refund_payment
 from torg.contexts.payment.handlers.wallet import get_wallet, top_up_wallet
 from torg.contexts.payment.tests.payment_setup import BUYER, ORDER, pay, payment_deps, refund, told, usd, wallet_holds
@@ -25,6 +27,7 @@ from torg.contexts.shipping.contracts import DeliveryDelivered
 from torg.kit.auth import Identity, Role
 from torg.kit.errors import Invalid, NotFound
 from torg.kit.messages import broken_rules
+from torg.kit.module import bound
 from torg.kit.values import Money
 
 OWNER = Identity(BUYER, frozenset({Role.CUSTOMER}))
@@ -65,7 +68,8 @@ async def test_a_wallet_with_too_little_pays_nothing(tmp_path: Path) -> None:
 
 async def test_a_balance_raced_by_many_orders_is_spent_once(tmp_path: Path) -> None:
     async with payment_deps(tmp_path, wallet=1000) as deps:
-        await asyncio.gather(*(process_payment(pay(400, order_id=f"order-{n}"), deps) for n in range(20)))
+        process = bound(REACTIONS, deps)[ProcessPayment]
+        await asyncio.gather(*(process(pay(400, order_id=f"order-{n}")) for n in range(20)))
         assert await wallet_holds(deps) == 200
         payments = (await list_payments(ListPayments(viewer=OWNER, limit=100), deps)).items
         assert sorted(view.status for view in payments).count("captured") == 2

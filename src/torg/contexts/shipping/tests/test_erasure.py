@@ -12,16 +12,14 @@ from torg.contexts.user.contracts import ERASED, UserErased
 from torg.kit.bus.failures import TRIES, Failures
 from torg.kit.messages import Envelope, Message, Meta, Registry
 from torg.kit.store import Answer, awaited_answer
+from torg.kit.testing import all_text, tables_with
 
 PERSONAL = (HOME.street, HOME.postcode)
 
 
 async def found(house: House) -> set[str]:
     """Tables in which something personal stands anywhere."""
-    database = house.deps.store.database
-    tables = await database.all("select name from sqlite_master where type = 'table'")
-    rows = {table["name"]: await database.all(f"select * from {table['name']}") for table in tables}
-    return {table for table, entries in rows.items() if any(word in str(dict(entry)) for entry in entries for word in PERSONAL)}
+    return tables_with(await all_text(house.deps.store.database), PERSONAL)
 
 
 async def erase(house: House, user_id: str = "u1") -> None:

@@ -52,7 +52,7 @@ class House:
         return House(replace(self.deps, sessions=RedisSessionStore(self.deps.store.database, redis), attempts=RedisAttempts(redis)), self.clock)
 
     async def do(self, message: Message) -> Any:
-        return await HANDLERS[type(message)](message, self.deps)
+        return await bound(HANDLERS, self.deps)[type(message)](message)
 
     async def register(self, email: str = "anna@example.com", password: str = GOOD) -> c.User:
         user: c.User = await self.do(c.RegisterUser(email=email, password=password, full_name="Anna Petrova", city="Moscow"))

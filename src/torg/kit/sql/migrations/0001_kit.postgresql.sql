@@ -19,6 +19,12 @@ create index log_position on log (position);
 create table log_origin (value bigint not null);
 insert into log_origin (value) values (0);
 
+-- What transactions write that must not commit beside one another, although they change nothing in common.
+create table claim (
+    name text primary key,
+    times bigint not null
+);
+
 create table lease (
     name text primary key,
     holder text not null,
