@@ -136,7 +136,8 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     call = FleetCalls(here, handlers, fleet) if fleet else here
     cache = ResponseCache() if settings.response_cache else None
     secret = fleet_secret(settings, world).encode()
-    http = App(world.clock, world.new_id, wiring.authenticating(call, fleet), cache, wiring.auditing(call, contexts, fleet), secret)
+    faces = wiring.authenticating(call, fleet)
+    http = App(world.clock, world.new_id, faces, cache, wiring.auditing(call, contexts, fleet), secret)
     app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry(), fleet=fleet, kafka=open_kafka(settings))
     for context in (context for context in contexts if context in topology.CONTEXTS):
         module = await _build(context, app, world)
@@ -149,7 +150,7 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     checks = _checks(app) | wiring.needs(contexts, fleet)
     http.add(operations_routes(http, app.desks, app.supervisor, checks, _describe(app)), _finder(handlers, call))
     if fleet:
-        app.door = Door(app.shop, wiring.serving(here, http, app.desks, app.registry, app.settings.public_url, fleet), fleet.gateway)
+        app.door = Door(app.shop, wiring.serving(here, http, faces, app.desks, app.registry, app.settings.public_url, fleet), fleet.gateway)
         if topology.GATEWAY in contexts:
             gateway = importlib.import_module(f"torg.contexts.{topology.GATEWAY}.module")
             app.front = gateway.build(app.shop, contexts, fleet, world.new_id)

@@ -24,6 +24,7 @@ from torg.fleet import wiring
 from torg.kit import telemetry
 from torg.kit.errors import Unavailable
 from torg.kit.listening import CannotStart, Listening
+from torg.kit.rehearsal import MovedClock
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.door import Asgi
 from torg.kit.settings import Settings
@@ -58,7 +59,7 @@ def run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
 
 def run_part(settings: Settings, part: Part) -> None:
     """Serves a part of the shop until SIGINT or SIGTERM, or until its supervisor is no more."""
-    uvloop.run(_run_part(settings, part))
+    uvloop.run(_run_part(settings, part, compose.World(clock=MovedClock(Path(settings.clock))) if settings.clock else compose.World()))
 
 
 async def _run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
@@ -94,14 +95,13 @@ async def _serve(settings: Settings, app: compose.Running, stopping: asyncio.Eve
     await _drain({server: serving})
 
 
-async def _run_part(settings: Settings, part: Part) -> None:
+async def _run_part(settings: Settings, part: Part, world: compose.World) -> None:
     _speak(settings, f"torg-{part.name or part.contexts[0]}")
     stopping = _on_signals()
     told = _told(stopping) if part.supervised else None
     with own_folders(Path(settings.data), settings, part.contexts):
-        peers = open_peers(settings.discovery)
-        secret, world = compose.fleet_secret(settings, compose.World()), compose.World()
-        fleet = wiring.join_fleet(part.contexts[0], part.contexts, peers, secret, compose.registry(), world.clock, world.randomness)
+        peers, secret = open_peers(settings.discovery), compose.fleet_secret(settings, world)
+        fleet = wiring.join_fleet(part.contexts[0], part.contexts, peers, secret, compose.registry(), world.randomness)
         app = await compose.compose(settings, part.contexts, world, fleet)
         try:
             await compose.start(app)

@@ -191,13 +191,13 @@ async def test_a_message_that_cannot_be_handled_waits_with_the_operators_and_del
 async def test_goodwill_money_with_one_reference_comes_once(shop: Shop):
     anna, reference = await shop.buyer(0), fresh()
     for _ in range(2):
-        await shop.app.call(CreditWallet(user_id=anna.user_id, amount=Money(500, "USD"), reference=reference))
+        await shop.call(CreditWallet(user_id=anna.user_id, amount=Money(500, "USD"), reference=reference))
     assert await anna.balance() == 500
 
 
 @asynccontextmanager
 async def _away(shop: Shop, context: str, table: str) -> AsyncIterator[None]:
-    store = shop.app.stores[context]
+    store = shop.store(context)
     async with store.transaction() as tx:
         await tx.execute(f"alter table {table} rename to hidden")
     try:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import cast
-
 import pytest
 
 from tests.shop import Shop, until
-from torg.kit.calls import Handle
-from torg.kit.messages import Message, context_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("in_order")]
 
@@ -18,7 +12,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures
 @pytest.mark.parametrize("away", ["review", "analytics", "notification"])
 async def test_the_shop_sells_without(shop: Shop, away: str):
     anna, product_id, guest = await shop.buyer(), shop.product(), shop.guest()
-    async with _unreachable(shop, away):
+    async with shop.unreachable(away):
         assert (await guest.get(f"/products/{product_id}")).status == 200
         assert (await guest.get(f"/products/{product_id}/recommendations")).status == 200
         assert (await guest.get("/products", query="cheese")).status == 200
@@ -29,7 +23,7 @@ async def test_the_shop_sells_without(shop: Shop, away: str):
 async def test_a_cart_is_shown_as_last_known_while_stock_cannot_be_asked(shop: Shop):
     anna, product_id = await shop.buyer(), shop.product()
     fresh = await anna.put_in_cart(product_id, 2)
-    async with _unreachable(shop, "inventory"):
+    async with shop.unreachable("inventory"):
         stale = (await anna.get("/cart")).json
         assert stale["stale"]
         assert stale["total"] == fresh["total"]
@@ -41,31 +35,17 @@ async def test_a_cart_is_shown_as_last_known_while_stock_cannot_be_asked(shop: S
 
 async def test_money_that_cannot_be_asked_for_is_left_out_of_the_profile(shop: Shop):
     anna = await shop.buyer(500)
-    async with _unreachable(shop, "payment"):
+    async with shop.unreachable("payment"):
         assert (await anna.get("/users/me")).json["balance"] is None
     assert (await anna.get("/users/me")).json["balance"]["amount"] == 500
 
 
 async def test_what_a_feed_missed_comes_later(shop: Shop):
     anna = await shop.buyer()
-    async with _unreachable(shop, "notification"):
+    async with shop.unreachable("notification"):
         order_id = await anna.bought(shop.product())
 
     async def told() -> bool:
         return order_id in {entry["order_id"] for entry in (await anna.get("/notifications")).json["items"]}
 
     await until(told, "the feed tells of the order")
-
-
-@asynccontextmanager
-async def _unreachable(shop: Shop, context: str) -> AsyncIterator[None]:
-    """Nobody gets an answer from a context for a while."""
-    handlers = cast("dict[type[Message], Handle]", shop.app.call._handlers)
-    hidden = {kind: handle for kind, handle in handlers.items() if context_of(kind) == context}
-    assert hidden
-    for kind in hidden:
-        del handlers[kind]
-    try:
-        yield
-    finally:
-        handlers.update(hidden)

@@ -9,10 +9,10 @@ DOUBTS_LAST = 16  # seconds: what only time can tell counts as violated after fi
 
 async def everything_holds(shop: Shop) -> None:
     """Lets what is under way come to its end, then looks twice, with the clock moved on in between, so that no doubt is left in suspense."""
-    await shop.app.settle()
+    await shop.settle()
     await violations(shop)
     shop.clock.advance(seconds=DOUBTS_LAST)
-    await shop.app.settle()
+    await shop.settle()
     found = await violations(shop)
     assert not found, "\n".join(found)
 
@@ -22,8 +22,4 @@ async def violations(shop: Shop) -> list[str]:
     reports = (await admin.get("/admin/invariants")).json["items"]
     assert len(reports) >= 8, f"only {len(reports)} invariants are looked at"
     broken = [f"{report['context']}.{report['name']}: {sentence}" for report in reports if not report["holds"] for sentence in report["violations"]]
-    return broken + [
-        f"{context}: {failed.consumer} failed on {failed.name}: {failed.error}"
-        for context, desk in shop.app.desks.items()
-        for failed in await desk.failed_messages()
-    ]
+    return broken + [f"{context}: {failed.consumer} failed on {failed.name}: {failed.error}" for context, failed in await shop.failed()]

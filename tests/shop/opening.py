@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
@@ -20,9 +20,13 @@ from tests.shop.people import Buyer, Visitor, fresh
 from tests.shop.waiting import until
 from torg import compose
 from torg.kit import values
-from torg.kit.calls import Handle
-from torg.kit.messages import Message
+from torg.kit.bus import FailedMessage
+from torg.kit.calls import Call, Handle
+from torg.kit.http import Route
+from torg.kit.messages import Message, context_of
 from torg.kit.settings import Settings
+from torg.kit.store import Store
+from torg.kit.testing.http import Answer, ask
 
 MODES = ("local", "loopback")
 SLOWEST = 0.002  # seconds
@@ -42,13 +46,58 @@ class MovableClock:
         self._ahead += timedelta(**by)
 
 
+class Clock(Protocol):
+    def __call__(self) -> datetime: ...
+    def advance(self, **by: float) -> None: ...
+
+
 class Shop:
     """An open shop: its application, its address, its clock, and its people."""
 
-    def __init__(self, app: compose.Running, clock: MovableClock) -> None:
+    def __init__(self, app: compose.Running, clock: Clock) -> None:
         self.app, self.clock, self.address, self.answers = app, clock, app.settings.public_url, Answers(app)
         self._shelf: Iterator[str] = iter([product.id for product in goods()])
         self._staff: dict[str, Visitor] = {}
+
+    told_within = 0.0  # seconds until everybody knows of a session that has ended or changed
+
+    # ---------------------------------------------------------------- how it is reached
+
+    async def send(self, method: str, target: str, body: object = None, **more: Any) -> Answer:
+        """One request, by HTTP's own path through the application, minus the socket."""
+        return await ask(self.app.http, method, target, body, **more)
+
+    @property
+    def call(self) -> Call:
+        """Speaks to the contexts by their messages."""
+        return self.app.call
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        return self.app.http.routes
+
+    def store(self, context: str) -> Store:
+        """A context's records, as nobody but the context itself should see them."""
+        return self.app.stores[context]
+
+    async def failed(self) -> list[tuple[str, FailedMessage]]:
+        """What consumers could not handle, with their contexts."""
+        return [(context, failed) for context, desk in self.app.desks.items() for failed in await desk.failed_messages()]
+
+    @asynccontextmanager
+    async def unreachable(self, context: str) -> AsyncIterator[None]:
+        """Nobody gets an answer from a context for a while; it follows the others all the same."""
+        handlers = cast("dict[type[Message], Handle]", self.app.call._handlers)
+        hidden = {kind: handle for kind, handle in handlers.items() if context_of(kind) == context}
+        assert hidden
+        for kind in hidden:
+            del handlers[kind]
+        try:
+            yield
+        finally:
+            handlers.update(hidden)
+
+    # ---------------------------------------------------------------- who uses it
 
     def guest(self, **headers: str) -> Visitor:
         return Visitor(self, headers=headers)
@@ -98,25 +147,25 @@ class Shop:
     async def settle(self) -> None:
         await self.app.settle()
 
+    def merchant(self) -> Visitor:
+        """The shop itself, as its acquirer knows it."""
+        assert self.app.acquirer is not None
+        return Visitor(self, self.app.acquirer.secret, to=self.app.acquirer.http, prefix="")
+
     async def faults(self, **switched_on: Any) -> None:
         """Has the acquirer misbehave in these ways, and in no others."""
-        reply = await _as_merchant(self).put("/acquirer/faults", switched_on)
+        reply = await self.merchant().put("/acquirer/faults", switched_on)
         assert reply.status == 204, reply
 
     async def acquirers_books(self) -> dict[str, dict[str, Any]]:
         """Each charge in the acquirer's books, by our payment's id."""
-        merchant, charges, cursor = _as_merchant(self), dict[str, dict[str, Any]](), ""
+        merchant, charges, cursor = self.merchant(), dict[str, dict[str, Any]](), ""
         while True:
             page = (await merchant.get("/acquirer/books", cursor=cursor)).json
             charges |= {charge["reference"]: charge for charge in page["items"]}
             cursor = page["next_cursor"]
             if not cursor:
                 return charges
-
-
-def _as_merchant(shop: Shop) -> Visitor:
-    assert shop.app.acquirer is not None
-    return Visitor(shop, shop.app.acquirer.secret, to=shop.app.acquirer.http, prefix="")
 
 
 @asynccontextmanager
@@ -133,8 +182,8 @@ async def open_shop(folder: Path, *, dawdling: Random | None = None, **settings:
             _dawdle(app, dawdling)
         async with _on_port(app):
             shop = Shop(app, clock)
-            await app.settle()
-            await until(lambda: _indexed(shop), "the search index is complete")
+            await shop.settle()
+            await until(lambda: indexed(shop), "the search index is complete")
             yield shop
     finally:
         await app.close()
@@ -154,7 +203,7 @@ def _dawdle(app: compose.Running, random: Random) -> None:
     handlers.update({kind: slowed(handle) for kind, handle in handlers.items()})
 
 
-async def _indexed(shop: Shop) -> bool:
+async def indexed(shop: Shop) -> bool:
     found = await shop.guest().get("/products", limit=1)
     ready = await Visitor(shop, prefix="").get("/ready")
     return ready.status == 200 and found.status == 200 and found.json["total"] == len(goods())

@@ -28,7 +28,7 @@ class Visitor:
 
     def __init__(self, shop: Shop, token: str = "", *, to: App | None = None, prefix: str = API, headers: dict[str, str] | None = None) -> None:
         self.token, self.headers = token, headers or {}
-        self._shop, self._to, self._prefix = shop, to or shop.app.http, prefix
+        self._shop, self._to, self._prefix = shop, to, prefix
 
     async def get(self, path: str, /, **query: Any) -> Answer:
         asked = {name.rstrip("_"): value for name, value in query.items() if value != ""}
@@ -52,8 +52,10 @@ class Visitor:
 
     async def ask(self, method: str, path: str, body: object = None, /, **more: Any) -> Answer:
         headers = {**self.headers, **({"authorization": f"Bearer {self.token}"} if self.token else {}), **more}
-        answer = await ask(self._to, method, self._prefix + path, body, **headers)
-        if self._to is self._shop.app.http:
+        if self._to is not None:
+            answer = await ask(self._to, method, self._prefix + path, body, **headers)
+        else:
+            answer = await self._shop.send(method, self._prefix + path, body, **headers)
             self._shop.answers.note(method, self._prefix + path, answer)
         if not self.token and "x-cart-id" in answer.headers:
             self.headers["x-cart-id"] = answer.headers["x-cart-id"]

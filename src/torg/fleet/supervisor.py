@@ -32,7 +32,7 @@ class Supervisor:
 
     def __init__(self, planned: Sequence[Planned], environment: Mapping[str, str], peers: Path, front: socket.socket, words: Words) -> None:
         self._planned, self._environment, self._front, self._words = planned, environment, front, words
-        self._members = Members(peers, tuple(dict.fromkeys(context for process in planned for context in process.contexts)))
+        self.members = Members(peers, tuple(dict.fromkeys(context for process in planned for context in process.contexts)))
         self._children: dict[str, Child] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._connections = Connections()
@@ -41,7 +41,7 @@ class Supervisor:
 
     async def start(self) -> None:
         """All processes, until each answers. Raises CannotStart when one ends instead."""
-        self._members.write()
+        self.members.write()
         await _together([self._bring_up(process) for process in self._planned])
         await _together([self._until(child, "/ready") for child in self._children.values()])
 
@@ -87,8 +87,8 @@ class Supervisor:
 
     async def _introduce(self, child: Child) -> None:
         """From now on others ask it."""
-        self._members.expect(child.planned.contexts)
-        self._members.add(child.planned.contexts, child.address)
+        self.members.expect(child.planned.contexts)
+        self.members.add(child.planned.contexts, child.address)
         if self._opened and child.planned.front:
             await child.open()
 
@@ -117,9 +117,9 @@ class Supervisor:
             if child.ending:
                 return
             crashes = 1 if time.monotonic() - began > STEADY else crashes + 1
-            self._members.remove(child.address)
+            self.members.remove(child.address)
             if crashes > HOPEFUL:
-                self._members.give_up(process.contexts)
+                self.members.give_up(process.contexts)
             pause = min(FIRST_PAUSE * 2 ** (crashes - 1), LONGEST_PAUSE)
             self._words.say(process.name, f"ended with {_named(status)}; it is started again in {pause:.1f} s")
             await asyncio.sleep(pause)
@@ -161,7 +161,7 @@ class Supervisor:
     async def _end(self, child: Child) -> None:
         """Nobody asks it any more before it is told to end."""
         child.ending = True
-        self._members.remove(child.address)
+        self.members.remove(child.address)
         await asyncio.sleep(NOTICED)
         await child.end()
 

@@ -11,6 +11,7 @@ import msgspec
 from torg import __version__, topology
 from torg.contexts.admin.contracts import RecordAudit
 from torg.contexts.user.contracts import Authenticate
+from torg.kit import values
 from torg.kit.auth import Authenticate as Authenticating
 from torg.kit.auth import Identity
 from torg.kit.calls import Call, LocalCalls
@@ -27,20 +28,20 @@ from torg.kit.rpc.fleet import Faces, Fleet, join
 from torg.kit.rpc.messages import DescribeApi, PurgeAnswers
 from torg.kit.rpc.peers import Peers
 from torg.kit.rpc.server import RpcServer
-from torg.kit.values import Clock, Randomness
+from torg.kit.values import Randomness
 
 OPERATOR: Final = "operator"
 """As who the command line asks."""
 AUDITED: Final = 2.0  # seconds that an answer waits for its line in the audit trail
 
 
-def join_fleet(name: str, contexts: Collection[str], peers: Peers, secret: str, registry: Registry, clock: Clock, randomness: Randomness) -> Fleet:
+def join_fleet(name: str, contexts: Collection[str], peers: Peers, secret: str, registry: Registry, randomness: Randomness) -> Fleet:
     """What a process of these contexts needs to ask those of all the others. Two secrets stand side by side (new,old) while one replaces the other."""
     elsewhere = [context for context in topology.CONTEXTS if context not in contexts]
-    return join(name, elsewhere, peers, tuple(part.encode() for part in secret.split(",")), registry, clock, randomness)
+    return join(name, elsewhere, peers, tuple(part.encode() for part in secret.split(",")), registry, values.utc_now, randomness)
 
 
-def authenticating(call: Call, fleet: Fleet | None) -> Authenticating:
+def authenticating(call: Call, fleet: Fleet | None) -> Faces | Authenticating:
     """Turns tokens into identities; where the user context runs elsewhere, a moment's memory spares asking it for each request."""
     asked: Call = Chained(call, fleet.name) if fleet else call
 
@@ -108,7 +109,9 @@ def needs(contexts: Collection[str], fleet: Fleet | None) -> dict[str, Check]:
     return {f"{need} answers": partial(fleet.fault, need) for need in sorted(needed)}
 
 
-def serving(here: LocalCalls, http: App, desks: Mapping[str, Desk], registry: Registry, public_url: str, fleet: Fleet) -> RpcServer:
+def serving(
+    here: LocalCalls, http: App, faces: Faces | Authenticating, desks: Mapping[str, Desk], registry: Registry, public_url: str, fleet: Fleet
+) -> RpcServer:
     """What other processes may ask in this one."""
 
     async def describe(_: DescribeApi) -> msgspec.Raw:
@@ -117,6 +120,8 @@ def serving(here: LocalCalls, http: App, desks: Mapping[str, Desk], registry: Re
     async def purge(command: PurgeAnswers) -> None:
         if http.cache:
             http.cache.purge(*command.tags)
+        if isinstance(faces, Faces):
+            faces.forget(command.tags)
 
     callers: Sequence[str] = (*topology.NAMES, OPERATOR)
     return fleet.server(here, registry, desks, {DescribeApi: describe, PurgeAnswers: purge}, callers)

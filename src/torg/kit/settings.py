@@ -65,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     instance: str = ""
     discovery: str = ""
     front: str = ""
+    clock: str = ""
 
 
 def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:

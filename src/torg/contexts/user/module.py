@@ -37,7 +37,7 @@ def build(kit: Kit) -> Module:
 def _shared(kit: Kit) -> tuple[SessionStore, Attempts]:
     """What instances know of each other's sessions and sign-ins."""
     if kit.redis is None:
-        return SqlSessionStore(kit.store.database), MemoryAttempts()
+        return SqlSessionStore(kit.store.database, kit.purge), MemoryAttempts()
     from torg.contexts.user.adapters.attempts_redis import RedisAttempts
     from torg.contexts.user.adapters.sessions_redis import RedisSessionStore
 

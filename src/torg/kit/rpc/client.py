@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -89,13 +89,17 @@ class RemoteCalls:
         reply: R = _decoder(kind)(answer.body)
         return reply
 
-    async def tell_all(self, context: str, message: Command[None], link: Link) -> None:
-        """Sends it once to each instance of a context; those that do not answer go without."""
-        call = self._begin(context, message, link)
-        found = await self._peers.of(context)
-        for instance in self._balance.all(context, found.addresses):
-            with suppress(Unreachable, Broken, TimeoutError):
-                await self._try(call, instance)
+    async def tell_all(self, contexts: Iterable[str], message: Command[None], link: Link) -> None:
+        """Sends it once to each process of these contexts; those that do not answer go without."""
+        told: dict[str, Instance] = {}
+        for context in contexts:
+            known = self._balance.all(context, (await self._peers.of(context)).addresses)
+            told |= {instance.address: instance for instance in known}
+        await asyncio.gather(*(self._tell(self._begin("", message, link), instance) for instance in told.values()))
+
+    async def _tell(self, call: _Call, instance: Instance) -> None:
+        with suppress(Unreachable, Broken, TimeoutError):
+            await self._try(call, instance)
 
     def _begin(self, context: str, message: Message, link: Link) -> _Call:
         kind, meta = type(message), current_meta.get()

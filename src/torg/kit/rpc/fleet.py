@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -30,9 +30,11 @@ from torg.kit.values import Clock, Randomness
 
 R = TypeVar("R")
 ALIVE: Final = b"GET /health HTTP/1.1\r\nhost: %b\r\n\r\n"
-LIVES: Final = 1.0  # seconds that a process may take to say that it lives
-TOGETHER: Final = 0.01  # seconds that purges are collected for
-RECOGNISED: Final = 5.0  # seconds that an identity is taken for granted
+LIVES: Final = 3.0  # seconds that a process may take to say that it lives
+TOLD: Final = 1.0  # seconds that a process may take to hear what it is to forget
+TOGETHER: Final = 0.005  # seconds for which that is collected
+RECOGNISED: Final = 2.0  # seconds that an identity is taken for granted: together with the user context's own three, five
+SESSION: Final = "session:"
 FACES: Final = 10_000  # identities remembered
 
 
@@ -100,7 +102,7 @@ def join(name: str, contexts: Collection[str], peers: Peers, secrets: tuple[byte
     remote = RemoteCalls(peers, connections, calls, Random(int.from_bytes(randomness(8))))  # noqa: S311 spreads load and retries; guards nothing
     ask = Asking(remote, name)
     logs = {context: RemoteLog(context, ask, registry) for context in contexts}
-    purges = Purges(name, remote)
+    purges = Purges(name, contexts, remote)
     return Fleet(name, tuple(contexts), peers, connections, remote, calls, Signer(secrets, b"torg.gateway", clock), logs, Waiting(), purges)
 
 
@@ -128,10 +130,11 @@ class FleetCalls(LocalCalls):
 
 
 class Purges:
-    """Tells the edges of other processes which kept answers are out of date; what comes within a moment goes together. Lost, it ages by itself."""
+    """Tells the edges of other processes which answers and identities that they keep are out of date; what comes within a moment goes together.
+    What is lost on the way ages by itself."""
 
-    def __init__(self, name: str, remote: RemoteCalls) -> None:
-        self._name, self._remote = name, remote
+    def __init__(self, name: str, contexts: Collection[str], remote: RemoteCalls) -> None:
+        self._name, self._contexts, self._remote = name, contexts, remote
         self._tags: set[str] = set()
         self._waiting = asyncio.Event()
 
@@ -145,19 +148,27 @@ class Purges:
             await asyncio.sleep(TOGETHER)
             tags, self._tags = tuple(self._tags), set()
             self._waiting.clear()
-            for keeper in {"web", self._name}:
-                await self._remote.tell_all(keeper, PurgeAnswers(tags), Link(1, self._name, time.monotonic() + LIVES))
+            keepers = self._contexts if any(tag.startswith(SESSION) for tag in tags) else ("web",)
+            await self._remote.tell_all({*keepers, self._name}, PurgeAnswers(tags), Link(1, self._name, time.monotonic() + TOLD))
 
 
 class Faces:
-    """Who stands behind a token, as the user context said a moment ago; a session that was ended elsewhere lives on here for five seconds at most."""
+    """Who stands behind a token, as the user context said a moment ago. A session that has ended lives on here for two seconds, unless this is told."""
 
     def __init__(self, authenticate: Authenticate) -> None:
         self._authenticate = authenticate
-        self._known: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, Identity]] = OrderedDict()
+
+    def forget(self, tags: Iterable[str]) -> None:
+        """Sessions that have ended or changed, each by a tag with its token's SHA-256; other tags mean nothing here."""
+        for tag in tags:
+            self._known.pop(tag.removeprefix(SESSION), None)
+
+    def forget_all(self) -> None:
+        self._known.clear()
 
     async def __call__(self, token: str) -> Identity | None:
-        key = hashlib.blake2b(token.encode(), digest_size=16).digest()
+        key = hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
         until, identity = self._known.get(key, (0.0, None))
         if until > time.monotonic():
             return identity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,10 +27,10 @@ _HOLDER = """select s.id, s.user_id, s.access_until, u.roles from session s join
 
 
 class SqlSessionStore:
-    """Implements SessionStore."""
+    """Implements SessionStore. `purge` has edges forget whom these tags stand for: "session:" and a token's hash."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, purge: Callable[..., None] = lambda *_: None) -> None:
+        self._database, self._purge = database, purge
         self._held: dict[str, tuple[Live, datetime]] = {}
         self._endings = 0
 
@@ -121,6 +121,7 @@ class SqlSessionStore:
         self._endings += 1
         for hashed in hashes:
             self._held.pop(hashed, None)
+        self._purge(*(f"session:{hashed}" for hashed in hashes))
 
 
 def _names(rows: Sequence[Row]) -> list[Names]:
