@@ -35,6 +35,7 @@ CROWD = 48
 class Heard:
     """What came of a burst; milliseconds by kind of request."""
 
+    port: int
     times: dict[str, list[float]] = field(default_factory=dict)
     wrong: Counter[str] = field(default_factory=Counter)
 
@@ -82,7 +83,7 @@ async def _one(house: House, name: str, fleet: Fleet, engine_pids: dict[str, int
 
 async def _orders(house: House, section: str, fleet: Fleet, engine_pids: dict[str, int], crowd: Sequence[Buyer], products: Sequence[str]) -> None:
     before, spent = await _sums(fleet), _Spent(fleet, engine_pids)
-    heard, pace = Heard(), _Pace(ORDERS_RATE, house.of(int(ORDERS_SECONDS), 2))
+    heard, pace = Heard(fleet.port), _Pace(ORDERS_RATE, house.of(int(ORDERS_SECONDS), 2))
     await _paced(pace, lambda number: _order(crowd[number % len(crowd)], products[number % len(products)], heard))
     await asyncio.sleep(house.of(5, 1))
     after, count = await _sums(fleet), pace.count
@@ -106,14 +107,13 @@ async def _order(buyer: Buyer, product: str, heard: Heard) -> None:
 
 
 async def _shopping(crowd: Sequence[Buyer], products: Sequence[str], rate: float, seconds: float, port: int) -> Heard:
-    heard, random, pace = Heard(), Random(4), _Pace(rate, seconds)  # noqa: S311 shoppers need not be unforeseeable
+    heard, random, pace = Heard(port), Random(4), _Pace(rate, seconds)  # noqa: S311 shoppers need not be unforeseeable
     kinds = [kind for kind, weight in MIX.items() for _ in range(weight)]
-    readers = [await Connection.open(port) for _ in range(64)]
 
     async def one(number: int) -> None:
         kind, buyer, product = kinds[number % len(kinds)], crowd[number % len(crowd)], random.choice(products)
         if kind in ("front page", "product page"):
-            await _page(readers, kind, "/" if kind == "front page" else f"/products/{product}", heard)
+            await _page(kind, "/" if kind == "front page" else f"/products/{product}", heard)
         elif kind == "cart":
             await _ask(buyer, kind, "GET", "/cart", None, heard)
         elif kind == "add to cart":
@@ -122,38 +122,26 @@ async def _shopping(crowd: Sequence[Buyer], products: Sequence[str], rate: float
             await _order(buyer, product, heard)
 
     await _paced(pace, one)
-    for reader in readers:
-        reader.close()
     return heard
 
 
-async def _page(readers: list[Connection], kind: str, path: str, heard: Heard) -> None:
-    reader, began = readers.pop(), time.perf_counter()
-    try:
-        answer = await reader.send(request("GET", path, headers=[("accept", "text/html")]))
-        heard.note(kind, began, answer.status)
-    finally:
-        readers.append(reader)
+async def _page(kind: str, path: str, heard: Heard) -> None:
+    await _send(kind, request("GET", path, headers=[("accept", "text/html")]), heard)
 
 
 async def _ask(buyer: Buyer, kind: str, method: str, path: str, body: object, heard: Heard, key: str = "") -> None:
     headers = [("authorization", f"Bearer {buyer.token}"), *([("idempotency-key", key)] if key else [])]
-    async with _turn(buyer):
-        began = time.perf_counter()
-        answer = await buyer.connection.send(request(method, f"/api/v1{path}", body, headers))
-        heard.note(kind, began, answer.status)
+    await _send(kind, request(method, f"/api/v1{path}", body, headers), heard)
 
 
-_TURNS = "turns"
-
-
-def _turn(buyer: Buyer) -> asyncio.Lock:
-    """A connection carries one request at a time."""
-    lock: asyncio.Lock | None = getattr(buyer.connection, _TURNS, None)
-    if lock is None:
-        lock = asyncio.Lock()
-        setattr(buyer.connection, _TURNS, lock)
-    return lock
+async def _send(kind: str, content: bytes, heard: Heard) -> None:
+    began = time.perf_counter()
+    connection = await Connection.open(heard.port)  # one carries a request at a time, and a buyer's next may come before the last is answered
+    try:
+        answer = await connection.send(content)
+    finally:
+        connection.close()
+    heard.note(kind, began, answer.status)
 
 
 @dataclass
