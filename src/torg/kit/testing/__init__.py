@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -89,7 +88,7 @@ class PatientLog(Log):
 async def all_text(database: Database) -> dict[str, str]:
     """Everything that a context keeps, as text, by table."""
     named = await database.all(_TABLES[database.dialect.variant])
-    return {row["name"]: str([[found[column] for column in found.keys()] for found in await database.all(f"select * from {row['name']}")]) for row in named}
+    return {row["name"]: str([[found[column] for column in found.keys()] for found in await database.all(f"select * from {row['name']}")]) for row in named}  # noqa: SIM118 a row iterates over its values
 
 
 def tables_with(kept: Mapping[str, str], words: Iterable[str]) -> set[str]:
@@ -108,16 +107,10 @@ async def _file(folder: Path, context: str) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def _schema(url: str, context: str) -> AsyncIterator[Database]:
-    from torg.kit.sql import postgres
+    from torg.kit.testing.postgres import open_schema
 
-    schema = f"{context}_{secrets.token_hex(6)}"
-    await postgres.prepare(url, schema)
-    database = await postgres.connect(postgres.Address(url, schema, connections=4))
-    try:
+    async with open_schema(url, context) as database:
         yield database
-    finally:
-        await database.execute_alone(f"drop schema {schema} cascade")
-        await database.close()
 
 
 def answering(answers: Mapping[type[Message], Callable[[Any], Any]]) -> LocalCalls:

@@ -1,0 +1,89 @@
+"""One context's schema: transactions and reads over a pool, leases, and what its processes tell one another."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+
+from torg.kit.errors import Interleaved, Unavailable
+from torg.kit.sql.dialect import POSTGRES
+from torg.kit.sql.port import Row
+from torg.kit.sql.postgres.address import Address
+from torg.kit.sql.postgres.notices import Notices
+from torg.kit.sql.postgres.pool import Pool, open_pool
+from torg.kit.sql.postgres.transaction import Begun, Counts, PostgresReads, open_here
+
+_LEASE = """insert into lease (name, holder, until) values (:name, :holder, now() + make_interval(secs => :seconds))
+    on conflict (name) do update set holder = excluded.holder, until = excluded.until
+    where lease.holder = excluded.holder or lease.until < now() returning 1"""
+
+
+async def connect(address: Address) -> PostgresDatabase:
+    """Opens the pool. Raises Unavailable when nothing answers there."""
+    return PostgresDatabase(await open_pool(address, address.schema), address)
+
+
+class PostgresDatabase(PostgresReads):
+    """Implements Database over a schema that other processes write to as well."""
+
+    dialect = POSTGRES
+    shared = True
+
+    def __init__(self, pool: Pool, address: Address) -> None:
+        self.context, self._pool, self._counts = address.schema, pool, Counts(address.schema)
+        super().__init__(pool, self._counts.asked)
+        self.lane = asyncio.Lock()
+        self._holder = secrets.token_hex(8)
+        self._held: dict[str, float] = {}
+        self._notices = Notices(pool, address, self._holder)
+
+    def begin(self) -> Begun:
+        return Begun(self, self._pool, self._counts)
+
+    async def all(self, statement: str, **parameters: Any) -> Sequence[Row]:
+        self._refuse_bypass()
+        return await super().all(statement, **parameters)
+
+    async def one(self, statement: str, **parameters: Any) -> Row | None:
+        self._refuse_bypass()
+        return await super().one(statement, **parameters)
+
+    async def execute_alone(self, statement: str) -> None:
+        """Runs what a transaction of ours can't or need not be around."""
+        await self._pool.execute(statement)
+
+    async def lease(self, name: str, seconds: float) -> bool:
+        """Whether this process is the one that may do `name` now; it stays so for `seconds` behind the last time it asked."""
+        now = time.monotonic()
+        if now < self._held.get(name, 0) - seconds / 2:
+            return True
+        got = await super().value(_LEASE, name=name, holder=self._holder, seconds=seconds)
+        if got:
+            self._held[name] = now + seconds
+        else:
+            self._held.pop(name, None)
+        return bool(got)
+
+    def tell(self, position: int) -> None:
+        self._notices.tell(position)
+
+    def watch(self, heard: Callable[[int], None]) -> None:
+        self._notices.watch(heard)
+
+    async def close(self) -> None:
+        await self._notices.close()
+        for name in self._held:
+            with suppress(Unavailable, Interleaved, asyncpg.UndefinedTableError):  # it runs out by itself, or went with its schema
+                async with self.begin() as tx:
+                    await tx.execute("delete from lease where name = :name and holder = :holder", name=name, holder=self._holder)
+        await self._pool.close()
+
+    def _refuse_bypass(self) -> None:
+        if open_here.get() is self:
+            raise RuntimeError("this read is outside the transaction that is open around it: others may change what it sees; ask the transaction")
