@@ -26,8 +26,8 @@ from torg.kit.settings import PREFIX, Settings
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "src/torg/demo/data/README.md", *(ROOT / "docs").rglob("*.md")])
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
-BESIDE_SETTINGS = {f"{PREFIX}CONFIG", f"{PREFIX}VENV", f"{PREFIX}FUZZ", f"{PREFIX}TEST_POSTGRES"}
-"""The settings' file, the start script's folder, a test's length, a server for tests."""
+BESIDE_SETTINGS = {f"{PREFIX}CONFIG", f"{PREFIX}VENV", f"{PREFIX}FUZZ", f"{PREFIX}TEST_POSTGRES", f"{PREFIX}DB_PASSWORD", f"{PREFIX}FACTS_PASSWORD"}
+"""The settings' file, the start script's folder, a test's length, a server for tests; and what compose.yaml makes URLs of."""
 METHODS = "GET|POST|PUT|PATCH|DELETE"
 
 
