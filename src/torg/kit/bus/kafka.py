@@ -18,7 +18,7 @@ from torg.kit.bus.kafka_producer import KafkaProducer
 from torg.kit.errors import Unavailable
 
 PORT = 9092
-PATIENCE = 5.0
+PATIENCE = 3.0
 """Seconds that a question to the brokers may take."""
 _WHOLE = {
     "topic.metadata.refresh.interval.ms": 30_000,
@@ -93,7 +93,7 @@ async def answer(told: Future[Any]) -> Any:
 
 
 class _Told(logging.Handler):
-    """Passes librdkafka's own words on to the shop's log. Its errors come as results as well; here they are the reasons behind them."""
+    """Passes librdkafka's own words on to the shop's log: for who looks closely, as its errors come as results as well."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        telemetry.log.info("kafka", said=record.getMessage())
+        telemetry.log.debug("kafka", said=record.getMessage())

@@ -26,8 +26,8 @@ class KafkaFeed:
     """Implements Feed as a member of the group torg.<consumer name>, over the topics of the contexts named.
 
     Positions are filed under "<context>/<partition>" as the offset to go on with. With an `instance` (stable for a process, unlike any other's of the group) a
-    process that is started again within the session's ten seconds gets the partitions it had at once, even when it was killed; without one they wander to other
-    instances meanwhile, which for a killed one begins when its session is over."""
+    process that is started again within the session's twenty seconds gets the partitions it had at once, even when it was killed. Without one they wander to
+    other instances, and those of a killed process do so only when its session is over."""
 
     def __init__(self, kafka: Kafka, consumer: str, contexts: Collection[str], registry: Registry, instance: str = "") -> None:
         self._kafka, self._name, self._contexts = kafka, consumer, sorted(contexts)
@@ -91,7 +91,7 @@ class KafkaFeed:
             return dict.fromkeys(self._contexts, 1)
         sources = {(source.topic, source.partition): source for source in tuple(member.sources.values())}
         try:
-            self._ends = await self._kafka.ends(sources.keys())
+            self._ends = self._ends if member.away else await self._kafka.ends(sources.keys())
         except Unavailable as away:
             telemetry.log.debug("the lag is what was known last", consumer=self._name, reason=away.detail)
         return {source.name: max(self._ends.get(at, 0) - source.done(), 0) for at, source in sources.items()}

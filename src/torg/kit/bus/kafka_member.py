@@ -31,7 +31,7 @@ DEAD_LETTERS = Counter("torg_kafka_dead_letters_total", "Records that could not 
 
 CONFIGURATION: Final = {
     "partition.assignment.strategy": "cooperative-sticky",
-    "session.timeout.ms": 10_000,
+    "session.timeout.ms": 20_000,  # longer than a broker takes to start again: who outlives it keeps its partitions
     "heartbeat.interval.ms": 1_000,
     "max.poll.interval.ms": 60_000,
     "enable.auto.commit": False,
@@ -105,7 +105,7 @@ class Member:
         self.reassigned = False
         self.met = False
         self._rewind = False
-        self._away = self._refused = ""
+        self.away = self._refused = self._last_failure = ""  # why no broker answers, or why they refuse this member
         self._broken: Exception | None = None
         self._paused = False
         self._committed_at = time.monotonic()
@@ -121,8 +121,8 @@ class Member:
 
     def fetch(self, seconds: float) -> None:
         """Waits until something is ready to be handed over, so long at most. Raises Unavailable."""
-        if self._refused or (self._away and not self._answers()):
-            raise Unavailable(self._refused or self._away)
+        if self._refused or (self.away and not self._answers()):
+            raise Unavailable(self._refused or self.away)
         self._resume()
         if self._rewind:
             self._go_back()
@@ -134,8 +134,8 @@ class Member:
                 raise self._broken
             if first is not None:
                 self._sort([first, *self._consumer.consume(LOT - 1, 0)])
-            if self._away:
-                raise Unavailable(self._away)
+            if self.away:
+                raise Unavailable(self.away)
             self._commit(now=False)
 
     def batches(self) -> list[Batch]:
@@ -159,8 +159,10 @@ class Member:
             self._sort([message])
 
     def close(self) -> None:
-        """Leaves the group; what has taken effect is told before."""
-        self._consumer.close()
+        """Leaves the group; what has taken effect is told before. Where no broker answers, it just goes."""
+        self._consumer.poll(0)
+        if not self.away:
+            self._consumer.close()
 
     # ---------------------------------------------------------------- what comes in
 
@@ -281,12 +283,8 @@ class Member:
         news = [(source, source.done()) for source in self.sources.values() if source.done() != source.told]
         if not news:
             return
-        offsets = [source.at(done) for source, done in news]
         try:
-            if now:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
-            else:
-                self._consumer.commit(offsets=offsets)
+            self._consumer.commit(offsets=[source.at(done) for source, done in news])  # nobody waits for it: brokers may be away
         except KafkaException as error:
             telemetry.log.debug("group offsets were not committed", consumer=self._name, reason=str(error))
         for source, done in news:
@@ -312,7 +310,9 @@ class Member:
 
     def _failed(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._away = f"no broker of {self._kafka.servers} answers"
+            self.away = f"no broker of {self._kafka.servers} answers: {self._last_failure or error.str()}"
+        else:
+            self._last_failure = error.str()
 
     def _answers(self) -> bool:
         try:
@@ -320,7 +320,7 @@ class Member:
             self._sort([first] if first else [])
             self._consumer.list_topics(timeout=ANSWER)
         except KafkaException as error:
-            self._away = f"no broker of {self._kafka.servers} answers: {error.args[0]}"
+            self.away = f"no broker of {self._kafka.servers} answers: {self._last_failure or error.args[0].str()}"
             return False
-        self._away = ""
+        self.away = ""
         return True

@@ -18,7 +18,7 @@ from torg.kit.errors import Unavailable
 LARGEST = 1_000_000
 """Bytes of a record, its key and headers included: what a broker takes unless it is told otherwise."""
 GIVEN_UP = 30_000  # milliseconds until a record that was not acknowledged counts as not sent
-GRACE = 5.0  # seconds that closing waits for acknowledgements
+GRACE = 2.0  # seconds that closing waits for acknowledgements
 _WHOLE = {
     "enable.idempotence": True,
     "acks": "all",
@@ -113,9 +113,10 @@ class KafkaProducer:
             _end(self._producer, GRACE)
 
     def _failed(self, error: KafkaError) -> None:
-        """An idempotent producer that can't keep its promise any more refuses to go on: the next record is sent by a new one."""
-        telemetry.log.warning("kafka producer", error=str(error), fatal=error.fatal())
+        """An idempotent producer that can't keep its promise any more refuses to go on: the next record is sent by a new one. Other failures it gets over
+        by itself, or the records say so."""
         if error.fatal():
+            telemetry.log.warning("kafka producer", error=error.str())
             self._producer = None
 
 

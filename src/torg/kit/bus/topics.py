@@ -17,11 +17,12 @@ from torg.kit.errors import Unavailable
 
 PARTITIONS = 6
 """How many instances of a consumer can share a topic, unless it is stated otherwise."""
-DAYS = 7
-"""How long records stay: the log is the truth, so just long enough for a consumer that was away. It is also how long erased personal data may stay."""
+DAYS = 6
+"""How long records stay, and half a day more: the log is the truth, so just long enough for a consumer that was away. Consumers remember the ids of what they
+handled for longer than that, so that nothing takes effect twice even when all of it comes again. Erased personal data may stay here for as long."""
 DEAD_DAYS = 30
 LARGEST = 1 << 20  # bytes of a batch as the broker takes it
-_CONFIGURED = {"cleanup.policy": "delete", "compression.type": "lz4", "max.message.bytes": str(LARGEST), "message.timestamp.type": "CreateTime"}
+_CONFIGURED = {"cleanup.policy": "delete", "compression.type": "lz4", "max.message.bytes": str(LARGEST), "segment.ms": str(12 * 3_600_000)}
 
 
 class TopicsRefused(Exception):

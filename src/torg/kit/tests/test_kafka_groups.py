@@ -32,7 +32,7 @@ Handler = Callable[[WasPut], Awaitable[None]]
 
 @pytest.fixture
 async def kafka(broker: tuple[Place | None, str]) -> AsyncIterator[Kafka]:
-    async with connected(broker[1]) as kafka:
+    async with connected(f"{broker[1]}?heartbeat.interval.ms=200") as kafka:  # who beats more often hears of the others sooner
         yield kafka
 
 
@@ -204,7 +204,7 @@ async def test_killed_instance_with_a_name_gets_its_partitions_back_at_once(brok
     await killed.open([WasPut], positions)
     assert len(await taken(killed, 20, stored)) == 20
     await send(kafka, rows(context, 4, 6, 6))
-    async with asyncio.timeout(5), feeding(kafka, context, REGISTRY, [WasPut], stored, "killed", "one") as feed:  # a session takes ten seconds
+    async with asyncio.timeout(5), feeding(kafka, context, REGISTRY, [WasPut], stored, "killed", "one") as feed:  # a session takes twenty
         assert len(await taken(feed, 4, stored)) == 4
         with pytest.raises(Unavailable, match="refuses this member of killed"):
             while True:

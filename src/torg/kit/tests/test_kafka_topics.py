@@ -10,22 +10,14 @@ import pytest
 
 from torg.engines.port import Place
 from torg.kit.bus.kafka import Kafka
-from torg.kit.bus.topics import DEAD_DAYS, Found, Topic, TopicsRefused, apply, look, refuse_other_partitions, stated
+from torg.kit.bus.topics import Found, Topic, TopicsRefused, apply, look, refuse_other_partitions
 from torg.kit.testing.kafka import connected
-from torg.topics import PARTITIONS
-from torg.topology import CONTEXTS
 
 
 @pytest.fixture
 async def kafka(broker: tuple[Place | None, str]) -> AsyncIterator[Kafka]:
     async with connected(broker[1]) as kafka:
         yield kafka
-
-
-def test_every_context_has_a_topic_and_the_dead_letters_another():
-    topics = {topic.name: topic for topic in stated(PARTITIONS)}
-    assert topics.keys() == {f"torg.{context}" for context in CONTEXTS} | {"torg.dead"}
-    assert (topics["torg.dead"].days, topics["torg.order"].days, topics["torg.order"].partitions) == (DEAD_DAYS, 7, 12)
 
 
 def test_an_acknowledged_record_survives_the_loss_of_a_broker():
