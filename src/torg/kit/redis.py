@@ -18,7 +18,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from torg.kit.errors import Unavailable
-from torg.kit.telemetry import log
+from torg.kit.telemetry import REDIS_FAILURES, log
 
 Key = NewType("Key", bytes)
 """Made by `key` alone."""
@@ -124,11 +124,13 @@ class Redis:
                 if isinstance(error, redis.ReadOnlyError):  # it was a master a moment ago
                     await self._client.connection_pool.disconnect(inuse_connections=False)
                 if time.monotonic() + pause > deadline:
+                    REDIS_FAILURES.inc()
                     self._away_until = time.monotonic() + REST
                     raise Unavailable(f"Redis does not answer: {error}") from error
             except redis.ResponseError as error:
                 self._away_until = 0.0
                 if isinstance(error, redis.OutOfMemoryError) or str(error).startswith(REFUSALS):
+                    REDIS_FAILURES.inc()
                     raise Unavailable(f"Redis takes no change now: {error}", 5) from error
                 raise
             await asyncio.sleep(pause)

@@ -28,6 +28,7 @@ WAITING = Gauge("torg_sql_transactions_waiting", "Transactions that wait for the
 STATEMENTS = Counter("torg_sql_statements_total", "Statements asked of a server, each a round trip", ("context",))
 CONNECTIONS = Gauge("torg_sql_connections", "Connections of a context's pool: open, idle, and the most there may be", ("context", "state"))
 INTERLEAVED = Counter("torg_sql_retries_total", "Messages handled anew because their transactions interleaved with others", ("message",))
+REDIS_FAILURES = Counter("torg_redis_failures_total", "Commands that Redis did not answer or refused, all tries included")
 TASK_RESTARTS = Counter("torg_task_restarts_total", "Supervised tasks that died and were started again", ("task",))
 BROKEN_INVARIANTS = Gauge("torg_invariant_broken", "1 while an invariant does not hold", ("invariant",))
 
