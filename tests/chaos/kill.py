@@ -73,7 +73,7 @@ async def rounds(data: Path, kills: int, seed: int, life: tuple[float, float] = 
             admin = Buyer(process.address, browser, record, [], random, Counter())
             admin.email = "admin@torg.example"
             await admin.sign_in()
-            opening = await _opening(admin)
+            opening = await opening_stock(admin)
             people = [Buyer(process.address, browser, record, list(opening), Random(f"{seed}/{number}"), figures.counts) for number in range(buyers)]
             began = time.monotonic()
             tasks = [asyncio.create_task(person.live()) for person in people]
@@ -83,7 +83,7 @@ async def rounds(data: Path, kills: int, seed: int, life: tuple[float, float] = 
                 figures.kills += 1
                 await process.start()
             await asyncio.sleep(life[1])
-            await _go_home(tasks)
+            await go_home(tasks)
             figures.acknowledged, figures.seconds, figures.starts = len(record.promises), time.monotonic() - began, process.starts
             await admin.sign_in()
             oracle = Oracle([person for person in people if person.user_id], admin, record, opening, data)
@@ -95,7 +95,7 @@ async def rounds(data: Path, kills: int, seed: int, life: tuple[float, float] = 
     return figures
 
 
-async def _opening(admin: Buyer) -> dict[str, int]:
+async def opening_stock(admin: Buyer) -> dict[str, int]:
     """The products that are bought, and how many of each there are before anybody comes: more than they will buy."""
     _, page = await admin.insist("GET", f"/products?limit={PRODUCTS}&in_stock=true")
     found = {}
@@ -108,7 +108,7 @@ async def _opening(admin: Buyer) -> dict[str, int]:
     return found
 
 
-async def _go_home(tasks: list[asyncio.Task[None]]) -> None:
+async def go_home(tasks: list[asyncio.Task[None]]) -> None:
     """Everybody stops where they are; whoever broke down on the way is told of."""
     for task in tasks:
         task.cancel()
