@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from pymongo import ASCENDING
 
-from torg.contexts.catalog.adapters.figures_sql import SqlFigures
+from torg.contexts.catalog.adapters.figures_sql import SqlFigures, figures
 from torg.contexts.catalog.adapters.remembering import Eras, KeptOffers, KeptTree
 from torg.contexts.catalog.adapters.store_mongo.bringing import Bringing
 from torg.contexts.catalog.adapters.store_mongo.collections import CATEGORIES, PRODUCTS
@@ -23,11 +23,15 @@ from torg.kit.errors import ConcurrentChange
 from torg.kit.messages import encode
 from torg.kit.portions import portions
 from torg.kit.sql import Database
+from torg.kit.sql.parts import AT_ONCE, listed
 from torg.kit.sql.port import Reads
 from torg.kit.store import Transaction
 
 IDS_AT_ONCE: Final = 100  # in one question: servers differ in how well they take more
 WALK_AT_ONCE: Final = 500
+_BESIDE: Final = """select product_id as id, quantity, rating_hundredths, rating_count, '' as document from product_figures where product_id in ({names})
+    union all
+    select id, 0, 0, 0, document from document_waiting where kind = 'product' and id in ({names}) and document <> ''"""
 _decode = msgspec.json.Decoder(Product).decode
 
 
@@ -73,9 +77,9 @@ class MongoProductStore:
         return found[0] if found else None
 
     async def find_all(self, product_ids: Sequence[str]) -> Sequence[Stocked]:
-        figures = await self._figures.of(product_ids)
-        found = await self._load(self._database, product_ids)
-        return [Stocked(found[product_id], figures.get(product_id, Figures())) for product_id in product_ids if product_id in found]
+        told, waiting = await self._beside(product_ids)
+        found = await self._with_those_there(waiting, product_ids)
+        return [Stocked(found[product_id], told.get(product_id, Figures())) for product_id in product_ids if product_id in found]
 
     async def offers(self, product_ids: Sequence[str]) -> tuple[Offer, ...]:
         return await self._offers.of(product_ids)
@@ -114,14 +118,14 @@ class MongoProductStore:
 
     async def changes(self, after: int, limit: int) -> Changes:
         newest, of_products = await self._figures.revisions()
-        told = await self._figures.since(after, limit)
+        fresh = await self._figures.since(after, limit)
         documents = await self._since(after, newest, limit) if of_products > after else []
-        reached = reached_by([document["revision"] for document in documents], [revision for _, _, revision in told], limit, newest)
+        reached = reached_by([document["revision"] for document in documents], [revision for _, _, revision in fresh], limit, newest)
         products = [_product(document) for document in documents if document["revision"] <= reached]
-        figures = await self._figures.of([product.id for product in products])
+        told = await self._figures.of([product.id for product in products])
         return Changes(
-            [Stocked(product, figures.get(product.id, Figures())) for product in products],
-            [(product_id, figures) for product_id, figures, revision in told if revision <= reached],
+            [Stocked(product, told.get(product.id, Figures())) for product in products],
+            [(product_id, figures) for product_id, figures, revision in fresh if revision <= reached],
             reached,
         )
 
@@ -146,7 +150,24 @@ class MongoProductStore:
             return {group["_id"]: group["products"] async for group in counted}
 
     async def _load(self, reads: Reads, product_ids: Sequence[str]) -> dict[str, Product]:
-        found = {id_: _decode(text) for id_, text in (await self._waiting.of(reads, "product", product_ids)).items()}
+        return await self._with_those_there(await self._waiting.of(reads, "product", product_ids), product_ids)
+
+    async def _beside(self, product_ids: Sequence[str]) -> tuple[dict[str, Figures], dict[str, str]]:
+        """What SQL has of them: figures, and the texts of those that wait."""
+        told: dict[str, Figures] = {}
+        waiting: dict[str, str] = {}
+        for some in portions(product_ids, AT_ONCE):
+            names, parameters = listed(some)
+            for row in await self._database.all(_BESIDE.format(names=names), **parameters):
+                if row["document"]:
+                    waiting[row["id"]] = row["document"]
+                else:
+                    told[row["id"]] = figures(row)
+        return told, waiting
+
+    async def _with_those_there(self, waiting: Mapping[str, str], product_ids: Sequence[str]) -> dict[str, Product]:
+        """Those that wait as they do, the others as MongoDB has them."""
+        found = {id_: _decode(text) for id_, text in waiting.items()}
         for some in portions([product_id for product_id in product_ids if product_id not in found], IDS_AT_ONCE):
             with self._connection.asking():
                 documents = await self._products.find({"_id": {"$in": list(some)}}).to_list()
@@ -172,10 +193,9 @@ class MongoProductStore:
 
     async def _as_they_are(self, products: Mapping[str, Product]) -> Sequence[Stocked]:
         """Those on sale, with their figures, as newer versions that wait have them."""
-        ids = list(products)
-        figures, waiting = await self._figures.of(ids), await self._waiting.of(self._database, "product", ids)
+        told, waiting = await self._beside(list(products))
         newest = (_decode(waiting[id_]) if id_ in waiting else product for id_, product in products.items())
-        return [Stocked(product, figures.get(product.id, Figures())) for product in newest if product.on_sale]
+        return [Stocked(product, told.get(product.id, Figures())) for product in newest if product.on_sale]
 
 
 def product_waiter(product: Product, revision: int) -> Waiter:
