@@ -218,8 +218,10 @@ class OpenLog:
         pause = SOONEST
         while True:
             grown.clear()
+            if self._waiting.over:
+                raise Unavailable("this process is closing")
             part = await self._look(query, kinds)
-            if part.rows or self._waiting.over:
+            if part.rows:
                 return part
             query = msgspec.structs.replace(query, after=part.until)
             if self._log.reaches > part.until:  # there is more, but not settled yet

@@ -1,0 +1,263 @@
+"""Calls between processes, over real ports."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+
+from torg.kit import telemetry
+from torg.kit.calls import in_transaction
+from torg.kit.chain import Link, TooDeep, chain, within
+from torg.kit.errors import ConcurrentChange, DomainError, Forbidden, NotFound, TooManyRequests, Unauthenticated, Unavailable
+from torg.kit.messages import Meta
+from torg.kit.rpc import wire
+from torg.kit.rpc.http import Connections
+from torg.kit.rpc.tests.house import REFUSALS, Kitchen, answering, calling, free_port, listening, raising, server, signer
+from torg.kit.rpc.tests.kitchen import Brew, Cup, Smash, Wipe
+from torg.kit.telemetry import current_meta
+
+META = Meta(cause="order/o1/3", actor="анна", request="r-1", trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+
+
+async def test_what_is_said_and_answered_arrives_as_it_was():
+    kitchen = Kitchen()
+    async with listening(server(kitchen)) as address, calling(address) as call:
+        assert await call(Brew("чай")) == Cup("чай", marks=msgspec.Raw(b'{"best":[1,2]}'))
+        await call(Smash("a\r\n\0b"))
+    assert kitchen.asked == [Brew("чай"), Smash("a\r\n\0b")]
+
+
+async def test_meta_chain_and_deadline_travel_along():
+    seen: list[Any] = []
+
+    async def look(_: object) -> Cup:
+        seen.extend((current_meta.get(), chain.get()))
+        return Cup("tea")
+
+    kitchen = Kitchen()
+    kitchen.does = look
+    async with listening(server(kitchen)) as address, calling(address, caller="dining-room") as call:
+        with telemetry.acting(META), within(3):
+            await call(Brew("tea"))
+    meta, link = seen
+    assert meta == META
+    assert (link.caller, link.depth) == ("dining-room", 2)
+    assert 0 < link.due - time.monotonic() <= 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [*REFUSALS, NotFound("cup.not_found", "no such cup"), TooManyRequests("kitchen.busy", "wait", 9), ConcurrentChange("cup.taken", "somebody else has it")],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_refusal_is_the_same_exception_on_the_other_side(error: Exception):
+    kitchen = Kitchen()
+    kitchen.does = raising(error)
+    async with listening(server(kitchen)) as address, calling(address) as call:
+        with pytest.raises(type(error)) as raised:
+            await call(Smash("cup"))
+    assert type(raised.value) is type(error)
+    assert vars(raised.value).items() >= vars(error).items()
+    assert len(kitchen.asked) == 1
+
+
+async def test_a_defect_is_told_as_one_and_is_not_asked_for_twice():
+    kitchen = Kitchen()
+    kitchen.does = raising(ZeroDivisionError("half a cup"))
+    async with listening(server(kitchen)) as address, calling(address) as call:
+        with pytest.raises(wire.Defect, match=r"kitchen\.brew: ZeroDivisionError: half a cup"):
+            await call(Brew("tea"))
+    assert len(kitchen.asked) == 1
+
+
+async def test_who_has_another_secret_or_no_name_here_is_turned_away():
+    kitchen = Kitchen()
+    async with listening(server(kitchen)) as address:
+        async with calling(address, secret=b"a thief's") as call:
+            with pytest.raises(Unauthenticated, match="signed with the fleet's secret: it is not true"):
+                await call(Brew("tea"))
+        async with calling(address, caller="a-stranger") as call:
+            with pytest.raises(Forbidden, match="a-stranger"):
+                await call(Brew("tea"))
+    assert not kitchen.asked
+
+
+async def test_nothing_of_a_call_can_be_changed_on_its_way():
+    kitchen, connections = Kitchen(), Connections()
+    path, link, body = b"/rpc/kitchen.brew", Link(1, "web"), b'{"of":"tea"}'
+    signature = signer().sign(5, *wire.signed_parts(path, link, 5000, b"{}", body))
+
+    async def sent(**changed: Any) -> int:
+        parts = {"path": path, "link": link, "within": 5000, "meta": b"{}", "body": body, **changed}
+        return (await connections.ask(address, wire.request(address, **parts, signature=signature, trace=""))).status
+
+    async with listening(server(kitchen)) as address:
+        assert await sent() == 200
+        assert await sent(body=b'{"of":"ale"}') == 401
+        assert await sent(path=b"/rpc/kitchen.smash") == 401
+        assert await sent(link=Link(2, "web")) == 401
+        assert await sent(link=Link(1, "dining-room")) == 401
+        assert await sent(within=60_000) == 401
+        assert await sent(meta=b'{"actor":"anna"}') == 401
+        await connections.close()
+    assert len(kitchen.asked) == 1
+
+
+async def test_a_third_context_in_a_chain_is_refused_on_both_sides():
+    kitchen, connections = Kitchen(), Connections()
+    async with listening(server(kitchen)) as address, calling(address, caller="dining-room") as call:
+        token = chain.set(Link(2, "web"))
+        with pytest.raises(TooDeep):
+            await call(Brew("tea"))
+        chain.reset(token)
+        link, body = Link(3, "dining-room"), b'{"of":"tea"}'
+        signature = signer().sign(5, *wire.signed_parts(b"/rpc/kitchen.brew", link, 5000, b"{}", body))
+        answer = await connections.ask(address, wire.request(address, b"/rpc/kitchen.brew", link, 5000, b"{}", body, signature, ""))
+        assert isinstance(wire.raised(answer.body), wire.Defect)
+        await connections.close()
+    assert not kitchen.asked
+
+
+async def test_inside_a_transaction_nobody_is_called():
+    async with calling("127.0.0.1:1") as call:
+        token = in_transaction.set(True)
+        with pytest.raises(RuntimeError, match="inside a transaction"):
+            await call(Brew("tea"))
+        in_transaction.reset(token)
+
+
+# ---------------------------------------------------------------- time and failure
+
+
+async def test_the_callee_stops_when_the_answer_is_due():
+    stopped = asyncio.Event()
+
+    async def dawdle(_: object) -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            stopped.set()
+
+    kitchen = Kitchen()
+    kitchen.does = dawdle
+    began = time.monotonic()
+    async with listening(server(kitchen)) as address, calling(address) as call:
+        with within(0.2), pytest.raises(Unavailable):
+            await call(Smash("cup"))
+        async with asyncio.timeout(2):
+            await stopped.wait()
+    assert time.monotonic() - began < 2
+    assert len(kitchen.asked) == 1
+
+
+async def test_a_query_that_met_a_closed_door_is_sent_again():
+    kitchen = Kitchen()
+    async with listening(server(kitchen)) as address, calling("127.0.0.1:1", address) as call:
+        for _ in range(20):
+            assert (await call(Brew("tea"))).of == "tea"
+    assert len(kitchen.asked) == 20
+
+
+class Flaky:
+    """Closes each connection in the midst of the first `times` requests."""
+
+    def __init__(self, times: int) -> None:
+        self.times, self.requests = times, 0
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.requests += 1
+        if self.requests > self.times:
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            await reader.readexactly(length)
+            body = b"null" if b"kitchen.brew" not in head else b'{"of":"tea"}'
+            writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+            await writer.drain()
+        writer.close()
+
+
+async def test_a_command_whose_arrival_is_in_doubt_is_sent_once_and_an_idempotent_one_again():
+    async with Flaky(1) as address, calling(address) as call:
+        with pytest.raises(Unavailable, match="ended the connection"):
+            await call(Smash("cup"))
+        await call(Smash("cup"))
+    async with Flaky(2) as address, calling(address) as call:
+        await call(Wipe())
+        assert (await call(Brew("tea"))).of == "tea"
+
+
+async def test_a_kitchen_that_has_no_time_is_asked_once_more_for_a_query_and_not_for_a_command():
+    kitchen = Kitchen()
+    kitchen.does = raising(Unavailable("no water"))
+    async with listening(server(kitchen)) as address, calling(address) as call:
+        with pytest.raises(Unavailable, match="no water"):
+            await call(Brew("tea"))
+        assert len(kitchen.asked) == 2
+        with pytest.raises(Unavailable, match="no water"):
+            await call(Smash("cup"))
+        assert len(kitchen.asked) == 3
+
+
+async def test_where_nobody_answers_that_is_said_soon_and_then_at_once():
+    async with calling(f"127.0.0.1:{free_port()}") as call:
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                await call(Brew("tea"))
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="left alone for a moment"):
+            await call(Brew("tea"))
+        assert time.monotonic() - began < 0.05
+
+
+async def test_who_comes_back_is_asked_again():
+    kitchen, port = Kitchen(), free_port()
+    async with calling(f"127.0.0.1:{port}") as call:
+        for _ in range(6):
+            with pytest.raises(Unavailable):
+                await call(Brew("tea"))
+        async with listening(server(kitchen), port):
+            await answering(port)
+            async with asyncio.timeout(10):
+                while not kitchen.asked:
+                    await asyncio.sleep(0.05)
+                    with suppress(Unavailable):
+                        await call(Brew("tea"))
+            assert (await call(Brew("tea"))).of == "tea"
+
+
+async def test_connections_are_used_again_and_many_at_a_time_each_have_their_own():
+    kitchen = Kitchen()
+    async with listening(server(kitchen)) as address, calling(address) as call:
+        assert {cup.of for cup in await asyncio.gather(*(call(Brew(f"tea {number}")) for number in range(200)))} == {f"tea {number}" for number in range(200)}
+    assert len(kitchen.asked) == 200
+
+
+async def test_a_long_reply_and_a_long_request_come_through():
+    kitchen, much = Kitchen(), "leaf " * 400_000
+    async with listening(server(kitchen)) as address, calling(address) as call:
+        assert (await call(Brew(much))).of == much
+
+
+async def test_a_message_that_is_not_there_is_said():
+    kitchen = Kitchen()
+    async with listening(server(kitchen)) as address:
+        connections, link = Connections(), Link(1, "web")
+        signature = signer().sign(5, *wire.signed_parts(b"/rpc/kitchen.sing", link, 5000, b"{}", b"{}"))
+        answer = await connections.ask(address, wire.request(address, b"/rpc/kitchen.sing", link, 5000, b"{}", b"{}", signature, ""))
+        error = wire.raised(answer.body)
+        assert isinstance(error, DomainError)
+        assert (error.status, error.code) == (404, "message.not_found")
+        await connections.close()
