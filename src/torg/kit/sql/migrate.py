@@ -15,6 +15,7 @@ from torg.kit.values import Clock, stamp
 
 KIT = Path(__file__).parent / "migrations"
 
+_LOG = "0001_kit.sql"  # where there is a log, as in every context's store
 _LEDGER = "create table if not exists migration (name text primary key, checksum text not null, applied_at text not null)"
 
 
@@ -32,8 +33,8 @@ async def _migrate(database: Database, folders: Iterable[Path], clock: Clock) ->
     dialect = database.dialect
     scripts = {f"{folder.parent.name}/{name}": file.read_text() for folder in folders for name, file in _files(folder, dialect).items()}
     async with database.begin() as tx:
-        if dialect.lock:
-            await tx.execute(dialect.lock)
+        for statement in dialect.lock:
+            await tx.execute(statement)
         await tx.execute(_LEDGER)
         applied = {row["name"]: row["checksum"] for row in await tx.all("select name, checksum from migration")}
         _refuse_strangers(scripts, applied)
@@ -47,6 +48,9 @@ async def _migrate(database: Database, folders: Iterable[Path], clock: Clock) ->
                 checksum=_checksum(scripts[name]),
                 at=stamp(clock()),
             )
+        if any(Path(name).name == _LOG for name in scripts):
+            for statement in dialect.opening:
+                await tx.execute(statement)
     return new
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from torg.kit.errors import Unavailable
+from torg.kit.errors import Occupied, Unavailable
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.dialect import SQLITE
 from torg.kit.sql.port import Row
@@ -48,11 +48,23 @@ class SqliteTransaction(SqliteReads):
     def after_commit(self, call: Callable[[], None]) -> None:
         self.then.append(call)
 
+    async def one(self, statement: str, **parameters: Any) -> Row | None:
+        try:
+            return await super().one(statement, **parameters)
+        except sqlite3.IntegrityError as error:
+            raise _said(error) from error
+
     async def execute(self, statement: str, **parameters: Any) -> int:
-        return self.connection.execute(statement, parameters).rowcount
+        try:
+            return self.connection.execute(statement, parameters).rowcount
+        except sqlite3.IntegrityError as error:
+            raise _said(error) from error
 
     async def execute_many(self, statement: str, rows: Iterable[Mapping[str, Any]]) -> int:
-        return self.connection.executemany(statement, rows).rowcount
+        try:
+            return self.connection.executemany(statement, rows).rowcount
+        except sqlite3.IntegrityError as error:
+            raise _said(error) from error
 
     async def claim(self, name: str) -> None: ...
 
@@ -202,6 +214,14 @@ class _Member:
             await asyncio.shield(group)
         elif isinstance(error, sqlite3.Error) and _of_the_engine(error):
             raise _unavailable(database.path, error) from error
+
+
+_TAKEN = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+
+
+def _said(error: sqlite3.IntegrityError) -> Exception:
+    """Occupied where a row with the same key was there first; any other rule that a statement breaks is a defect."""
+    return Occupied(str(error)) if error.sqlite_errorcode in _TAKEN else error
 
 
 _ENGINE_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)

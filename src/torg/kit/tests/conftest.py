@@ -1,5 +1,6 @@
 from __future__ import annotations
 
 from torg.kit.testing.kafka import broker
+from torg.kit.testing.postgres import postgres_url
 
-__all__ = ["broker"]
+__all__ = ["broker", "postgres_url"]

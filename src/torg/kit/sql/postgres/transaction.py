@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Final, Protocol
 
+import asyncpg
 from prometheus_client import Counter, Gauge, Histogram
 
 from torg.kit import telemetry
@@ -158,7 +159,8 @@ class Begun:
             await self._connection.execute("rollback")
         except Exception as error:  # noqa: BLE001 what is undone by the loss of its connection is undone as well; the caller has the first error to raise
             telemetry.log.debug("a rollback was not heard", reason=repr(error))
-            self._connection.terminate()
+            with suppress(asyncpg.InterfaceError):  # the pool has noticed before
+                self._connection.terminate()
         finally:
             await self._pool.take_back(self._connection)
 
