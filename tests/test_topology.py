@@ -1,0 +1,83 @@
+"""Taken apart into processes the shop is the same: every path finds its context, and the descriptions put together again are the one there was."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from torg import compose, topology
+from torg.contexts.gateway import model
+from torg.kit.http.openapi import merged, openapi
+from torg.kit.messages import context_of
+from torg.kit.module import Module
+from torg.kit.settings import Settings
+
+VERSION, SERVER = "1", "http://torg.test"
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> list[Module]:
+    async def composed() -> list[Module]:
+        app = await compose.compose(Settings(data=str(tmp_path_factory.mktemp("shop")), sync="OFF", password_memory_kib=8))
+        await app.close()
+        return app.modules
+
+    return asyncio.run(composed())
+
+
+def test_the_gateway_knows_whose_every_path_is(modules: list[Module]):
+    paths = model.tree()
+    routed = {(route.path, module.name) for module in modules for route in module.routes}
+    assert len(routed) > 100
+    filled = {(path.replace("{", "").replace("}", ""), name) for path, name in routed}
+    assert [(path, name, model.context_of(path, paths)) for path, name in sorted(filled) if model.context_of(path, paths) != name] == []
+
+
+def test_every_context_of_the_table_is_one():
+    assert set(model.TABLE.values()) <= {*topology.CONTEXTS, topology.SANDBOX, model.OWN}
+
+
+def test_a_context_answers_for_its_own_messages_alone(modules: list[Module]):
+    """Else the answer to an Idempotency-Key would be filed in another process than its effect."""
+    strangers = [
+        (module.name, route.path, route.message.NAME)
+        for module in modules
+        for route in module.routes
+        if route.message and not route.endpoint and context_of(route.message) != module.name
+    ]
+    assert strangers == []
+
+
+def test_descriptions_of_parts_make_the_description_of_the_whole(modules: list[Module]):
+    whole = openapi([route for module in modules for route in module.routes], VERSION, SERVER)
+    parts = merged([openapi(module.routes, VERSION, SERVER) for module in modules if any(route.public for route in module.routes)])
+    assert parts["paths"].keys() == whole["paths"].keys()
+    assert parts["tags"] == whole["tags"]
+    for path, operations in whole["paths"].items():
+        for method, operation in operations.items():
+            found = parts["paths"][path][method]
+            assert _spelt_out(found, parts) == _spelt_out(operation, whole), (method, path)
+
+
+def _spelt_out(part: Any, document: Any, depth: int = 6) -> Any:
+    """With what is referred to in its place: names may differ."""
+    if isinstance(part, list):
+        return [_spelt_out(item, document, depth) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        return _spelt_out(document["components"]["schemas"][part["$ref"].rpartition("/")[2]], document, depth - 1) if depth else "…"
+    return {name: _spelt_out(value, document, depth) for name, value in part.items()}
+
+
+def test_two_schemas_of_one_name_are_told_apart():
+    def part(tag: str, kind: str) -> dict[str, Any]:
+        operation = {"tags": [tag], "responses": {"200": {"schema": {"$ref": "#/components/schemas/Line"}}}}
+        return {"tags": [{"name": tag}], "paths": {f"/{tag}": {"get": operation}}, "components": {"schemas": {"Line": {"type": kind}}}}
+
+    both = merged([part("cart", "string"), part("order", "object")])
+    schemas, order = both["components"]["schemas"], both["paths"]["/order"]["get"]["responses"]["200"]["schema"]["$ref"]
+    assert schemas == {"Line": {"type": "string"}, "order_Line": {"type": "object"}}
+    assert order == "#/components/schemas/order_Line"
