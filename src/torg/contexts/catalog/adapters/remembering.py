@@ -10,45 +10,58 @@ from typing import Final
 from torg.contexts.catalog.contracts import Offer
 from torg.contexts.catalog.model import CategoryTree, Product, offer
 from torg.contexts.catalog.ports import CategoryStore
+from torg.kit.errors import Unavailable
 from torg.kit.sql import Database
 
-LONGEST_ERA: Final = 5.0
-"""Seconds, where other processes write as well: what they tell may be lost."""
+LONGEST_ERA: Final = 5.0  # seconds
 OFFERS: Final = 4096
 
 
 class Eras:
-    """What was read in one era may be remembered until the next: an era ends with a commit of this process, or when another one tells of its own."""
+    """What was read in one era may be remembered until the next: an era ends with a commit of this process, when another one tells of its own, and after
+    `longest` seconds where others write, as what they tell may be lost."""
 
-    def __init__(self, database: Database) -> None:
-        self.shared, self._era, self._until = database.shared, 0, 0.0
+    def __init__(self, database: Database, longest: float = LONGEST_ERA) -> None:
+        self.shared, self._longest = database.shared, longest
+        self.ended = 0
+        self._expired, self._until = 0, 0.0
         database.watch(lambda _: self.end())
 
     def current(self) -> int:
         """Look before reading, and keep what was read under that number."""
         if self.shared and (now := time.monotonic()) > self._until:
-            self._era, self._until = self._era + 1, now + LONGEST_ERA
-        return self._era
+            self._expired, self._until = self._expired + 1, now + self._longest
+        return self.ended + self._expired
 
     def end(self) -> None:
-        self._era += 1
+        """Something has changed."""
+        self.ended += 1
 
 
 class KeptTree:
-    """The tree of categories, read anew in each era; the same one for as long as it is the same, as others remember by it."""
+    """The tree of categories, read anew in each era; the same one for as long as it is the same, as others remember by it. An old one does while nobody is
+    known to have changed it and it cannot be read."""
 
     def __init__(self, eras: Eras, read: Callable[[], Awaitable[CategoryTree]]) -> None:
         self._eras, self._read = eras, read
         self._tree: CategoryTree | None = None
-        self._era = -1
+        self._era = self._ended = -1
 
     async def tree(self, fresh: bool) -> CategoryTree:
-        era = self._eras.current()
-        if self._tree is None or self._era != era or (fresh and self._eras.shared):
-            read = await self._read()
+        era, ended, known = self._eras.current(), self._eras.ended, self._tree
+        changed = ended != self._ended or (fresh and self._eras.shared)
+        if known is None or changed or era != self._era:
+            self._era = era  # meanwhile others go on with the one there is
+            try:
+                read = await self._read()
+            except Unavailable:
+                if known is None or changed:
+                    raise
+                return known
             if self._tree is None or read.categories != self._tree.categories:
                 self._tree = read
-            self._era = era
+            self._ended = ended
+        assert self._tree is not None, "it was just read, or was there"
         return self._tree
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import pytest
 from msgspec.structs import replace
 
 from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog import model
-from torg.contexts.catalog.adapters.remembering import Eras, KeptOffers
+from torg.contexts.catalog.adapters.remembering import Eras, KeptOffers, KeptTree
 from torg.contexts.catalog.adapters.store_opening import Documents, open_documents
 from torg.contexts.catalog.tests.house import CATEGORIES, MIGRATIONS, REGISTRY, House, new_product, usd
 from torg.kit.calls import undisturbed
+from torg.kit.errors import Unavailable
 from torg.kit.log import Log
+from torg.kit.sql import Database
 from torg.kit.sql.migrate import KIT, migrate
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, test_ids
@@ -175,3 +178,30 @@ async def test_offer_that_was_being_read_when_somebody_changed_it_is_not_remembe
     assert [offer.price for offer in await offers.of(["p1"])] == [usd(500)]
     assert [offer.price for offer in await offers.of(["p1"])] == [usd(400)]
     assert [offer.price for offer in await offers.of(["p1"])] == [usd(400)]
+
+
+class Shared:
+    """Records that other processes write to, which say nothing."""
+
+    shared = True
+
+    def watch(self, heard: Callable[[int], None]) -> None: ...
+
+
+async def test_an_old_tree_does_while_it_cannot_be_read_and_nobody_has_changed_it() -> None:
+    eras = Eras(cast("Database", Shared()), longest=0)
+    answers: list[model.CategoryTree | Exception] = [model.CategoryTree(CATEGORIES), Unavailable("away"), Unavailable("away"), model.CategoryTree(())]
+
+    async def read() -> model.CategoryTree:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    kept = KeptTree(eras, read)
+    first = await kept.tree(fresh=False)
+    assert await kept.tree(fresh=False) is first
+    eras.end()
+    with pytest.raises(Unavailable):
+        await kept.tree(fresh=False)
+    assert (await kept.tree(fresh=False)).categories == {}
