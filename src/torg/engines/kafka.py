@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Final
 
 from torg.engines import fetch
 from torg.engines.port import EngineRefused, Place, Tell
+from torg.kit.values import randomness
 
 RELEASE = "4.4.0"
 JARS = Path(__file__).with_name("kafka.lock")
@@ -93,7 +93,7 @@ class Kafka:
         logging.write_text(LOGGING)
         java = ["java", "-cp", f"{jars}/*", f"-Dlog4j2.configurationFile={logging}", "-XX:+UseSerialGC"]
         if not (place.data / "log" / "meta.properties").exists():
-            words = ["format", "--standalone", "--cluster-id", secrets.token_hex(11), "--config", str(properties)]
+            words = ["format", "--standalone", "--cluster-id", randomness(11).hex(), "--config", str(properties)]
             fetch.run([*java, "-Xmx128m", "kafka.tools.StorageTool", *words], "Kafka's data folder can't be made", place.data / "format.log")
         return [*java, "-Xms128m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka", str(properties)]
 

@@ -226,6 +226,7 @@ class Member:
         try:
             stored = self._stored() if partitions else {}
         except Exception as error:  # noqa: BLE001 raised as soon as the client's call is over
+            telemetry.log.debug("positions cannot be read", consumer=self._name, reason=repr(error))
             self._broken = error
             return
         for each in partitions:

@@ -53,7 +53,7 @@ class Relay:
     def __init__(self, store: Store, producer: Sends, registry: Registry) -> None:
         self._store, self._producer, self._registry = store, producer, registry
         self._feed = LogFeed({store.context: _Kept(store.log)}, looks=store.database.shared)
-        self._fault = ""
+        self._stuck = ""
 
     async def run(self) -> None:
         """Follows the log until cancelled."""
@@ -64,8 +64,8 @@ class Relay:
             await self._feed.close()
 
     async def check(self) -> str:
-        """For /ready: why nothing is sent at present, or an empty text."""
-        return self._fault
+        """For /ready: which row keeps all behind it from being sent, or an empty text. That Kafka is away is none of it: the shop goes on meanwhile."""
+        return self._stuck
 
     async def lag(self) -> dict[str, int]:
         """Rows that are still to be sent, whichever instance sends (among the next 10,000)."""
@@ -89,7 +89,7 @@ class Relay:
                     await self._round()
                 else:
                     await asyncio.sleep(LEASE / 3)
-                pause, self._fault = FIRST_PAUSE, ""
+                pause, self._stuck = FIRST_PAUSE, ""
             except Unavailable as away:
                 self._complain(away, pause)
                 await asyncio.sleep(pause)
@@ -114,8 +114,8 @@ class Relay:
         await self._file(batch.position)
 
     def _complain(self, away: Unavailable, pause: float) -> None:
-        self._fault = away.detail
         if isinstance(away, NotSent) and away.too_large:
+            self._stuck = away.detail
             telemetry.log.error("a row cannot be sent, and nothing behind it is", context=self._store.context, detail=away.detail)
         else:
             telemetry.log.warning("a log cannot be sent", context=self._store.context, detail=away.detail, seconds=pause)
