@@ -6,9 +6,12 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from torg.kit.calls import LocalCalls
 from torg.kit.log import Log
@@ -16,7 +19,7 @@ from torg.kit.messages import Envelope, Message, Registry
 from torg.kit.sql.migrate import KIT, migrate
 from torg.kit.sql.port import Database
 from torg.kit.sql.sqlite import SqliteDatabase
-from torg.kit.store import Store
+from torg.kit.store import Store, Transaction
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SETTLES = 200  # looks, a hundredth of a second apart
@@ -111,6 +114,33 @@ async def _schema(url: str, context: str) -> AsyncIterator[Database]:
 
     async with open_schema(url, context) as database:
         yield database
+
+
+class Held:
+    """A transaction of somebody else that has done its work and is not committed before `commit`. Where one at a time writes there is none: the test is
+    skipped."""
+
+    def __init__(self, store: Store, work: Callable[[Transaction], Awaitable[Any]]) -> None:
+        if not store.database.shared:
+            pytest.skip("here one transaction at a time writes")
+        self._done, self._release = asyncio.Event(), asyncio.Event()
+        self._task = asyncio.create_task(self._run(store, work), context=Context())
+
+    async def _run(self, store: Store, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+        async with store.transaction() as tx:
+            await work(tx)
+            self._done.set()
+            await self._release.wait()
+
+    async def done(self) -> Held:
+        """Once its work is."""
+        await asyncio.wait({self._task, asyncio.ensure_future(self._done.wait())}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        assert self._done.is_set(), "what was to be held did not come to its end"
+        return self
+
+    async def commit(self) -> None:
+        self._release.set()
+        await self._task
 
 
 def answering(answers: Mapping[type[Message], Callable[[Any], Any]]) -> LocalCalls:

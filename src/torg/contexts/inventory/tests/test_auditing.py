@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from torg.contexts.inventory import contracts as c
+from torg.contexts.inventory.handlers import stock
 from torg.contexts.inventory.handlers.auditing import Auditor
 from torg.contexts.inventory.tests.house import House, open_house
 from torg.kit.sql.dialect import SQLITE
+from torg.kit.testing import Held
 
 _CHECKS = """select conrelid::regclass as at, conname as name from pg_constraint
     where contype = 'c' and connamespace = to_regnamespace(current_schema())"""
@@ -74,3 +76,17 @@ async def test_a_fault_is_told_until_it_is_mended(house: House) -> None:
     assert "inventory.adds_up" in await faults(auditor)
     await spoil(house, "update stock set on_hand = on_hand - 1 where product_id = 'apple'")
     assert await faults(auditor) == set()
+
+
+async def test_what_another_transaction_is_still_writing_is_counted_when_it_is_there(house: House) -> None:
+    """On an engine with parallel writers rows may appear before others that were seen already."""
+    auditor = Auditor(house.deps)
+    assert await faults(auditor) == set()
+    other = await Held(house.store, lambda tx: stock.receive(tx, house.kazan, (c.Units("plum", 7),), "late", house.deps)).done()
+    await house.receive(house.moscow, apple=3)
+    await house.do(house.ask("o2", pear=1))
+    for _ in range(2):
+        assert await faults(auditor) == set()
+    await other.commit()
+    await house.receive(house.kazan, plum=1)
+    assert await faults(auditor) == await faults(Auditor(house.deps)) == set()

@@ -11,7 +11,7 @@ import pytest
 
 from torg.contexts.inventory.contracts import LowStock
 from torg.contexts.notification import contracts as c
-from torg.contexts.notification.handlers import REACTIONS
+from torg.contexts.notification.handlers import REACTIONS, tell_stranded
 from torg.contexts.notification.tests.house import ANNA, BORIS, REGISTRY, House, confirmed, placed, refunded, registered
 from torg.contexts.order import contracts as order
 from torg.contexts.payment.contracts import PaymentRedirected
@@ -74,6 +74,19 @@ async def test_a_refund_that_is_heard_of_before_its_order_is_told_after_it(house
     assert sorted(entry.kind for entry in await house.feed()) == ["order.placed", "payment.redirected", "payment.refunded"]
     await house.hear(refunded())
     assert len(await house.feed()) == 3
+
+
+async def test_a_payment_that_was_heard_of_in_the_same_moment_as_its_order_is_told_later(house: House) -> None:
+    """Of two processes, neither sees what the other has not committed yet."""
+    redirected = PaymentRedirected(order_id="order-1", payment_id="pay-1", redirect_url="https://pay.example/1")
+    await house.hear(placed())
+    async with house.deps.transaction() as tx:
+        await house.deps.feed.keep_early(tx, "order-1", redirected)
+        await house.deps.feed.keep_early(tx, "order-2", redirected)
+    for _ in range(2):
+        await tell_stranded(house.deps)
+    assert sorted(entry.kind for entry in await house.feed()) == ["order.placed", "payment.redirected"]
+    assert await house.deps.store.database.value("select count(*) from early") == 1, "the other order has not been heard of"
 
 
 async def test_an_empty_refund_is_not_news(house: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -29,7 +30,8 @@ from torg.kit.errors import DomainError, Invalid, NotFound, Unavailable
 from torg.kit.messages import Event, Registry
 from torg.kit.module import bound
 from torg.kit.saga_runner import SagaRunner
-from torg.kit.testing import TestClock, answering, open_store, test_ids
+from torg.kit.store import Transaction
+from torg.kit.testing import Held, TestClock, answering, open_store, test_ids
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 ANNA, BORIS = Identity("anna", frozenset({Role.CUSTOMER})), Identity("boris", frozenset({Role.CUSTOMER}))
@@ -256,6 +258,39 @@ async def test_a_cart_that_was_ordered_meanwhile_gives_its_promo_code_back_at_on
     redeemed = [asked.order_id for asked in house.asked if isinstance(asked, cart.RedeemPromoCode)]
     given_back = [asked.order_id for asked in house.asked if isinstance(asked, cart.GiveBackPromoCode)]
     assert (len(redeemed), given_back) == (2, redeemed[1:])
+
+
+@pytest.mark.race
+async def test_a_cart_that_is_ordered_many_times_at_once_becomes_one_order_and_asks_for_its_code_once_a_request(house: House):
+    house.quoted = lambda: msgspec.structs.replace(replace_cart(quote(("bread", 1, 500)), "same"), promo_code="TEN")
+    place = bound(handlers.HANDLERS, house.deps)[c.PlaceOrder]
+    cmd = c.PlaceOrder(buyer=ANNA, delivery=c.DeliveryChoice(method="courier", address=HOME), payment=c.PaymentChoice("balance"))
+    outcomes = await asyncio.gather(*(place(cmd) for _ in range(8)), return_exceptions=True)
+    placed = [outcome.id for outcome in outcomes if isinstance(outcome, c.OrderView)]
+    assert [outcome.code for outcome in outcomes if isinstance(outcome, DomainError)] == ["cart.already_ordered"] * 7
+    redeemed = [asked.order_id for asked in house.asked if isinstance(asked, cart.RedeemPromoCode)]
+    given_back = [asked.order_id for asked in house.asked if isinstance(asked, cart.GiveBackPromoCode)]
+    assert (len(redeemed), len(placed), sorted([*given_back, *placed])) == (8, 1, sorted(redeemed))
+
+
+async def test_a_transaction_takes_an_order_as_it_was_when_it_began(house: House):
+    """What is remembered of an order may be newer than what a transaction sees of everything else."""
+    view = await house.place()
+    seen: list[str] = []
+    began, go = asyncio.Event(), asyncio.Event()
+
+    async def look(tx: Transaction) -> None:
+        await tx.value("select count(*) from orders")
+        began.set()
+        await go.wait()
+        seen.append((await house.deps.orders.load(tx, view.id)).status)
+
+    looking = Held(house.deps.store, look)
+    await began.wait()
+    await handlers.cancel_my_order(c.CancelMyOrder(order_id=view.id, buyer=ANNA, reason="no"), house.deps)
+    go.set()
+    await (await looking.done()).commit()
+    assert (seen, await house.status(view.id)) == (["pending"], "cancelling")
 
 
 @pytest.mark.parametrize("obstacle", [Unavailable("the cart is away"), DomainError("cart.contended", "many change it at once")])
