@@ -43,16 +43,17 @@ def key(owner: str, *parts: str) -> Key:
 
 
 class Script:
-    """Lua that Redis runs as one step."""
+    """Lua that Redis runs as one step, maybe twice in a row."""
 
     def __init__(self, text: str) -> None:
         self.text, self.digest = text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 class Redis:
-    """A process's way to Redis. Raises Unavailable where it doesn't answer in time, at once while it is known not to."""
+    """A process's way to Redis. Raises Unavailable where it doesn't answer in time, at once while it is known not to. A command whose answer was lost is sent
+    again: whatever is asked for here must be harmless when it happens twice."""
 
-    def __init__(self, url: str, most: int = 64) -> None:
+    def __init__(self, url: str, most: int = 16) -> None:
         """`most` connections; `url` as `redis://:password@host:port/0`, `rediss://…` (TLS) or `sentinel://host:port,host:port/master?db=0`."""
         (self._client, *self._watchers), self._room = _clients(url), asyncio.Semaphore(most)
         self._away_until = 0.0
@@ -71,21 +72,19 @@ class Redis:
         return found
 
     async def put(self, key: Key, value: bytes | str, seconds: float, only_new: bool = False) -> bool:
-        """Keeps the value for so long; False when `only_new` and there was one."""
-        words = ("SET", key, value, "PX", _milliseconds(seconds))
-        return await (self._run(*words, "NX", again=False) if only_new else self._run(*words)) is not None
+        """Keeps the value for so long; False when `only_new` and there was one, were it by a try of this very command."""
+        return await self._run("SET", key, value, "PX", _milliseconds(seconds), *(["NX"] if only_new else [])) is not None
 
     async def drop(self, *keys: Key) -> int:
         """How many there were."""
         count: int = await self._run("UNLINK", *keys)
         return count
 
-    async def run(self, script: Script, keys: Sequence[Key], *words: bytes | str | float, again: bool = True) -> Any:
-        """Runs it; `again`: harmless when it runs twice, so that a lost answer makes it run once more."""
+    async def run(self, script: Script, keys: Sequence[Key], *words: bytes | str | float) -> Any:
         try:
-            return await self._run("EVALSHA", script.digest, len(keys), *keys, *words, again=again)
+            return await self._run("EVALSHA", script.digest, len(keys), *keys, *words)
         except redis.exceptions.NoScriptError:  # it was started anew, or another one took over
-            return await self._run("EVAL", script.text, len(keys), *keys, *words, again=again)
+            return await self._run("EVAL", script.text, len(keys), *keys, *words)
 
     async def tell(self, channel: str, message: bytes | str) -> None:
         """Sends it to all who listen now."""
@@ -104,14 +103,14 @@ class Redis:
             return away.detail
         return ""
 
-    async def _run(self, *words: Any, again: bool = True) -> Any:
+    async def _run(self, *words: Any) -> Any:
         async with self._room:
             now = time.monotonic()
             if self._away_until:
                 if now < self._away_until:
                     raise Unavailable("Redis does not answer now: try again in a moment")
                 self._away_until = now + DEADLINE  # this one finds out; the others needn't wait with it
-            reply = await self._until(now + DEADLINE if again else now, words)
+            reply = await self._until(now + DEADLINE, words)
             self._away_until = 0.0
             return reply
 
@@ -195,7 +194,7 @@ def _clients(url: str) -> list[Client]:
         raise ValueError(f"{url!r} is no URL of Redis: it begins with {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
     how: dict[str, Any] = {
         "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "socket_keepalive": True, "retry": Retry(NoBackoff(), 0),
-        "health_check_interval": 0,
+        "health_check_interval": 0, "protocol": 2, "driver_info": None,
     }  # fmt: skip
     if parts.scheme != "sentinel":
         return [Client.from_url(url, **how)]

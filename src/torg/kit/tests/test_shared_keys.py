@@ -53,9 +53,12 @@ class Shop:
         await asyncio.sleep(self.seconds)
         if self.refuses:
             raise DomainError("shelf.full", "the shelf is full")
+        return await self.store.undisturbed(self._put, "shelf.put")
+
+    async def _put(self) -> Response:
         async with self.store.transaction() as tx:
             self.done += 1
-            await tx.append("a", [WasPut("a", 1)])
+            await tx.append(f"shelf-{self.done}", [WasPut("a", 1)])
             return await tx.answer(Response(201, f"thing {self.done}".encode(), [(b"x-thing", b"1")]))
 
     async def ask(self, instance: int, body: str = "tea", who: str = "anna") -> Answer:

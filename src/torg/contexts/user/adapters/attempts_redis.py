@@ -1,4 +1,5 @@
-"""Wrong passwords, counted in Redis for all instances together. Without Redis nobody signs in: a guesser must not gain from having it fail."""
+"""Wrong passwords, counted in Redis for all instances together. Without Redis nobody signs in: a guesser must not gain from having it fail. Where its answer is
+lost one may count twice."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ class RedisAttempts:
 
     async def failed(self, free: Mapping[str, int], now: datetime) -> float:
         forgotten = round(FORGOTTEN_AFTER.total_seconds() * 1000)
-        wait: int = await self._redis.run(FAIL, [_key(name) for name in free], _milliseconds(now), forgotten, str(list(PAUSES)), *free.values(), again=False)
+        wait: int = await self._redis.run(FAIL, [_key(name) for name in free], _milliseconds(now), forgotten, str(list(PAUSES)), *free.values())
         return wait / 1000
 
     async def forget(self, key: str) -> None:
