@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +59,7 @@ POLICY: Final = {
 
 
 class Kafka:
-    """The controller listens one port above the broker, also on this machine only."""
+    """The controller listens one port above the broker where that is free, also on this machine only."""
 
     name = "kafka"
     port = 29092
@@ -122,17 +124,29 @@ class Kafka:
 
 
 def _where(place: Place) -> dict[str, str]:
-    listeners = f"PLAINTEXT://127.0.0.1:{place.port},CONTROLLER://127.0.0.1:{place.port + 1}"
+    controller = _free(place.port + 1)
+    listeners = f"PLAINTEXT://127.0.0.1:{place.port},CONTROLLER://127.0.0.1:{controller}"
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
         "listeners": listeners,
         "advertised.listeners": listeners,
         "controller.listener.names": "CONTROLLER",
-        "controller.quorum.bootstrap.servers": f"127.0.0.1:{place.port + 1}",
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(place.data / "log"),
     }
+
+
+def _free(port: int) -> int:
+    """This port, or another one where it is taken."""
+    for each in (port, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", each))
+            chosen: int = probe.getsockname()[1]
+            return chosen
+    raise EngineRefused("Kafka's controller can't be given a port: all are taken.")
 
 
 def _java() -> None:

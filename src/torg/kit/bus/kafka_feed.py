@@ -50,7 +50,7 @@ class KafkaFeed:
                 found = self._wait_for(asked)
                 if found is not None:
                     return found
-            return {}
+            raise Unavailable(f"{self._name} is closing")
 
         topics = [topic(context) for context in self._contexts]
         self._member = Member(self._kafka, self._name, topics, self._instance, kinds, self._registry, stored)

@@ -44,6 +44,8 @@ CONFIGURATION: Final = {
     "max.partition.fetch.bytes": 1 << 20,
     "fetch.queue.backoff.ms": 20,
 }
+BROKERS_OWN: Final = ("partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms")
+"""What the brokers say themselves where the URL chooses the new protocol (?group.protocol=consumer)."""
 Stored = Callable[[], Mapping[str, int]]
 """The positions in the consumer's own store; blocks until it has them."""
 
@@ -111,6 +113,8 @@ class Member:
         self._committed_at = time.monotonic()
         own = CONFIGURATION | {"group.id": f"torg.{name}", "error_cb": self._failed} | ({"group.instance.id": instance} if instance else {})
         self._configuration = kafka.configuration(own)
+        if self._configuration.get("group.protocol") == "consumer":
+            self._configuration = {key: value for key, value in self._configuration.items() if key not in BROKERS_OWN}
         self._consumer = Consumer(self._configuration)
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 

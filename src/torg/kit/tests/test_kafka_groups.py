@@ -172,6 +172,15 @@ async def test_partition_that_comes_back_further_on_has_no_gap(kafka: Kafka):
         assert {each.version for each in await taken(first, 8, stored)} == {7}
 
 
+async def test_new_group_protocol_serves_as_well(broker: tuple[Place | None, str]):
+    async with connected(f"{broker[1]}?group.protocol=consumer") as kafka:
+        context, stored = await new_context(kafka, 2), dict[str, int]()
+        await send(kafka, rows(context, 4, 1, 5))
+        async with feeding(kafka, context, REGISTRY, [WasPut], stored) as feed:
+            assert len(await taken(feed, 20, stored)) == 20
+            assert set(await feed.lag()) == {f"{context}/0", f"{context}/1"}
+
+
 async def test_rolling_restart_under_load_loses_nothing_and_does_nothing_twice(kafka: Kafka, reader: Store):
     context = await new_context(kafka, 4)
     async with instances(kafka, context, reader) as them:

@@ -193,7 +193,7 @@ async def test_dead_broker_costs_no_row_and_no_order(broker: tuple[Place | None,
         pytest.skip("somebody else's broker is not ours to kill")
     engine = named("kafka")
     relay = Relay(store, kafka.producer, REGISTRY)
-    async with relaying(relay), feeding(kafka, store.context, REGISTRY, [WasPut]) as feed:
+    async with relaying(relay), feeding(kafka, store.context, REGISTRY, [WasPut], instance="one") as feed:
         writing = asyncio.create_task(write(store))
         rows = await taken(feed, 20)
         started = run.running(place)
