@@ -6,7 +6,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -22,7 +23,7 @@ from torg.kit.chain import Chained, within
 from torg.kit.listening import CannotStart
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.fleet import Fleet, until_settled
-from torg.kit.rpc.peers import FilePeers
+from torg.kit.rpc.peers import FilePeers, Peers
 from torg.kit.settings import BadSettings, Settings
 from torg.topology import BadTopology
 
@@ -75,27 +76,28 @@ async def _together(settings: Settings, planned: Sequence[Planned]) -> None:
     }  # fmt: skip
     words = Words([process.name for process in planned], sys.stdout, os.environ)
     with serve.own_folder(data, data / "fleet"), serve.free_port(settings.host, settings.port) as front:
-        world = compose.World()
-        secret = compose.fleet_secret(settings, world)  # made now, so that all find the same
-        fleet = wiring.join_fleet(wiring.OPERATOR, (), FilePeers(peers), secret, compose.registry(), world.randomness)
-        supervisor = Supervisor(planned, environment, peers, front, words)
-        try:
+        async with operating(settings, FilePeers(peers)) as fleet:
+            supervisor = Supervisor(planned, environment, peers, front, words)
             await supervise(supervisor, lambda: _fill(settings, fleet), lambda: _welcome(settings, address))
-        finally:
-            await fleet.close()
 
 
 async def _fill_from_outside(settings: Settings) -> None:
-    world = compose.World()
-    secret, peers = compose.fleet_secret(settings, world), open_peers(settings.discovery)
-    fleet = wiring.join_fleet(wiring.OPERATOR, (), peers, secret, compose.registry(), world.randomness)
-    watching = asyncio.ensure_future(peers.run())
-    try:
+    async with operating(settings, open_peers(settings.discovery)) as fleet:
         await _until_all_answer(fleet)
         await _fill(settings, fleet)
+
+
+@asynccontextmanager
+async def operating(settings: Settings, peers: Peers) -> AsyncIterator[Fleet]:
+    """A fleet's processes, as the command line asks them."""
+    world = compose.World()
+    fleet = wiring.join_fleet(wiring.OPERATOR, (), peers, compose.fleet_secret(settings, world), compose.registry(), world.randomness)
+    looking = asyncio.ensure_future(peers.run())
+    try:
+        yield fleet
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
         await fleet.close()
 
 

@@ -36,6 +36,7 @@ from torg.kit.settings import Settings
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 from torg.kit.testing.http import Answer
+from torg.opening import operating
 
 HEARD = 2 * NOTICED  # seconds until all processes know of a change of their peers
 
@@ -110,8 +111,7 @@ async def open_far_shop(folder: Path, chosen: str) -> AsyncIterator[FarShop]:
     async with AsyncExitStack() as stack:
         stack.callback(front.close)
         stack.push_async_callback(supervisor.stop)
-        fleet = _joined(settings)
-        stack.push_async_callback(fleet.close)
+        fleet = await stack.enter_async_context(operating(settings, FilePeers(data / "fleet" / "peers.toml")))
         await supervisor.start()
         await supervisor.open()
         browser = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()))
@@ -131,12 +131,6 @@ def environment(settings: Settings) -> dict[str, str]:
     told = {name: str(getattr(settings, name)) for name in ("data", "sync", "currency", "password_memory_kib", "log_level", "clock", "public_url")}
     named = {f"TORG_{name.upper()}": value for name, value in told.items()}
     return {**named, "TORG_FRONT": settings.public_url, "TORG_DISCOVERY": f"file:{settings.data}/fleet/peers.toml", "PYTHONPATH": os.pathsep.join(sys.path)}
-
-
-def _joined(settings: Settings) -> Fleet:
-    """The tests ask as the operator does."""
-    world, peers = compose.World(), FilePeers(Path(settings.data) / "fleet" / "peers.toml")
-    return wiring.join_fleet(wiring.OPERATOR, (), peers, compose.fleet_secret(settings, world), compose.registry(), world.randomness)
 
 
 def _kept(file: Path) -> str:
