@@ -127,7 +127,7 @@ class Crash(Exception):
 class Forgetful(Waiting):
     """Crashes when MongoDB has acknowledged, before that is filed."""
 
-    async def forget(self, kind: Kind, reached: int) -> None:
+    async def forget(self, kind: Kind, waiters: Sequence[Waiter]) -> None:
         raise Crash
 
 
@@ -160,7 +160,7 @@ class Late(Waiting):
     async def oldest(self, kind: Kind, until: int, limit: int) -> Sequence[Waiter]:
         return self._read.pop() if self._read else []
 
-    async def forget(self, kind: Kind, reached: int) -> None: ...
+    async def forget(self, kind: Kind, waiters: Sequence[Waiter]) -> None: ...
 
 
 async def test_process_that_was_held_up_does_not_put_old_documents_over_new_ones(tmp_path: Path, url: str, base: Base) -> None:
@@ -398,6 +398,27 @@ async def test_tree_of_categories_keeps_its_order_and_its_names(tmp_path: Path, 
         tree = await house.deps.categories.tree()
         assert (list(tree.categories), tree.categories["frozen"].name) == (order, "Ice cold")
         assert tree.categories["frozen"].slug == "ice-cold"
+
+
+async def test_tree_larger_than_what_is_brought_at_once_arrives_whole(tmp_path: Path, url: str, base: Base) -> None:
+    many = tuple(c.Category(id=f"c{number:04}", name=f"Category {number}") for number in range(1250))
+    async with open_house(tmp_path, many, documents_url=url) as house:
+        await house(c.DefineCategories(many[::-2]))
+        await brought(house)
+    assert await base.categories.count_documents({}) == 1250
+    async with open_house(tmp_path, (), documents_url=url) as house:
+        assert list((await house.deps.categories.tree()).categories) == [category.id for category in many]
+
+
+async def test_large_tree_kept_in_sql_moves_whole(tmp_path: Path, url: str) -> None:
+    many = tuple(c.Category(id=f"c{number:04}", name=f"Category {number}") for number in range(700))
+    async with open_house(tmp_path, many, documents_url=""):
+        pass
+    async with open_house(tmp_path, (), documents_url=url) as house:
+        await brought(house)
+        assert list((await house.deps.categories.tree(fresh=True)).categories) == [category.id for category in many]
+    async with open_house(tmp_path, (), documents_url=url) as house:
+        assert list((await house.deps.categories.tree()).categories) == [category.id for category in many]
 
 
 def test_rules_cover_every_field_of_a_product() -> None:

@@ -62,7 +62,7 @@ class Bringing:
                 while waiters := await self._waiting.oldest(kind, until, AT_ONCE):
                     with self._connection.asking():
                         await self._write(self._connection.collection(SHAPE_OF[kind]), waiters)
-                    await self._waiting.forget(kind, waiters[-1].revision)
+                    await self._waiting.forget(kind, waiters)
 
     async def _write(self, collection: AsyncCollection[Document], waiters: Sequence[Waiter]) -> None:
         taken = await _written(collection, [_operation(waiter) for waiter in waiters])

@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 from torg.contexts.catalog.adapters.store_mongo.bringing import Bringing
 from torg.contexts.catalog.adapters.store_mongo.collections import PRODUCTS
 from torg.contexts.catalog.adapters.store_mongo.connection import Connection
-from torg.contexts.catalog.adapters.store_mongo.store import MongoCategoryStore, MongoProductStore, category_waiter, product_waiter
+from torg.contexts.catalog.adapters.store_mongo.store import MongoCategoryStore, MongoProductStore, category_waiter, product_waiter, take_for_categories
 from torg.contexts.catalog.adapters.store_mongo.waiting import Waiting
 from torg.contexts.catalog.contracts import Category
 from torg.contexts.catalog.model import Product
@@ -70,9 +70,9 @@ class MongoDocuments:
     async def _move_categories(self, tx: SqlTransaction) -> None:
         rows = await tx.all("select id, name, name_ru, parent, slug from category order by place, id")
         categories = [Category(id=row["id"], name=row["name"], name_ru=row["name_ru"], parent=row["parent"], slug=row["slug"]) for row in rows]
-        await tx.execute("update catalog_revision set categories = categories + :count where id = 1", count=len(categories))
-        last: int = await tx.value("select categories from catalog_revision where id = 1")
-        await self._waiting.put(tx, "category", [category_waiter(category, place, last) for place, category in enumerate(categories, 1)])
+        revisions = await take_for_categories(tx, len(categories))
+        waiters = [category_waiter(category, place, revision) for place, (category, revision) in enumerate(zip(categories, revisions, strict=True), 1)]
+        await self._waiting.put(tx, "category", waiters)
         await tx.execute("delete from category")
 
     async def _overtake(self) -> None:

@@ -24,7 +24,7 @@ from torg.kit.messages import encode
 from torg.kit.portions import portions
 from torg.kit.sql import Database
 from torg.kit.sql.parts import AT_ONCE, listed
-from torg.kit.sql.port import Reads
+from torg.kit.sql.port import Reads, SqlTransaction
 from torg.kit.store import Transaction
 
 IDS_AT_ONCE: Final = 100  # in one question: servers differ in how well they take more
@@ -48,9 +48,9 @@ class MongoCategoryStore:
 
     async def define(self, tx: Transaction, tree: CategoryTree, categories: Sequence[Category]) -> None:
         places = {category_id: place for place, category_id in enumerate(tree.categories, 1)}
-        last: int = await tx.value("update catalog_revision set categories = categories + :count where id = 1 returning categories", count=len(categories))
         changed = {category.id: tree.categories[category.id] for category in categories}
-        waiters = [category_waiter(category, places[id_], last) for id_, category in changed.items()]
+        revisions = await take_for_categories(tx.sql, len(changed))
+        waiters = [category_waiter(category, places[category.id], revision) for revision, category in zip(revisions, changed.values(), strict=True)]
         if not await self._waiting.put(tx.sql, "category", waiters):
             raise ConcurrentChange("category.changed_meanwhile", "somebody else has changed one of these categories meanwhile: read them again and decide anew")
         tx.sql.after_commit(self._eras.end)
@@ -196,6 +196,12 @@ class MongoProductStore:
         told, waiting = await self._beside(list(products))
         newest = (_decode(waiting[id_]) if id_ in waiting else product for id_, product in products.items())
         return [Stocked(product, told.get(product.id, Figures())) for product in newest if product.on_sale]
+
+
+async def take_for_categories(tx: SqlTransaction, count: int) -> range:
+    """As many new revisions."""
+    last: int = await tx.value("update catalog_revision set categories = categories + :count where id = 1 returning categories", count=count)
+    return range(last - count + 1, last + 1)
 
 
 def product_waiter(product: Product, revision: int) -> Waiter:

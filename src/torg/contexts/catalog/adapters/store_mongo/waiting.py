@@ -84,11 +84,12 @@ class Waiting:
         )  # fmt: skip
         return [Waiter(row["id"], row["revision"], row["document"], row["version"], row["category"]) for row in rows]
 
-    async def forget(self, kind: Kind, reached: int) -> None:
-        """Those up to a revision are in MongoDB. One that has taken a later revision meanwhile stays."""
+    async def forget(self, kind: Kind, waiters: Sequence[Waiter]) -> None:
+        """These are in MongoDB. One that has taken a later revision meanwhile stays."""
+        rows = [{"kind": kind, "id": waiter.id, "revision": waiter.revision} for waiter in waiters]
 
         async def delete() -> None:
             async with self._database.begin() as tx:
-                await tx.execute("delete from document_waiting where kind = :kind and revision <= :reached", kind=kind, reached=reached)
+                await tx.execute_many("delete from document_waiting where kind = :kind and id = :id and revision = :revision", rows)
 
         await undisturbed(delete, "catalog.documents", self._database.lane)
