@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from torg.kit import endings
 from torg.kit.http.shared_cache import SharedResponseCache
 from torg.kit.http.shared_keys import SharedKeys
 from torg.kit.redis import Redis
+from torg.kit.rpc.fleet import Faces
 from torg.kit.tasks import Supervisor
 from torg.kit.values import NewId
 
@@ -15,6 +17,10 @@ class Sharing:
     def __init__(self, url: str, name: str, new_id: NewId) -> None:
         self.redis = Redis(url)
         self.cache, self.keys = SharedResponseCache(self.redis, name, new_id), SharedKeys(self.redis, new_id)
+
+    def recognise(self, faces: Faces) -> None:
+        """Has an edge's identities forgotten as soon as their sessions end."""
+        endings.hear(self.redis, lambda ended: faces.forget(ended.tokens), faces.forget_all)
 
     def start(self, supervisor: Supervisor) -> None:
         """Once all contexts are built: they have said what they want to hear."""
