@@ -38,7 +38,8 @@ class Bell:
     async def wait(self, seconds: float) -> None:
         """Until somebody rings, `seconds` at most; rings that came before count as one."""
         with suppress(TimeoutError):  # nobody rang: the caller looks all the same
-            await asyncio.wait_for(self._rung.wait(), seconds)
+            async with asyncio.timeout(seconds):  # wait_for of Python 3.11 may lose a cancellation, and whoever closes would wait for ever
+                await self._rung.wait()
         self._rung.clear()
 
 

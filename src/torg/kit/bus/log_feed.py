@@ -51,7 +51,8 @@ class LogFeed:
         batches = await self._now()
         if not batches:
             with suppress(TimeoutError):  # nobody told of anything: the caller has what it is to do meanwhile
-                await asyncio.wait_for(self._wake.wait(), self._patience(seconds))
+                async with asyncio.timeout(self._patience(seconds)):  # no wait_for: Python 3.11's may lose a cancellation
+                    await self._wake.wait()
             self._wake.clear()
             batches = await self._now()
         return batches

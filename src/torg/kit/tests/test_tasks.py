@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from torg.kit.tasks import Job, Supervisor
+import pytest
+
+from torg.kit.tasks import Bell, Job, Supervisor
 
 
 async def test_a_task_that_dies_is_told_of_and_started_again():
@@ -57,3 +59,23 @@ async def test_a_task_that_was_well_for_long_is_started_again_as_soon_as_at_firs
     supervisor.start("work", work)
     await asyncio.wait_for(enough.wait(), 2)  # with pauses that double each time it would be 3 seconds and more
     await supervisor.close()
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_job_that_is_rung_for_and_cancelled_at_the_same_time_ends(turns: int):
+    bell, waited = Bell(), asyncio.Event()
+
+    async def work() -> None:
+        while True:
+            waited.set()
+            await bell.wait(5)
+
+    job = asyncio.create_task(work())
+    await waited.wait()
+    bell.ring()
+    for _ in range(turns):  # the loop's, between the ring and what it wakes
+        await asyncio.sleep(0)
+    job.cancel()
+    done, _ = await asyncio.wait({job}, timeout=0.5)
+    job.cancel()
+    assert done
