@@ -183,7 +183,8 @@ async def start(app: Running) -> None:
     for module in app.modules:
         store, loopback = app.stores[module.name], app.settings.calls == "loopback"
         consumers = [BusConsumer(consumer, store, _feed(consumer, logs, app), app.registry, loopback) for consumer in module.consumers]
-        app.desks[module.name].consumers, app.desks[module.name].invariants = [*consumers, *relays.get(module.name, ())], module.invariants
+        app.desks[module.name].consumers = [*consumers, *module.followers, *relays.get(module.name, ())]
+        app.desks[module.name].invariants = module.invariants
         for consumer in consumers:
             app.supervisor.start(consumer.name, _behind(topics, consumer.run) if app.kafka else consumer.run)
         for job in (*module.jobs, Job(f"{module.name}.forget", 3600, _forgetter(store))):
@@ -314,6 +315,7 @@ def _forgetter(store: Store) -> Callable[[], Awaitable[None]]:
     async def forget() -> None:
         """Drops what duplicates can no longer refer to: ids after a week, answers to keys after a day."""
         now = store.clock()
+        await store.database.tend(now)
         async with store.transaction() as tx:
             await tx.execute("delete from consumed where at < :before", before=stamp(now - timedelta(days=REMEMBERED_DAYS)))
             await tx.execute("delete from answer where at < :before", before=stamp(now - timedelta(days=1)))

@@ -13,7 +13,7 @@ from torg.kit.deps import Deps
 from torg.kit.http.app import ProblemPage
 from torg.kit.http.routes import Route
 from torg.kit.messages import Message
-from torg.kit.operations import DeskView, Invariant
+from torg.kit.operations import DeskView, Follower, Invariant
 from torg.kit.saga_runner import SagaRunner
 from torg.kit.settings import Settings
 from torg.kit.store import Store
@@ -54,13 +54,15 @@ async def _nothing() -> None: ...
 @dataclass(frozen=True)
 class Module:
     """A context, ready to be composed: its tables of handlers, subscriptions, routes and jobs. `start` runs before anything else of it, once its
-    migrations are in; `close` after everything else. `problem_page` shows people what went wrong, wherever in the process."""
+    migrations are in; `close` after everything else. `followers` are jobs with work to catch up with, shown and waited for like consumers. `problem_page`
+    shows people what went wrong, wherever in the process."""
 
     name: str
     handlers: Mapping[type[Message], Handle] = field(default_factory=dict)
     routes: Sequence[Route] = ()
     consumers: Sequence[Consumer] = ()
     jobs: Sequence[Job] = ()
+    followers: Sequence[Follower] = ()
     sagas: SagaRunner | None = None
     invariants: Sequence[Invariant] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)

@@ -27,7 +27,7 @@ def build(kit: Kit) -> Module:
         routes=routes(),
         consumers=(Consumer("analytics", bound(REACTIONS, deps)),),
         invariants=(Invariant("analytics.sales", "Sales reports equal a recount of the confirmed orders that were not undone.", deps.facts.miscounted),),
-        jobs=around.jobs, checks=around.checks, start=around.start, close=around.close,
+        jobs=around.jobs, followers=around.followers, checks=around.checks, start=around.start, close=around.close,
     )  # fmt: skip
 
 
@@ -52,6 +52,6 @@ def _in_clickhouse(url: str, kit: Kit) -> tuple[Facts, Module]:
     except ValueError as error:
         raise BadSettings(f"TORG_FACTS: {error}") from error
     sender = Sender(kit.store.database, server, kit.clock)
-    jobs = (Job("analytics.facts", 0, sender.run), Job("analytics.repeats", 3600, sender.forget_repeats))
+    jobs = (Job(sender.name, 0, sender.run), Job("analytics.repeats", 3600, sender.forget_repeats))
     facts = ClickHouseFacts(kit.store.database, server, sender, kit.new_id)
-    return facts, Module("facts", jobs=jobs, checks={"clickhouse": server.fault}, start=facts.start, close=server.close)
+    return facts, Module("facts", jobs=jobs, followers=(sender,), checks={"clickhouse": server.fault}, start=facts.start, close=server.close)

@@ -26,8 +26,8 @@ from torg.kit.tasks import Bell
 from torg.kit.values import Clock, stamp
 
 SALE, BASKET, VISIT, BEHAVIOUR, FORGET = "sale_line", "basket", "funnel_visit", "behaviour", "forget"
-LEASE: Final = "analytics.facts"
-LEASE_SECONDS: Final = 15.0
+NAME: Final = "analytics.facts"
+QUEUE: Final = "queue"
 LOOK_SECONDS: Final = 1.0  # between looks at a queue that other instances fill
 GATHER_SECONDS: Final = 1.0  # that facts wait for one another, at least: an insert is a part on disk
 SHARE: Final = 5  # it rests so many times longer than it has worked
@@ -55,13 +55,16 @@ _FORGOTTEN: Final = """insert into behaviour (id, at, kind, visitor, product_id,
 
 
 class Sender:
-    """Empties the queue of one context's store into one ClickHouse."""
+    """Empties the queue of one context's store into one ClickHouse. Operators see it as a follower of that queue."""
+
+    name = NAME
 
     def __init__(self, database: Database, server: ClickHouse, clock: Clock, folder: Path = FOLDER) -> None:
         self._database, self._server, self._clock, self._folder = database, server, clock, folder
         self.bell = Bell()
         self._ready = False
         self._away = 0.0
+        self._sent = 0
 
     async def start(self) -> None:
         """Brings ClickHouse up to date, if it answers; else that is done before the first batch."""
@@ -71,10 +74,8 @@ class Sender:
             telemetry.log.warning("facts wait in their queue", detail=away.detail)
 
     async def run(self) -> None:
-        """Sends whenever there is something, one batch after another; waits while ClickHouse is away. One instance of the context does it at a time."""
+        """Sends what there is; rests in proportion, or longer and longer while ClickHouse is away. For a job that begins again at once."""
         await self.bell.wait(LOOK_SECONDS)
-        if not await self._database.lease(LEASE, LEASE_SECONDS):
-            return
         began = time.monotonic()
         try:
             sent = await self.send()
@@ -96,7 +97,20 @@ class Sender:
         if rows:
             await self._deliver(_by_fact(rows))
             await self._forget_sent([row["id"] for row in rows])
+            self._sent += len(rows)
         return len(rows)
+
+    def look_again(self) -> None:
+        """Has it look at its queue now."""
+        self.bell.ring()
+
+    async def positions(self) -> dict[str, int]:
+        """Rows sent since the start."""
+        return {QUEUE: self._sent}
+
+    async def lag(self) -> dict[str, int]:
+        """Rows of the queue that wait (among the next 10,000)."""
+        return {QUEUE: await self._database.value("select count(*) from (select 1 from fact_queue limit 10000) as waiting")}
 
     async def queued_days(self) -> set[str]:
         """The days of the sales that wait."""
@@ -149,7 +163,7 @@ class Sender:
                 )
             return drawn
 
-        return await undisturbed(draw, LEASE)
+        return await undisturbed(draw, NAME)
 
     async def _unknown(self, lines: Iterable[str]) -> list[str]:
         """Behaviour that ClickHouse does not have: what is sent again after more than a day keeps its first day."""
@@ -171,7 +185,7 @@ class Sender:
             async with self._database.begin() as tx:
                 await tx.execute_many("delete from fact_queue where id = :id", [{"id": id} for id in ids])
 
-        await undisturbed(forget, LEASE)
+        await undisturbed(forget, NAME)
 
 
 def _by_fact(rows: Sequence[Row]) -> dict[str, list[str]]:

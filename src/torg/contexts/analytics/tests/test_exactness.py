@@ -405,12 +405,14 @@ async def test_facts_wait_while_clickhouse_is_away_and_arrive_when_it_is_back(de
     await facts_of(away).start()
     await sell(away, "o1", line("a"))
     await facts_of(away).sender.run()
+    assert await facts_of(away).sender.lag() == {"queue": 3}  # the sale, its basket, the step of the funnel
     assert "127.0.0.1:1 does not answer" in await gone.fault()
     with pytest.raises(Unavailable, match="does not answer"):
         await handlers.get_sales(c.GetSales(), away)
     await gone.close()
     assert await rows(deps, "day") == {"2026-03-01": (1, 1, 100)}
     assert await facts_of(deps).server.fault() == ""
+    assert (await facts_of(deps).sender.lag(), await facts_of(deps).sender.positions()) == ({"queue": 0}, {"queue": 3})
 
 
 class Counting(ClickHouse):
