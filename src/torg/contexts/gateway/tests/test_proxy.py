@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from torg.contexts.gateway.adapters.front_asgi import Gateway
 from torg.contexts.gateway.adapters.proxy_http import Proxy
-from torg.contexts.gateway.module import Gateway
 from torg.kit import values
 from torg.kit.listening import Listening
 from torg.kit.messages import Registry
