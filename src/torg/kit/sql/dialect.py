@@ -44,7 +44,7 @@ def _collated(statement: str) -> str:
 # transaction of this cluster can have given show it.
 _XID = "cast(cast({} as text) as bigint) + (select value from log_origin)"
 _RAISE_ORIGIN = f"""update log_origin set value = value + lacking
-    from (select coalesce(max(position), 0) / {ROWS_OF_A_TRANSACTION} + 1 - ({_XID.format('pg_snapshot_xmax(pg_current_snapshot())')}) as lacking from log)
+    from (select coalesce(max(position), 0) / {ROWS_OF_A_TRANSACTION} + 1 - ({_XID.format("pg_snapshot_xmax(pg_current_snapshot())")}) as lacking from log)
         as found where lacking > 0"""
 POSTGRES: Final = Dialect(
     "postgresql",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from torg.kit.sql.dialect import Dialect
@@ -81,6 +82,10 @@ class Database(Reads, Protocol):
 
     def watch(self, heard: Callable[[int], None]) -> None:
         """Has `heard` called with what other processes tell (0: something may have been missed)."""
+        ...
+
+    async def tend(self, now: datetime) -> None:
+        """What the engine needs done now and then, in one process: asked for at each start and every hour."""
         ...
 
     async def close(self) -> None: ...

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -117,6 +118,8 @@ class SqliteDatabase(SqliteReads):
 
     async def lease(self, name: str, seconds: float) -> bool:
         return True  # one process at a time has the folder
+
+    async def tend(self, now: datetime) -> None: ...
 
     def tell(self, position: int) -> None: ...
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from torg.contexts.order.adapters.store_sql import SqlOrderStore
 from torg.contexts.order.model import TRANSITIONS, Order, apply, fold
 from torg.kit.messages import Event
 from torg.kit.operations import Invariant
 from torg.kit.store import Store
+from torg.kit.values import moment, stamp
 
 LOOKS, LOOK = 20, 250  # so many times so many log rows at one asking
+WHILE = timedelta(hours=1)  # clocks of several processes, and commits that took their time
 
 
 class SqlOrderAudit:
@@ -20,6 +23,7 @@ class SqlOrderAudit:
         self._store, self._orders = store, orders
         self._position = 0
         self._strayed: list[str] = []
+        self._placed = ""  # when the newest order was placed that was looked at
 
     def invariants(self) -> tuple[Invariant, ...]:
         return (
@@ -53,8 +57,16 @@ class SqlOrderAudit:
         return found
 
     async def ordered_twice(self) -> list[str]:
-        rows = await self._store.database.all("select bucket_id, count(*) as times from orders group by bucket_id having count(*) > 1")
-        return [f"cart {row['bucket_id']} was ordered {row['times']} times" for row in rows]
+        """Orders placed since the last look, and a while before, whose cart is known to have been ordered by another."""
+        since = self._placed and stamp(moment(self._placed) - WHILE)
+        rows = await self._store.database.all(
+            """select o.bucket_id, o.id, c.order_id from orders o left join order_of_cart c on c.bucket_id = o.bucket_id
+               where o.created_at >= :since and (c.order_id is null or c.order_id <> o.id) order by o.id limit 100""",
+            since=since,
+        )
+        if not rows:  # else it is told until it is mended
+            self._placed = await self._store.database.value("select max(created_at) from orders") or ""
+        return [f"cart {row['bucket_id']} was ordered by {row['id']}, and by {row['order_id'] or 'nobody that is known'}" for row in rows]
 
     async def _walk(self, stream: str) -> list[str]:
         found, order = [], None

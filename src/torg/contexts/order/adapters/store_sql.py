@@ -36,13 +36,16 @@ class SqlOrderStore:
         order = apply(None, placed, rows[0].at)
         self._remember(tx, order, rows[0].version)
         view = order.view()
-        filed = await tx.execute(
+        first = await tx.execute(
+            "insert into order_of_cart (bucket_id, order_id) values (:bucket_id, :id) on conflict do nothing", bucket_id=view.bucket_id, id=view.id
+        )
+        if not first:
+            raise DomainError("cart.already_ordered", "this cart has been ordered already; your orders show it")
+        await tx.execute(
             """insert into orders (id, user_id, bucket_id, status, created_at, updated_at, view)
-               values (:id, :user_id, :bucket_id, :status, :created_at, :created_at, :view) on conflict do nothing""",
+               values (:id, :user_id, :bucket_id, :status, :created_at, :created_at, :view)""",
             id=view.id, user_id=view.user_id, bucket_id=view.bucket_id, status=view.status, created_at=stamp(view.created_date), view=encode(view).decode(),
         )  # fmt: skip
-        if not filed:
-            raise DomainError("cart.already_ordered", "this cart has been ordered already; your orders show it")
         return order
 
     async def load(self, tx: Transaction, order_id: str) -> Order:

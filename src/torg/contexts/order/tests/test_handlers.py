@@ -18,6 +18,7 @@ from torg.contexts.catalog import contracts as catalog
 from torg.contexts.inventory import contracts as inventory
 from torg.contexts.order import contracts as c
 from torg.contexts.order import handlers
+from torg.contexts.order.adapters.audit_sql import SqlOrderAudit
 from torg.contexts.order.adapters.store_sql import SqlOrderStore
 from torg.contexts.order.ports import OrderDeps
 from torg.contexts.order.sagas import SAGAS
@@ -258,6 +259,22 @@ async def test_a_cart_that_was_ordered_meanwhile_gives_its_promo_code_back_at_on
     redeemed = [asked.order_id for asked in house.asked if isinstance(asked, cart.RedeemPromoCode)]
     given_back = [asked.order_id for asked in house.asked if isinstance(asked, cart.GiveBackPromoCode)]
     assert (len(redeemed), given_back) == (2, redeemed[1:])
+
+
+async def test_a_cart_that_was_ordered_by_two_is_told(house: House):
+    await house.place()
+    view = await house.place()
+    orders = house.deps.orders
+    assert isinstance(orders, SqlOrderStore)
+    audit = SqlOrderAudit(house.deps.store, orders)
+    assert await audit.ordered_twice() == []
+    async with house.deps.transaction() as tx:
+        await tx.execute("update order_of_cart set order_id = 'another' where order_id = :id", id=view.id)
+    for _ in range(2):
+        assert await audit.ordered_twice() == [f"cart cart-2 was ordered by {view.id}, and by another"]
+    async with house.deps.transaction() as tx:
+        await tx.execute("update order_of_cart set order_id = :id where order_id = 'another'", id=view.id)
+    assert await audit.ordered_twice() == []
 
 
 @pytest.mark.race

@@ -7,14 +7,17 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import asyncpg
 
+from torg.kit import telemetry
 from torg.kit.errors import Interleaved, Unavailable
 from torg.kit.sql.dialect import POSTGRES
 from torg.kit.sql.port import Row
 from torg.kit.sql.postgres.address import Address
+from torg.kit.sql.postgres.months import keep_months
 from torg.kit.sql.postgres.notices import Notices
 from torg.kit.sql.postgres.pool import Pool, open_pool
 from torg.kit.sql.postgres.transaction import Begun, Counts, PostgresReads, open_here
@@ -69,6 +72,11 @@ class PostgresDatabase(PostgresReads):
         else:
             self._held.pop(name, None)
         return bool(got)
+
+    async def tend(self, now: datetime) -> None:
+        """Makes the partitions of the coming months."""
+        if made := await keep_months(self, now):
+            telemetry.log.info("months were made", context=self.context, partitions=made)
 
     def tell(self, position: int) -> None:
         self._notices.tell(position)
