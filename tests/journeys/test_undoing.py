@@ -140,6 +140,6 @@ async def _reports(analyst: Visitor, product_id: str, **wanted: int) -> None:
         return told == wanted
 
     try:
-        await until(equal, "the report follows", 5)
+        await until(equal, "the report follows")
     except AssertionError:
         raise AssertionError(f"the report says {told}, not {wanted}") from None

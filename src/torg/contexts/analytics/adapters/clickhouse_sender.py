@@ -30,7 +30,8 @@ NAME: Final = "analytics.facts"
 QUEUE: Final = "queue"
 LOOK_SECONDS: Final = 1.0  # between looks at a queue that other instances fill
 GATHER_SECONDS: Final = 1.0  # that facts wait for one another, at least: an insert is a part on disk
-SHARE: Final = 5  # it rests so many times longer than it has worked
+SHARE: Final = 5  # it rests so many times longer than it has worked,
+LONGEST_REST: Final = 5.0  # but no longer than this: reports follow within seconds
 SLOWEST_RETRY: Final = 15.0
 TOGETHER: Final = 2_000  # rows of the queue in a batch
 LOOKED_UP: Final = 1_000  # ids in one statement
@@ -88,7 +89,7 @@ class Sender:
         if sent >= TOGETHER:
             self.bell.ring()
         elif sent:
-            await asyncio.sleep(max(GATHER_SECONDS, SHARE * (time.monotonic() - began)))
+            await asyncio.sleep(min(max(GATHER_SECONDS, SHARE * (time.monotonic() - began)), LONGEST_REST))
 
     async def send(self) -> int:
         """Sends one batch; how many rows of the queue it was."""
