@@ -172,6 +172,23 @@ async def test_a_body_that_is_refused_half_way_is_answered_and_the_next_request_
                 assert await reply.read() == b"3"
 
 
+async def test_a_client_that_says_everything_first_sees_why_it_was_refused(context: Context):
+    async def refuse(_: Any, __: Any, send: Any) -> None:
+        await answer(send, b"too large", 413)
+
+    context.answers = refuse
+    async with both(context) as browser:
+        assert browser._base_url is not None
+        reader, writer = await asyncio.open_connection(browser._base_url.host, browser._base_url.port)
+        writer.write(b"POST /api/v1/products/import HTTP/1.1\r\nhost: x\r\ncontent-length: 5000000\r\n\r\n")
+        for _ in range(50):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_events_come_through_one_by_one_and_end_with_their_reader(context: Context):
     async def tell(_: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
