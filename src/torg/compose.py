@@ -30,7 +30,7 @@ from torg.kit.messages import Message, Registry, context_of
 from torg.kit.module import Check, Kit, Module
 from torg.kit.operations import Desk, DeskView
 from torg.kit.rpc.door import Door, Front, either
-from torg.kit.rpc.fleet import Fleet, FleetCalls, until_settled
+from torg.kit.rpc.fleet import Faces, Fleet, FleetCalls, until_settled
 from torg.kit.rpc.logs import RemoteLog
 from torg.kit.secrets import kept_secret
 from torg.kit.settings import BadSettings, Settings
@@ -44,6 +44,7 @@ from torg.kit.values import Clock, NewId, Randomness, stamp
 if TYPE_CHECKING:
     from torg.kit.bus.kafka import Kafka
     from torg.kit.bus.relay import Relay
+    from torg.kit.http.sharing import Sharing
 
 CONTEXTS = Path(__file__).parent / "contexts"
 LEASE = 10.0  # seconds that a job stays with the process that did it last
@@ -77,6 +78,7 @@ class Running:
     door: Door | None = None
     front: Front | None = None
     kafka: Kafka | None = None
+    sharing: Sharing | None = None
 
     @property
     def asgi(self) -> Asgi:
@@ -116,6 +118,8 @@ class Running:
             await self.fleet.close()
         if self.kafka:
             await self.kafka.close()
+        if self.sharing:
+            await self.sharing.close()
 
 
 def registry(contexts: Sequence[str] = topology.CONTEXTS) -> Registry:
@@ -134,11 +138,14 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     handlers: dict[type[Message], Handle] = {}
     here = (LoopbackCalls if settings.calls == "loopback" else LocalCalls)(handlers)
     call = FleetCalls(here, handlers, fleet) if fleet else here
-    cache = ResponseCache() if settings.response_cache else None
+    sharing = open_sharing(settings, contexts, world)
+    cache = (sharing.cache if sharing else ResponseCache()) if settings.response_cache else None
     secret = fleet_secret(settings, world).encode()
     faces = wiring.authenticating(call, fleet)
-    http = App(world.clock, world.new_id, faces, cache, wiring.auditing(call, contexts, fleet), secret)
-    app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry(), fleet=fleet, kafka=open_kafka(settings))
+    if sharing and isinstance(faces, Faces):
+        sharing.recognise(faces)
+    http = App(world.clock, world.new_id, faces, cache, wiring.auditing(call, contexts, fleet), secret, sharing.keys if sharing else None)
+    app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry(), fleet=fleet, kafka=open_kafka(settings), sharing=sharing)
     for context in (context for context in contexts if context in topology.CONTEXTS):
         module = await _build(context, app, world)
         handlers.update(module.handlers)
@@ -178,6 +185,8 @@ async def start(app: Running) -> None:
         app.acquirer.start(app.supervisor)
     topics = asyncio.Event()
     relays = _start_relays(app, app.kafka, topics) if app.kafka else {}
+    if app.sharing:
+        app.sharing.start(app.supervisor)
     for module in app.modules:
         await module.start()
     for module in app.modules:
@@ -224,7 +233,7 @@ async def _build(context: str, app: Running, world: World) -> Module:
     call, from_pages, purge = Chained(app.call, context), Chained(app.call, context, edge=True), wiring.purging(app.http.cache, app.fleet)
     kit = Kit(
         app.settings, world.clock, world.new_id, world.randomness, call, from_pages, store, folder, app.settings.public_url, purge,
-        app.all_desks if app.fleet else app.desks, _describe(app),
+        app.all_desks if app.fleet else app.desks, _describe(app), app.sharing.redis if app.sharing else None,
     )  # fmt: skip
     built: Module = importlib.import_module(f"torg.contexts.{context}.module").build(kit)
     return built
@@ -260,6 +269,18 @@ def _in_turn(job: Job, store: Store) -> Job:
             await asyncio.sleep(LEASE / 3)
 
     return Job(job.name, job.every, run)
+
+
+def open_sharing(settings: Settings, contexts: Sequence[str], world: World) -> Sharing | None:
+    """What TORG_REDIS lets this process share with others, if it names one. Raises BadSettings."""
+    if not settings.redis:
+        return None
+    from torg.kit.http.sharing import Sharing  # the client is loaded where it is used
+
+    try:
+        return Sharing(settings.redis, "+".join(sorted(contexts)), world.new_id)
+    except ValueError as error:
+        raise BadSettings(f"TORG_REDIS: {error}") from error
 
 
 def open_kafka(settings: Settings) -> Kafka | None:
