@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import shutil
 import signal
 import sys
 import time
-import warnings
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +35,7 @@ from torg.kit.errors import DomainError, Unavailable
 from torg.kit.settings import BadSettings
 from torg.kit.testing import test_ids
 from torg.kit.testing.engines import served
-from torg.kit.testing.mongo import connected, mongo_url, throw_away
+from torg.kit.testing.mongo import connected, mongo_url, swept, throw_away
 
 __all__ = ["mongo_url"]
 
@@ -66,11 +64,8 @@ async def waiting(house: House) -> int:
 
 @pytest.fixture(autouse=True)
 def dropped_connections() -> Iterator[None]:
-    """The driver leaves to the garbage collector what it was just connecting when it was closed."""
     yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    swept()
 
 
 async def until_none_waits(house: House) -> None:
@@ -365,6 +360,16 @@ async def test_database_with_another_shops_documents_is_refused(tmp_path: Path, 
             pass
     async with open_house(tmp_path, documents_url="") as house:  # nothing has moved
         assert (await house.deps.categories.tree()).categories
+
+
+async def test_processes_that_start_at_the_same_time_make_all_ready_together(url: str, base: Base) -> None:
+    connections = [Connection(url) for _ in range(6)]
+    await asyncio.gather(*(connection.prepare("shop") for connection in connections))
+    assert sorted(await base.list_collection_names()) == ["categories", "owners", "products"]
+    assert set(await base.products.index_information()) == {"_id_", "by_revision", "by_status_and_category"}
+    assert "$jsonSchema" in (await base.products.options())["validator"]
+    for connection in connections:
+        await connection.close()
 
 
 async def test_edits_after_an_older_backup_of_the_records_was_put_back_are_not_lost(tmp_path: Path, url: str, base: Base) -> None:
