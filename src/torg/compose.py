@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
+from socket import gethostname
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -327,7 +328,7 @@ def _feed(consumer: Consumer, logs: Mapping[str, Log | RemoteLog], app: Running)
     if app.kafka:
         from torg.kit.bus.kafka_feed import KafkaFeed
 
-        return KafkaFeed(app.kafka, consumer.name, consumer.sources(), app.registry, app.settings.instance)
+        return KafkaFeed(app.kafka, consumer.name, consumer.sources(), app.registry, app.settings.instance or f"{gethostname()}-{app.settings.port}")
     followed = {name: logs[name] for name in sorted(consumer.sources()) if name in logs}
     return LogFeed(followed, looks=any(log.shared for log in followed.values()))
 

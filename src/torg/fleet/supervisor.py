@@ -34,6 +34,7 @@ class Supervisor:
         self._planned, self._environment, self._front, self._words = planned, environment, front, words
         self.members = Members(peers, tuple(dict.fromkeys(context for process in planned for context in process.contexts)))
         self._children: dict[str, Child] = {}
+        self._turns: dict[str, int] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._connections = Connections()
         self._opened = False
@@ -83,7 +84,9 @@ class Supervisor:
         self._watch(child)
 
     async def _launch(self, process: Planned) -> Child:
-        return await children.start(process, self._environment, self._front.fileno(), self._words)
+        """Under the name that the bus knew it by when it ended unasked, so that its partitions wait for it; two side by side have different ones."""
+        instance = f"{process.name}.{self._turns.get(process.name, 0)}"
+        return await children.start(process, {**self._environment, "TORG_INSTANCE": instance}, self._front.fileno(), self._words)
 
     async def _introduce(self, child: Child) -> None:
         """From now on others ask it."""
@@ -145,10 +148,12 @@ class Supervisor:
             await self._end(old)
             self._watch(await self._again(process))
             return True
+        self._turns[process.name] = 1 - self._turns.get(process.name, 0)
         new = await self._launch(process)
         try:
             await self._until(new, "/ready")
         except CannotStart:
+            self._turns[process.name] = 1 - self._turns[process.name]
             await new.end()
             return False
         self._watching.pop(process.name).cancel()
