@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pymongo
-from pymongo import ASCENDING, AsyncMongoClient, IndexModel, ReturnDocument
+from pymongo import ASCENDING, AsyncMongoClient, IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
 from torg.contexts.catalog.adapters.store_mongo.collections import OWNERS, SHAPES, Shape
 from torg.kit.errors import Unavailable
@@ -50,10 +50,10 @@ class Connection:
                 if shape.indexes:
                     keys = [IndexModel([(field, ASCENDING) for field in index.fields], name=index.name) for index in shape.indexes]
                     await self._base[shape.name].create_indexes(keys)
-            kept: Document = await self._base[OWNERS].find_one_and_update(
-                {"_id": "catalog"}, {"$setOnInsert": {"owner": owner}}, upsert=True, return_document=ReturnDocument.AFTER
-            )  # type: ignore[assignment]  # there is one: it is made where it is missing
-        if kept["owner"] != owner:
+            with suppress(DuplicateKeyError):  # it has an owner, whom we read
+                await self._base[OWNERS].insert_one({"_id": "catalog", "owner": owner})
+            kept = await self._base[OWNERS].find_one({"_id": "catalog"})
+        if kept is None or kept["owner"] != owner:
             raise BadSettings(f"TORG_DOCUMENTS: {self.where}/{self._base.name} has the documents of another shop; name a database of its own")
 
     async def check(self) -> str:
