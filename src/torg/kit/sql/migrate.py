@@ -1,22 +1,27 @@
 """Migrations: plain SQL files, in the order of their names, each once. One set serves both engines; `$identity` stands for a self-numbering key, and where
-an engine needs a text of its own it has `0001_name.postgresql.sql` beside `0001_name.sql`."""
+an engine needs a text of its own it has `0001_name.postgresql.sql` beside `0001_name.sql`.
+
+An older version goes on beside data that a newer one has added to (torg.kit.sql.compatibility)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
 
 from torg.kit.calls import undisturbed
-from torg.kit.sql.dialect import Dialect
-from torg.kit.sql.port import Database
+from torg.kit.sql.port import Database, SqlTransaction
+from torg.kit.sql.scripts import files_of, oldest_of, statements
 from torg.kit.values import Clock, stamp
 
 KIT = Path(__file__).parent / "migrations"
 
 _LOG = "0001_kit.sql"  # where there is a log, as in every context's store
-_LEDGER = "create table if not exists migration (name text primary key, checksum text not null, applied_at text not null)"
+_LEDGER = (
+    "create table if not exists migration (name text primary key, checksum text not null, applied_at text not null)",
+    "create table if not exists migration_contract (name text primary key, oldest text not null)",
+)
 
 
 class MigrationRefused(Exception):
@@ -31,13 +36,14 @@ async def migrate(database: Database, folders: Iterable[Path], clock: Clock) -> 
 
 async def _migrate(database: Database, folders: Iterable[Path], clock: Clock) -> list[str]:
     dialect = database.dialect
-    scripts = {f"{folder.parent.name}/{name}": file.read_text() for folder in folders for name, file in _files(folder, dialect).items()}
+    scripts = {f"{folder.parent.name}/{name}": file.read_text() for folder in folders for name, file in files_of(folder, dialect).items()}
     async with database.begin() as tx:
         for statement in dialect.lock:
             await tx.execute(statement)
-        await tx.execute(_LEDGER)
+        for table in _LEDGER:
+            await tx.execute(table)
         applied = {row["name"]: row["checksum"] for row in await tx.all("select name, checksum from migration")}
-        _refuse_strangers(scripts, applied)
+        await _refuse_strangers(tx, scripts, applied)
         new = [name for name in scripts if name not in applied]
         for name in new:
             for statement in statements(Template(scripts[name]).substitute(dialect.macros)):
@@ -48,33 +54,25 @@ async def _migrate(database: Database, folders: Iterable[Path], clock: Clock) ->
                 checksum=_checksum(scripts[name]),
                 at=stamp(clock()),
             )
+            if oldest := oldest_of(scripts[name]):
+                await tx.execute("insert into migration_contract (name, oldest) values (:name, :oldest)", name=name, oldest=oldest)
         if any(Path(name).name == _LOG for name in scripts):
             for statement in dialect.opening:
                 await tx.execute(statement)
     return new
 
 
-def _files(folder: Path, dialect: Dialect) -> dict[str, Path]:
-    """Each migration's file for this engine, by the migration's name."""
-    common = {file.name: file for file in sorted(folder.glob("*.sql")) if file.name.count(".") == 1}
-    own = {name: folder / f"{name.removesuffix('.sql')}.{dialect.variant}.sql" for name in common}
-    return {name: own[name] if own[name].exists() else file for name, file in common.items()}
-
-
-def _refuse_strangers(scripts: dict[str, str], applied: dict[str, str]) -> None:
-    if unknown := sorted(set(applied) - set(scripts)):
+async def _refuse_strangers(tx: SqlTransaction, scripts: Mapping[str, str], applied: Mapping[str, str]) -> None:
+    """What a newer version has added is none of this one's business, as long as it did not take away what this one needs."""
+    contracts = {row["name"]: row["oldest"] for row in await tx.all("select name, oldest from migration_contract")}
+    if beyond := sorted(name for name in set(applied) - set(scripts) if name in contracts and contracts[name] not in scripts):
         raise MigrationRefused(
-            f"this data was written by a newer version of Torg (it has {', '.join(unknown)}): start that version, or name another folder with --data"
+            f"this data was changed by a newer version of Torg, after which this one can't use it any more ({', '.join(beyond)}): "
+            "start the newer version, or name another folder with --data"
         )
-    if changed := [name for name, checksum in applied.items() if checksum != _checksum(scripts[name])]:
+    if changed := [name for name, checksum in applied.items() if name in scripts and checksum != _checksum(scripts[name])]:
         raise MigrationRefused(f"{', '.join(changed)} was changed after it had been applied here: put it back and write a new migration instead")
 
 
 def _checksum(script: str) -> str:
     return hashlib.sha256(script.encode()).hexdigest()
-
-
-def statements(script: str) -> list[str]:
-    """The statements of a script: each ends with a semicolon at the end of a line; lines that begin with -- are not theirs."""
-    lines = (line for line in script.splitlines() if not line.lstrip().startswith("--"))
-    return [statement for part in "\n".join(lines).split(";\n") if (statement := part.strip().rstrip(";"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -52,19 +53,31 @@ async def test_a_changed_script_is_refused(tmp_path: Path):
     await database.close()
 
 
-async def test_data_of_a_newer_version_is_refused(tmp_path: Path):
+async def test_an_older_version_goes_on_beside_what_a_newer_one_has_added(tmp_path: Path):
     database = SqliteDatabase(tmp_path / "a.db", sync="OFF")
     folder = scripts(tmp_path, **{"0001_t": "create table t (x);\n", "0002_u": "create table u (x);\n"})
     await migrate(database, [folder], TestClock())
     (folder / "0002_u.sql").unlink()
-    with pytest.raises(MigrationRefused, match="newer version"):
+    assert await migrate(database, [folder], TestClock()) == []
+    await database.close()
+
+
+async def test_a_version_that_needs_what_a_newer_one_took_away_is_refused(tmp_path: Path):
+    database = SqliteDatabase(tmp_path / "a.db", sync="OFF")
+    contract = "-- contract: nothing older than shelf/0002_u.sql runs any more\ndrop table t;\n"
+    folder = scripts(tmp_path, **{"0001_t": "create table t (x);\n", "0002_u": "create table u (x);\n", "0003_gone": contract})
+    await migrate(database, [folder], TestClock())
+    (folder / "0003_gone.sql").unlink()
+    assert await migrate(database, [folder], TestClock()) == [], "the version before it does without t already"
+    (folder / "0002_u.sql").unlink()
+    with pytest.raises(MigrationRefused, match=r"newer version of Torg.*shelf/0003_gone"):
         await migrate(database, [folder], TestClock())
     await database.close()
 
 
 async def test_a_failing_script_leaves_nothing_behind(tmp_path: Path):
     database = SqliteDatabase(tmp_path / "a.db", sync="OFF")
-    with pytest.raises(Exception, match="syntax"):
+    with pytest.raises(sqlite3.OperationalError, match="syntax"):
         await migrate(database, [scripts(tmp_path, **{"0001_t": "create table t (x);\ncreate tabel u (x);\n"})], TestClock())
     assert await database.all("select name from sqlite_master") == []
     await database.close()

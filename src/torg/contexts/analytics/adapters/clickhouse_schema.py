@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from torg.contexts.analytics.adapters.clickhouse import ClickHouse
-from torg.kit.sql.migrate import MigrationRefused, statements
+from torg.kit.sql.migrate import MigrationRefused
+from torg.kit.sql.scripts import statements
 from torg.kit.values import Clock, stamp
 
 FOLDER: Final = Path(__file__).parents[1] / "migrations" / "clickhouse"
