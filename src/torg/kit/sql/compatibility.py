@@ -21,6 +21,7 @@ _TABLE: Final = re.compile(r"create table (?:if not exists )?(\w+)")
 _INDEX: Final = re.compile(r"create (unique )?index (?:concurrently )?(?:if not exists )?(\w+) on (?:only )?(\w+)")
 _DROP: Final = re.compile(r"drop (table|view|materialized view|index|sequence|type|function|trigger) (?:if exists )?(\w+)")
 _ALTER: Final = re.compile(r"alter table (?:if exists )?(?:only )?(\w+) (.+)")
+_NEXT: Final = re.compile(r", ?(?=(?:add|drop|alter|rename) )")
 _COLUMN: Final = re.compile(r"add (?:column )?(?:if not exists )?(?!(?:constraint|unique|primary|foreign|check|exclude)\b)(\w+) (.+)")
 
 _CHANGES: Final = (
@@ -83,7 +84,8 @@ def _judge(statement: str, known: _Known, made: _Known) -> str:
     if found := _DROP.match(statement):
         return _judge_drop(found[1], found[2], known)
     if found := _ALTER.match(statement):
-        return _judge_change(found[1], found[2]) if found[1] in known.tables else ""
+        changes = _NEXT.split(found[2]) if found[1] in known.tables else []
+        return next(filter(None, (_judge_change(found[1], change) for change in changes)), "")
     return f"says {statement[:60]!r}: {_TEACH}"
 
 

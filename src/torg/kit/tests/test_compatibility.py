@@ -48,6 +48,7 @@ def folder(tmp_path: Path, second: str, first: str = FIRST) -> Path:
         ("alter table total add unique (amount)", "makes something of total unique"),
         ("alter table total drop constraint positive", "drops a constraint of total"),
         ("alter table total detach partition total_rest", "takes a partition out of total"),
+        ("alter table total add column city text, drop column note", "drops total.note"),
         ("create unique index one_amount on total (amount)", "makes something of total unique (index one_amount)"),
         ("drop index total_note", "drops the unique index total_note"),
         ("create trigger noted after insert on total execute function note()", "teach it"),
