@@ -10,14 +10,13 @@ import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from torg.contexts.analytics import model
 from torg.contexts.analytics.adapters.clickhouse import ClickHouse, quoted
-from torg.contexts.analytics.adapters.clickhouse_schema import FOLDER, bring_up_to_date
+from torg.contexts.analytics.adapters.clickhouse_schema import bring_up_to_date
 from torg.kit import telemetry
 from torg.kit.calls import undisturbed
 from torg.kit.errors import Unavailable
@@ -56,12 +55,14 @@ _FORGOTTEN: Final = """insert into behaviour (id, at, kind, visitor, product_id,
 
 
 class Sender:
-    """Empties the queue of one context's store into one ClickHouse. Operators see it as a follower of that queue."""
+    """Empties the queue of one context's store into one ClickHouse. Operators see it as a follower of that queue.
+
+    `gather`: seconds that facts wait for one another."""
 
     name = NAME
 
-    def __init__(self, database: Database, server: ClickHouse, clock: Clock, folder: Path = FOLDER) -> None:
-        self._database, self._server, self._clock, self._folder = database, server, clock, folder
+    def __init__(self, database: Database, server: ClickHouse, clock: Clock, gather: float = GATHER_SECONDS) -> None:
+        self._database, self._server, self._clock, self._gather = database, server, clock, gather
         self.bell = Bell()
         self._ready = False
         self._away = 0.0
@@ -82,14 +83,14 @@ class Sender:
             sent = await self.send()
             self._away = 0.0
         except Unavailable as away:
-            self._away = min(max(self._away * 2, GATHER_SECONDS), SLOWEST_RETRY)
+            self._away = min(max(self._away * 2, self._gather), SLOWEST_RETRY)
             telemetry.log.warning("facts wait in their queue", detail=away.detail, seconds=self._away)
             await asyncio.sleep(self._away)
             return
         if sent >= TOGETHER:
             self.bell.ring()
         elif sent:
-            await asyncio.sleep(min(max(GATHER_SECONDS, SHARE * (time.monotonic() - began)), LONGEST_REST))
+            await asyncio.sleep(min(max(self._gather, SHARE * (time.monotonic() - began)), LONGEST_REST))
 
     async def send(self) -> int:
         """Sends one batch; how many rows of the queue it was."""
@@ -125,7 +126,7 @@ class Sender:
 
     async def _prepare(self) -> None:
         if not self._ready:
-            await bring_up_to_date(self._server, self._clock, self._folder)
+            await bring_up_to_date(self._server, self._clock)
             highest = "select max(v) as v from (select max(version) as v from rollup_day_version union all select max(version) as v from rollup_month_version)"
             await self._draw((await self._server.all(highest))[0]["v"])
             self._ready = True

@@ -30,9 +30,9 @@ def deps_of(store: Store, facts: Facts) -> AnalyticsDeps:
     return AnalyticsDeps(call=answering({GetOffers: lambda _: ()}), clock=store.clock, new_id=test_ids(), store=store, currency="USD", facts=facts)
 
 
-def in_clickhouse(store: Store, server: ClickHouse) -> ClickHouseFacts:
+def in_clickhouse(store: Store, server: ClickHouse, gather: float = 0.05) -> ClickHouseFacts:
     """One instance's facts: several may be made for a store."""
-    return ClickHouseFacts(store.database, server, Sender(store.database, server, store.clock), new_id)
+    return ClickHouseFacts(store.database, server, Sender(store.database, server, store.clock, gather), new_id)
 
 
 @asynccontextmanager

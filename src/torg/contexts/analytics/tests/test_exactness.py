@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from torg.contexts.analytics import contracts as c
 from torg.contexts.analytics import handlers
-from torg.contexts.analytics.adapters import clickhouse_sender
 from torg.contexts.analytics.adapters.clickhouse import Address, ClickHouse
+from torg.contexts.analytics.adapters.clickhouse_schema import bring_up_to_date
+from torg.contexts.analytics.adapters.clickhouse_sender import Sender
 from torg.contexts.analytics.adapters.facts_clickhouse import ClickHouseFacts
 from torg.contexts.analytics.ports import AnalyticsDeps
 from torg.contexts.analytics.tests.house import (
@@ -41,6 +42,7 @@ from torg.kit.bus.feed import Batch, Positions
 from torg.kit.errors import Unavailable
 from torg.kit.messages import Envelope, Event, Message, Meta
 from torg.kit.module import bound
+from torg.kit.sql.migrate import MigrationRefused
 from torg.kit.testing import START, TestClock
 from torg.kit.values import Money, new_id
 
@@ -175,7 +177,7 @@ class Failing(ClickHouse):
 
 async def send_through(deps: AnalyticsDeps, server: ClickHouse) -> bool:
     """One sender's life with this line to the server; whether it sent everything."""
-    sender = clickhouse_sender.Sender(deps.store.database, server, deps.clock)
+    sender = Sender(deps.store.database, server, deps.clock)
     try:
         while await sender.send():
             pass
@@ -387,19 +389,26 @@ async def test_store_that_was_put_back_to_an_older_state_counts_nothing_twice(de
 
 
 async def test_tables_are_made_once_though_several_start_at_once(clickhouse_url: str):
-    from torg.contexts.analytics.adapters.clickhouse_schema import bring_up_to_date
-
     async with own_database(clickhouse_url) as server:
         made = await asyncio.gather(*(bring_up_to_date(server, TestClock()) for _ in range(4)))
         assert ["0001_facts.sql"] in made
         assert await bring_up_to_date(server, TestClock()) == []
 
 
+async def test_tables_of_a_newer_version_or_from_a_changed_file_are_refused(tmp_path: Path, clickhouse_url: str):
+    async with own_database(clickhouse_url) as server:
+        await bring_up_to_date(server, TestClock())
+        with pytest.raises(MigrationRefused, match="newer version of Torg"):
+            await bring_up_to_date(server, TestClock(), tmp_path)
+        (tmp_path / "0001_facts.sql").write_text("select 1")
+        with pytest.raises(MigrationRefused, match="was changed after ClickHouse had it"):
+            await bring_up_to_date(server, TestClock(), tmp_path)
+
+
 # ---------------------------------------------------------------- away, slow, odd
 
 
-async def test_facts_wait_while_clickhouse_is_away_and_arrive_when_it_is_back(deps: AnalyticsDeps, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(clickhouse_sender, "GATHER_SECONDS", 0.05)
+async def test_facts_wait_while_clickhouse_is_away_and_arrive_when_it_is_back(deps: AnalyticsDeps):
     gone = ClickHouse(Address.of("clickhouse://torg:x@127.0.0.1:1/torg"))
     away = deps_of(deps.store, in_clickhouse(deps.store, gone))
     await facts_of(away).start()
@@ -427,11 +436,10 @@ class Counting(ClickHouse):
         await super().insert(table, lines)
 
 
-async def test_facts_that_trickle_in_are_sent_together(deps: AnalyticsDeps, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(clickhouse_sender, "GATHER_SECONDS", 0.5)
+async def test_facts_that_trickle_in_are_sent_together(deps: AnalyticsDeps):
     await settle(deps)
     counting = Counting(facts_of(deps).server)
-    busy = deps_of(deps.store, in_clickhouse(deps.store, counting))
+    busy = deps_of(deps.store, in_clickhouse(deps.store, counting, gather=0.5))
 
     async def keep_sending() -> None:
         while True:
