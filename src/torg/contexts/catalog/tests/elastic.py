@@ -9,21 +9,23 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from torg.contexts.catalog.adapters.index_elastic import Address, ElasticProductIndex
+from torg.contexts.catalog.adapters.index_elastic import Address, ElasticProductIndex, Patience
+
+SHORT = Patience(lease=2.0, renew=0.2, grace=0.2)
 
 
 class OnElastic:
     """Opens them, each time as another process, and clears them away."""
 
-    def __init__(self, url: str, grace: float = 0.2) -> None:
-        self.url, self._grace = url, grace
+    def __init__(self, url: str, patience: Patience = SHORT) -> None:
+        self.url, self._patience = url, patience
         self._processes = count(1)
 
     def address(self, folder: Path) -> Address:
-        return Address.read(f"{self.url}/t{crc32(str(folder).encode()):08x}")
+        return Address.read(f"{self.url}/t{crc32(str(folder).encode()):08x}?deadline=20")
 
     async def open(self, folder: Path) -> ElasticProductIndex:
-        return await ElasticProductIndex.open(self.address(folder), f"process {next(self._processes)}", self._grace)
+        return await ElasticProductIndex.open(self.address(folder), f"process {next(self._processes)}", self._patience)
 
     def clear(self) -> None:
         """Everything that tests made."""

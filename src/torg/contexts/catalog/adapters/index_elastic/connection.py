@@ -18,9 +18,9 @@ from torg.kit.errors import Unavailable
 SCHEMES = {"elasticsearch": "http", "elasticsearch+https": "https"}
 PORT = 9200
 NAME = "torg-products"
-ASKING, WRITING, ARRANGING = 2.0, 30.0, 60.0  # seconds that a search, a batch, a new index or an alias may take
+ASKING, WRITING, ARRANGING = 0.0, 30.0, 60.0  # seconds that a batch, a new index or an alias may take; a search what the address says
 CONNECTIONS = 32
-BATCH, BATCH_BYTES = 500, 4 << 20
+BATCH, BATCH_BYTES = 500, 1_000_000  # more at once would hold up the event loop
 REFUSED_FOR_NOW = (429, 502, 503, 504)
 RETRIES = 3  # of what the server refused for being busy
 
@@ -35,14 +35,15 @@ class BadAddress(ValueError):
 
 @dataclass(frozen=True)
 class Address:
-    """`elasticsearch://host:9200,host2:9200/name`, `elasticsearch+https://user:password@host:9200/name?ca=/path/to/ca.crt`. The index is called by the name
-    (torg-products) and the version of its fields."""
+    """`elasticsearch://host:9200,host2:9200/name`, `elasticsearch+https://user:password@host:9200/name?ca=/path/to/ca.crt&deadline=2`. The index is called by
+    the name (torg-products) and the version of its fields; `deadline` is what a search may take, in seconds."""
 
     nodes: tuple[str, ...]
     user: str = ""
     password: str = ""
     name: str = NAME
     ca: str = ""
+    deadline: float = 2.0
 
     @classmethod
     def read(cls, url: str) -> Address:
@@ -55,7 +56,12 @@ class Address:
         nodes = tuple(f"{SCHEMES[parts.scheme]}://{host}{'' if _has_port(host) else f':{PORT}'}" for host in hosts.split(",") if host)
         if not nodes:
             raise BadAddress(f"it names no host; known are {', '.join(f'{scheme}://host:{PORT}' for scheme in SCHEMES)}")
-        return cls(nodes, unquote(user), unquote(password), parts.path.strip("/") or NAME, parse_qs(parts.query).get("ca", [""])[0])
+        more = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        try:
+            deadline = float(more.get("deadline", cls.deadline))
+        except ValueError as error:
+            raise BadAddress(f"its deadline is {more['deadline']!r}, it must be seconds, like 2.5") from error
+        return cls(nodes, unquote(user), unquote(password), parts.path.strip("/") or NAME, more.get("ca", ""), deadline)
 
 
 class Json(Serializer):
@@ -108,7 +114,7 @@ class Connection:
         common: dict[str, Any] = {"connections_per_node": CONNECTIONS, "max_retries": 0, "meta_header": False, **login, **trust}
         self._client = AsyncElasticsearch(list(address.nodes), serializers=_serializers(Json()), **common)
         self._bulks = AsyncElasticsearch(list(address.nodes), serializers=_serializers(PlainJson()), **common).options(request_timeout=WRITING)
-        self._within = {deadline: self._client.options(request_timeout=deadline) for deadline in (ASKING, WRITING, ARRANGING)}
+        self._within = {deadline: self._client.options(request_timeout=deadline or address.deadline) for deadline in (ASKING, WRITING, ARRANGING)}
 
     async def close(self) -> None:
         await self._client.close()
@@ -152,13 +158,13 @@ def _told() -> Iterator[None]:
     """Failures of the client in our words."""
     try:
         yield
+    except UnsupportedProductError as error:
+        raise Unavailable("what answers at the search's address isn't Elasticsearch") from error
     except ApiError as error:
         status, kind, reason = error.meta.status, *_reason(error.body)
         if status in REFUSED_FOR_NOW:
             raise Unavailable(f"the search is overloaded or away: {status} {kind}") from error
         raise Refused(status, kind, reason) from error
-    except UnsupportedProductError as error:
-        raise Unavailable("what answers at the search's address isn't Elasticsearch") from error
     except TransportError as error:
         raise Unavailable(f"the search doesn't answer: {error.message}") from error
 

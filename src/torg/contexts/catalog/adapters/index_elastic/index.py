@@ -18,7 +18,7 @@ from torg.contexts.catalog.adapters.index_common.synonyms import Synonyms
 from torg.contexts.catalog.adapters.index_common.words import Stemmer
 from torg.contexts.catalog.adapters.index_elastic.connection import Address, Connection
 from torg.contexts.catalog.adapters.index_elastic.searching import Finder
-from torg.contexts.catalog.adapters.index_elastic.state import Lost, Register
+from torg.contexts.catalog.adapters.index_elastic.state import Lost, Patience, Register
 from torg.contexts.catalog.adapters.index_elastic.suggestions import suggestions
 from torg.contexts.catalog.adapters.index_elastic.writing import Writer
 from torg.contexts.catalog.ports import PastQuery, ProductChange, ProductDocument, SearchPage, SearchRequest, Suggestion
@@ -26,31 +26,30 @@ from torg.kit.errors import Unavailable
 from torg.kit.telemetry import log
 
 LINGER = 0.3  # seconds that updates wait for each other
-QUIET_FOR = 5.0  # seconds that updates wait which no search could tell apart: so old may what other processes show be
 MOST_WAITING = 2000  # updates; beyond, whoever brings more waits for a flush
 LOOK_EVERY = 1.0  # seconds
-GRACE = 30.0  # seconds that an index stays which no longer serves, for the searches that have begun
+PATIENCE = Patience()
 
 
 class ElasticProductIndex:
     """The port ProductIndex. See that `run` runs; `process` tells this one apart from all others."""
 
-    def __init__(self, address: Address, process: str, grace: float = GRACE) -> None:
+    def __init__(self, address: Address, process: str, patience: Patience = PATIENCE) -> None:
         self._connection = Connection(address)
         self._waiting = Waiting()
-        self._register = Register(self._connection, address.name, process, on_loss=self._forget_updates)
+        self._register = Register(self._connection, address.name, process, patience, on_loss=self._forget_updates)
         self._writer = Writer(self._connection)
         self._stemmer, self._past = Stemmer(), PastQueries()
         self._finder = Finder(self._connection, self._register.alias, Synonyms((), self._stemmer.stems, tuple))
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._grace, self._sweep_at = grace, time.monotonic() + grace
+        self._patience, self._sweep_at = patience, time.monotonic() + patience.grace
         self._building: str | None = None
 
     @classmethod
-    async def open(cls, address: Address, process: str, grace: float = GRACE) -> ElasticProductIndex:
+    async def open(cls, address: Address, process: str, patience: Patience = PATIENCE) -> ElasticProductIndex:
         """With what is there already, else an empty index. Raises Unavailable."""
-        index = cls(address, process, grace)
+        index = cls(address, process, patience)
         try:
             await index._register.arrange()
             await index._register.look()
@@ -121,7 +120,7 @@ class ElasticProductIndex:
         settled_at, away = time.monotonic(), False
         while True:
             await self._woken()
-            settle = time.monotonic() - settled_at >= QUIET_FOR
+            settle = time.monotonic() - settled_at >= self._patience.quiet
             settled_at = time.monotonic() if settle else settled_at
             try:
                 await self._look_after(settle)
@@ -149,7 +148,7 @@ class ElasticProductIndex:
             raise
         finally:
             self._waiting.journal = self._building = None
-            self._sweep_at = time.monotonic() + self._grace
+            self._sweep_at = time.monotonic() + self._patience.grace
 
     async def close(self) -> None:
         """Writes what waits, if that can be, and lets another process feed."""
@@ -169,14 +168,14 @@ class ElasticProductIndex:
     async def _woken(self) -> None:
         """Waits for updates, then a little longer for more."""
         try:
-            async with asyncio.timeout(LOOK_EVERY):
+            async with asyncio.timeout(min(LOOK_EVERY, self._patience.renew)):
                 await self._wake.wait()
         except TimeoutError:
             return
         await asyncio.sleep(LINGER)
 
     async def _look_after(self, settle: bool) -> None:
-        if not self._register.feeds and not self._waiting:
+        if not self._register.mine and not self._waiting:
             await self._hear()
             return
         await self._flush(everything=settle)

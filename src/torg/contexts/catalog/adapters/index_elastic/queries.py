@@ -118,9 +118,15 @@ def _tiers(plan: Plan, rarest: int | None) -> list[Query]:
     if len(plan.slots) > 1 and rarest is not None:
         tiers.insert(2, all_of([mixed, slot(plan.slots[rarest], "names")]))
     if len(plan.phrase) > 1:
-        phrase = {"match_phrase": {"names": {"query": " ".join(plan.phrase), "slop": PHRASE_SLOP}}}
+        phrase = _together(plan.phrase)
         tiers[:1] = [all_of([phrase, tiers[0]]), phrase]
     return tiers
+
+
+def _together(words: Phrase) -> Query:
+    """Side by side in the name; two also the other way round: "оливковое масло" is "Масло оливковое" there."""
+    orders = [words, words[::-1]] if len(words) == 2 else [words]
+    return any_of([{"match_phrase": {"names": {"query": " ".join(order), "slop": PHRASE_SLOP}}} for order in orders])
 
 
 def _words(plan: Plan, *fields: str) -> Query:

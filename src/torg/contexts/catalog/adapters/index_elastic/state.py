@@ -1,7 +1,7 @@
 """Which index serves, how far it is, and which process feeds it: one small document beside the indexes, changed only by whoever has read it last.
 
-No clock is compared with another machine's: a process is taken for gone when what it wrote last has not changed for LEASE seconds by the watch of the one who
-looks. Should it come back, its next change is refused.
+No clock is compared with another machine's: a process is taken for gone when what it wrote last has not changed for as long as a lease by the watch of the
+one who looks. Should it come back, its next change is refused.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import replace
@@ -18,12 +19,21 @@ from torg.contexts.catalog.adapters.index_elastic.connection import Connection, 
 from torg.kit.errors import Unavailable
 from torg.kit.telemetry import log
 
-LEASE = 10.0  # seconds without a sign of life after which another process feeds the index
-RENEW = 3.0  # seconds between signs of life
-TRUSTED = 7.0  # seconds after the last one that a process still takes itself for the one that feeds
 REGISTER = "torg-search-register"  # a document for each alias
 EXISTS = ("resource_already_exists_exception",)
 CONFLICT = 409
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds: without a sign of life after which another process feeds the index, and between those signs; `quiet`: that updates wait which no search could
+    tell apart, so old may what other processes show be; `grace`: that an index stays which no longer serves, for the searches that have begun."""
+
+    lease: float = 10.0
+    renew: float = 3.0
+    quiet: float = 5.0
+    grace: float = 30.0
 
 
 class State(msgspec.Struct, frozen=True):
@@ -54,22 +64,22 @@ class Lost(Unavailable):
 class Register:
     """The document, as one process knows it. `on_loss` is called when another process has taken over."""
 
-    def __init__(self, connection: Connection, name: str, process: str, on_loss: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection, name: str, process: str, patience: Patience, on_loss: Callable[[], None]) -> None:
         self.alias = f"{name}-v{fields.VERSION}"
         self.state = State()
         self.heard = False
         """Whether the document was ever read."""
-        self._connection, self._process, self._on_loss = connection, process, on_loss
+        self._connection, self._process, self._patience, self._on_loss = connection, process, patience, on_loss
         self._version: tuple[int, int] | None = None
         self._unchanged_since = 0.0
-        self._signed_at = -LEASE
+        self._signed_at = NEVER
         self._ready = self._sure = False
         self._changing = asyncio.Lock()
 
     @property
-    def feeds(self) -> bool:
-        """Whether this process feeds the index."""
-        return self.state.feeder == self._process and time.monotonic() - self._signed_at < TRUSTED
+    def mine(self) -> bool:
+        """Whether this process feeds the index, as far as it has heard."""
+        return self.state.feeder == self._process
 
     async def arrange(self) -> None:
         """Makes what is missing: the template, the register, and an empty first index behind the alias."""
@@ -100,12 +110,12 @@ class Register:
 
     async def claim(self, at_once: bool) -> bool:
         """Takes the feeding over if nobody else does it, or `at_once`; keeps it alive."""
-        if self.feeds and time.monotonic() - self._signed_at < RENEW:
+        if self.mine and time.monotonic() - self._signed_at < self._patience.renew:
             return True
         async with self._changing:
             await self.arrange()
             await self.look()
-            gone = time.monotonic() - self._unchanged_since >= LEASE
+            gone = time.monotonic() - self._unchanged_since >= self._patience.lease
             if self.state.feeder not in ("", self._process) and not gone and not at_once:
                 return False
             if self.state.feeder != self._process or not self._sure:
@@ -137,7 +147,7 @@ class Register:
     def doubt(self) -> None:
         """Something went wrong halfway: the next claim looks at what serves."""
         self._sure = False
-        self._signed_at = -LEASE
+        self._signed_at = NEVER
 
     async def aliased(self) -> list[str]:
         """The indexes that the alias stands for: one, or none."""

@@ -46,9 +46,15 @@ class Queries:
         if len(plan.slots) > 1:
             tiers[2:2] = [] if rarest is None else [all_of([mixed, self._slot(plan.slots[rarest], "name")])]
         if len(plan.phrase) > 1:
-            phrase = Query.phrase_query(self.schema, "name", list(plan.phrase), slop=PHRASE_SLOP)
+            phrase = self._together(plan.phrase)
             tiers[:1] = [all_of([phrase, tiers[0]]), phrase]
         return tiers
+
+    def _together(self, stems: Phrase) -> Query:
+        """Side by side in the name; two also the other way round: "оливковое масло" is "Масло оливковое" there."""
+        orders = [stems, stems[::-1]] if len(stems) == 2 else [stems]
+        found = [Query.phrase_query(self.schema, "name", list(order), slop=PHRASE_SLOP) for order in orders]
+        return found[0] if len(found) == 1 else Query.boolean_query([(Occur.Should, query) for query in found])
 
     def filters(self, request: SearchRequest) -> dict[str, Query]:
         """One query for each filter the request sets, by the facet it belongs to."""

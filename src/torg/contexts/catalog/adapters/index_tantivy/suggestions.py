@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import nlargest
 
-from torg.contexts.catalog.adapters.index_common.planning import COMPLETIONS
 from torg.contexts.catalog.adapters.index_common.suggesting import CATEGORIES_SHOWN, LONGEST_QUERY, PastQueries, together
 from torg.contexts.catalog.adapters.index_common.words import STOP_WORDS, in_other_layout, is_russian, words_of
 from torg.contexts.catalog.adapters.index_tantivy.snapshot import Snapshot
 from torg.contexts.catalog.ports import Suggestion
 from torg.kit.values import Language
+
+BEGINNINGS = 300  # words that may go on from what was typed; two letters begin a few hundred
 
 
 def suggestions(snapshot: Snapshot, past: PastQueries, text: str, limit: int) -> tuple[Suggestion, ...]:
@@ -40,7 +41,7 @@ def _categories(snapshot: Snapshot, words: list[str]) -> Iterable[Suggestion]:
 
 def _products(snapshot: Snapshot, words: list[str], limit: int) -> Iterable[Suggestion]:
     *complete, beginning = words
-    completions = snapshot.vocabulary.completions(beginning, COMPLETIONS)
+    completions = snapshot.vocabulary.completions(beginning, BEGINNINGS)
     if completions:
         stems = snapshot.stemmer.stems([word for word in complete if word not in STOP_WORDS])
         russian = is_russian(" ".join(words))
