@@ -112,8 +112,9 @@ def _note(said: dict[str, Money], message: Message) -> None:
 
 
 def _same(card: ProductCard, stocked: model.Stocked | None) -> bool:
+    """As far as a search can tell: how many there are of a product in stock may be some seconds old."""
     if stocked is None or not stocked.product.on_sale:
         return False
     product, figures = stocked.product, stocked.figures
-    shown = (card.name, card.price, card.quantity, round(card.rating_average * 100), card.rating_count)
-    return shown == (product.name, product.price.amount, figures.quantity, figures.rating_hundredths, figures.rating_count)
+    shown = (card.name, card.price, card.in_stock, round(card.rating_average * 100), card.rating_count)
+    return shown == (product.name, product.price.amount, figures.quantity > 0, figures.rating_hundredths, figures.rating_count)

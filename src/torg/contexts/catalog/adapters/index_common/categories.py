@@ -31,6 +31,10 @@ class Categories:
 
     def __init__(self, nodes: Mapping[str, CategoryNode]) -> None:
         self._nodes = dict(nodes)
+        self._below: dict[str, list[str]] = {}
+        for id_, node in self._nodes.items():
+            if node.parent is not None:
+                self._below.setdefault(node.parent, []).append(id_)
         pairs = {(word, id_) for id_, node in self._nodes.items() for word in words_of(f"{node.named.name} {node.named.name_ru}")}
         self._words = sorted(pairs)
 
@@ -42,7 +46,7 @@ class Categories:
 
     def around(self, id_: str) -> frozenset[str]:
         """The category, those above it and those just below."""
-        kept = {child for child, node in self._nodes.items() if node.parent == id_}
+        kept = set(self._below.get(id_, ()))
         above: str | None = id_
         while above is not None and above not in kept:
             kept.add(above)

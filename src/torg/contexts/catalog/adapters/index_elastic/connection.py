@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,6 +110,7 @@ class Connection:
     """Requests to one cluster. Raises Unavailable, and Refused for what asking again can't mend."""
 
     def __init__(self, address: Address) -> None:
+        logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # it would tell of every failed request, which whoever asked tells already
         login = {"basic_auth": (address.user, address.password)} if address.user else {}
         trust = {"ca_certs": address.ca} if address.ca else {}
         common: dict[str, Any] = {"connections_per_node": CONNECTIONS, "max_retries": 0, "meta_header": False, **login, **trust}
