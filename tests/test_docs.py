@@ -11,11 +11,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from prometheus_client import Counter, Gauge, Histogram
 
 from torg import cli, compose, topology
 from torg.contexts.order.sagas import CHECKOUT
-from torg.kit import telemetry
 from torg.kit.http import Route
 from torg.kit.http.metrics import RequestStats
 from torg.kit.http.routes import Router
@@ -105,7 +103,9 @@ def _anchors(page: Path) -> set[str]:
 
 def test_every_setting_is_described_with_its_default() -> None:
     described = {name: default.strip(" `") for name, default in re.findall(rf"^\| `({PREFIX}\w+)` \|([^|]*)\|", OPERATIONS, re.MULTILINE)}
-    fields = {f"{PREFIX}{field.name.upper()}": field.default for field in msgspec.structs.fields(Settings)}
+    of_one_context = {"databases": f"{PREFIX}<CONTEXT>_DB", "replicas": f"{PREFIX}<CONTEXT>_DB_REPLICA"}
+    assert all(f"| `{name}` |" in OPERATIONS for name in of_one_context.values())
+    fields = {f"{PREFIX}{field.name.upper()}": field.default for field in msgspec.structs.fields(Settings) if field.name not in of_one_context}
     assert described.keys() == fields.keys()
     plain = {name: default for name, default in fields.items() if default not in ("", None) and name != f"{PREFIX}DATA"}
     assert {name: described[name] for name in plain} == {
@@ -116,12 +116,13 @@ def test_every_setting_is_described_with_its_default() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_setting_that_is_named_exists(page: Path) -> None:
     known = {f"{PREFIX}{field.name.upper()}" for field in msgspec.structs.fields(Settings)} | BESIDE_SETTINGS
+    known |= {f"{PREFIX}{context.upper()}_DB{replica}" for context in topology.CONTEXTS for replica in ("", "_REPLICA")}
     assert set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", page.read_text())) - known == set()
 
 
 def test_every_metric_is_described() -> None:
-    measured = [one for one in vars(telemetry).values() if isinstance(one, Counter | Gauge | Histogram)]
-    names = {f"{next(iter(one.describe())).name}{'_total' if isinstance(one, Counter) else ''}" for one in measured}
+    sources = (file.read_text() for file in (ROOT / "src/torg").rglob("*.py") if "tests" not in file.parts)
+    names = {name for source in sources for name in re.findall(r"\b(?:Counter|Gauge|Histogram)\(\s*\"(torg_\w+)\"", source)}
     names |= {family.name for family in RequestStats().collect()}
     assert set(re.findall(r"^\| `(torg_\w+)` \|", OPERATIONS, re.MULTILINE)) == names
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
@@ -13,6 +12,7 @@ import msgspec
 from torg.kit import telemetry
 from torg.kit.errors import Interleaved, Unavailable
 from torg.kit.messages import Command, Message, Query, encode, reply_type
+from torg.kit.values import chance
 
 R = TypeVar("R")
 Handle = Callable[[Any], Awaitable[Any]]
@@ -43,7 +43,7 @@ async def undisturbed(work: Callable[[], Awaitable[R]], name: str, lane: asyncio
             telemetry.INTERLEAVED.labels(name).inc()
             if attempt == TRIES - 1:
                 raise Unavailable(f"too many want to change the same at once ({name}): {crossed}") from crossed
-        await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311 spreads those who collided; nothing depends on it
+        await asyncio.sleep(pause * (0.5 + chance()))  # those who collided must not come back together
         pause = min(pause * 2, LONGEST_PAUSE)
     raise AssertionError("the last attempt returns or raises")
 

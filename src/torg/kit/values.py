@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import time
 from collections.abc import Callable
@@ -83,6 +84,11 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def randomness(count: int) -> bytes:
     """The system's randomness, as the process's composition hands it out."""
     return os.urandom(count)
+
+
+def chance() -> float:
+    """Somewhere from 0 to 1, for what may be spread but decides nothing."""
+    return random.random()  # noqa: S311
 
 
 def is_id(text: str) -> bool:
