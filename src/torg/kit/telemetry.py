@@ -26,6 +26,7 @@ COMMITS = Histogram("torg_sql_commit_seconds", "Time of a group commit, the disk
 COMMITTED = Counter("torg_sql_transactions_total", "Transactions made durable", ("context",))
 WAITING = Gauge("torg_sql_transactions_waiting", "Transactions that wait for their turn or their commit", ("context",))
 STATEMENTS = Counter("torg_sql_statements_total", "Statements asked of a server, each a round trip", ("context",))
+RELAXED = Counter("torg_sql_relaxed_reads_total", "Reads that a replica may answer, by who did: replica or primary", ("context", "by"))
 CONNECTIONS = Gauge("torg_sql_connections", "Connections of a context's pool: open, idle, and the most there may be", ("context", "state"))
 INTERLEAVED = Counter("torg_sql_retries_total", "Messages handled anew because their transactions interleaved with others", ("message",))
 REDIS_FAILURES = Counter("torg_redis_failures_total", "Commands that Redis did not answer or refused, all tries included")

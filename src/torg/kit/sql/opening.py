@@ -15,14 +15,18 @@ SCHEMES = ("postgresql", "postgres")
 async def open_database(settings: Settings, context: str, folder: Path, committer: Committer) -> Database:
     """PostgreSQL where TORG_<CONTEXT>_DB or TORG_DB names one, else a SQLite file in the context's folder. Raises BadSettings or Unavailable."""
     own = settings.databases.get(context, "")
-    url = own or settings.db
+    url, name = own or settings.db, f"TORG_{context.upper()}_DB" if own else "TORG_DB"
+    replica = settings.replicas.get(context, "" if own else settings.db_replica)  # one of everybody's is none of a context's own database
+    beside = f"TORG_{context.upper()}_DB_REPLICA" if context in settings.replicas else "TORG_DB_REPLICA"
+    if not url and replica:
+        raise BadSettings(f"{beside} names a replica, but {name} names no database that it could be one of")
     if not url:
         return SqliteDatabase(folder / f"{context}.db", settings.sync, committer)
-    if (scheme := url.partition(":")[0]) not in SCHEMES:
-        name = f"TORG_{context.upper()}_DB" if own else "TORG_DB"
-        raise BadSettings(f"{name} begins with {scheme}:, known are postgresql:// and nothing at all (SQLite in the data folder)")
+    for one, setting in ((url, name), (replica or url, beside)):
+        if (scheme := one.partition(":")[0]) not in SCHEMES:
+            raise BadSettings(f"{setting} begins with {scheme}:, known are postgresql:// and nothing at all (SQLite in the data folder)")
     from torg.kit.sql import postgres  # the driver is loaded where it is used
 
     role = "" if own else f"torg_{context}"  # a database of its own brings its own user
     await postgres.prepare(url, context, role)
-    return await postgres.connect(postgres.Address(url, context, role))
+    return await postgres.connect(postgres.Address(url, context, role), replica)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from torg.kit.sql.dialect import Dialect
 
@@ -59,6 +59,9 @@ class SqlTransaction(Reads, Protocol):
         ...
 
 
+A_MOMENT: Final = 5.0  # seconds that reports, and lists for those who look after everybody's, may be behind
+
+
 class Database(Reads, Protocol):
     """One context's records. Reads outside a transaction see what is committed. `shared` where other processes write to it as well."""
 
@@ -70,6 +73,11 @@ class Database(Reads, Protocol):
     def begin(self) -> AbstractAsyncContextManager[SqlTransaction]:
         """A transaction: commits when left, durable before the caller goes on; undone when left by an exception. Raises Interleaved where it can't have
         been alone with what it read: nothing of it happened, and it may be done anew."""
+        ...
+
+    def relaxed(self, behind: float) -> Reads:
+        """For questions whose answers may be `behind` seconds old: a replica's, where there is one that is not older. With 0 nothing is missing that was
+        acknowledged, to whomever, before the question. Not within a transaction."""
         ...
 
     async def lease(self, name: str, seconds: float) -> bool:

@@ -116,6 +116,9 @@ class SqliteDatabase(SqliteReads):
     def begin(self) -> _Member:
         return _Member(self)
 
+    def relaxed(self, behind: float) -> SqliteReads:
+        return self
+
     async def lease(self, name: str, seconds: float) -> bool:
         return True  # one process at a time has the folder
 

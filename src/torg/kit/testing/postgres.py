@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
+from torg.engines.port import Place
+from torg.engines.postgres import BINARIES
+from torg.engines.users import own, unprivileged
 from torg.kit.sql.postgres import Address, PostgresDatabase, connect, prepare
-from torg.kit.testing.engines import running
+from torg.kit.testing.engines import free_port, open_folder, running
 
 SUITES = "TORG_TEST_DB"
 """The variable that has `open_store` open its stores on a server."""
@@ -82,3 +90,85 @@ def suites_on_a_server() -> Iterator[None]:
             yield
         finally:
             del os.environ[SUITES]
+
+
+class Standby:
+    """A streaming replica of a server at a place, from the same programs."""
+
+    def __init__(self, primary: Place, folder: Path) -> None:
+        self._primary, self._folder, self._user = primary, folder / "standby", unprivileged()
+        self._password = (primary.data / "password").read_text().strip()
+        self._server: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+
+    def url(self, of: str) -> str:
+        """The primary's URL, at the replica."""
+        return of.replace(f":{self._primary.port}/", f":{self.port}/")
+
+    def copy(self) -> None:
+        """Copies the primary as it runs."""
+        command: list[str | Path] = [
+            "pg_basebackup",
+            "-D",
+            self._folder,
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self._primary.port),
+            "-U",
+            "postgres",
+        ]
+        done = self._run(command, {"PGPASSWORD": self._password})
+        assert done.wait(120) == 0, "the primary can't be copied"
+
+    def start(self) -> None:
+        options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": 300, "hot_standby": "on"}
+        self._server = self._run(["postgres", "-D", self._folder, *(word for name, value in options.items() for word in ("-c", f"{name}={value}"))])
+
+    def stop(self) -> None:
+        if self._server:
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait(30)
+            self._server = None
+
+    async def ask(self, question: str) -> Any:
+        """As its administrator; waits until it answers."""
+        for _ in range(300):
+            try:
+                connection = await asyncpg.connect(host="127.0.0.1", port=self.port, user="postgres", password=self._password, database="postgres", ssl=False)
+            except (OSError, asyncpg.PostgresError):
+                await asyncio.sleep(0.05)
+                continue
+            try:
+                return await connection.fetchval(question)
+            finally:
+                await connection.close()
+        raise AssertionError("the replica does not answer")
+
+    def _run(self, command: Sequence[str | Path], more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        program = self._primary.home / BINARIES / str(command[0])
+        found = str(program) if program.exists() else str(max(Path("/usr/lib/postgresql").glob(f"*/bin/{command[0]}")))
+        return subprocess.Popen(
+            [found, *map(str, command[1:])], cwd=self._folder.parent, env={**os.environ, "LC_ALL": "C", **(more or {})}, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, user=self._user or None, group=self._user or None, extra_groups=[] if self._user else None,
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def standby_of(primary: Place) -> AsyncIterator[Standby]:
+    """Copied, started, and following."""
+    with open_folder() as folder:
+        own(folder, unprivileged())
+        standby = Standby(primary, folder)
+        standby.copy()
+        standby.start()
+        try:
+            assert await standby.ask("select pg_is_in_recovery()")
+            yield standby
+        finally:
+            standby.stop()

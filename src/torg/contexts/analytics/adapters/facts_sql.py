@@ -16,6 +16,7 @@ from torg.contexts.analytics.contracts import Behaviour
 from torg.contexts.analytics.ports import Return, Sale
 from torg.contexts.order.contracts import OrderLine
 from torg.kit.sql import Database
+from torg.kit.sql.port import A_MOMENT
 from torg.kit.store import Transaction
 from torg.kit.values import stamp
 
@@ -38,7 +39,7 @@ class SqlFacts(Reports):
     """Implements Facts."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database)
+        super().__init__(database.relaxed(A_MOMENT))
         self._database, self._sales = database, SqlSales(database)
 
     async def sold(self, tx: Transaction, sale: Sale) -> None:

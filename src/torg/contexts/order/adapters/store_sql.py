@@ -16,6 +16,7 @@ from torg.kit.pages import Page, after_time, cut
 from torg.kit.saga_runner import ACTIVE
 from torg.kit.sql import Database
 from torg.kit.sql.parts import listed, where
+from torg.kit.sql.port import A_MOMENT
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, stamp
 
@@ -96,7 +97,7 @@ class SqlOrderStore:
             ("status = :status", status),
             ("(created_at, id) < (:at, :id)", cursor),
         )
-        rows = await self._database.all(
+        rows = await self._database.relaxed(0 if user_id else A_MOMENT).all(
             f"select id, created_at, view from orders where {wanted} order by created_at desc, id desc limit :limit",
             user_id=user_id, since=since, until=until, status=status, at=at, id=id, limit=limit + 1,
         )  # fmt: skip
@@ -137,5 +138,7 @@ class SqlOrderStore:
             )  # fmt: skip
 
     async def count(self, since: str) -> Sequence[OrderCount]:
-        rows = await self._database.all("select status, count(*) as number from orders where created_at >= :since group by status order by status", since=since)
+        rows = await self._database.relaxed(A_MOMENT).all(
+            "select status, count(*) as number from orders where created_at >= :since group by status order by status", since=since
+        )
         return [OrderCount(row["status"], row["number"]) for row in rows]

@@ -12,6 +12,7 @@ from torg.kit.errors import ConcurrentChange
 from torg.kit.pages import after_time, cut
 from torg.kit.sql import Database, Row
 from torg.kit.sql.parts import where
+from torg.kit.sql.port import A_MOMENT
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, Money, moment, stamp
 
@@ -80,7 +81,7 @@ class SqlPaymentStore:
             ("order_id = :order_id", order_id),
             ("(created_at, id) < (:at, :id)", cursor),
         )
-        rows = await self._database.all(
+        rows = await self._database.relaxed(0 if user_id else A_MOMENT).all(
             f"select * from payment where {wanted} order by created_at desc, id desc limit :limit",
             user_id=user_id, order_id=order_id, at=at, id=id, limit=limit + 1,
         )  # fmt: skip

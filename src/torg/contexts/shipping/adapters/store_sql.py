@@ -78,7 +78,7 @@ class SqlDeliveries:
             ("status = :status", status),
             ("(created_at, id) < (:at, :id)", cursor),
         )
-        rows = await self._database.all(
+        rows = await self._database.relaxed(0).all(
             f"select * from delivery where status <> 'refused' and {wanted} order by created_at desc, id desc limit :limit",
             user_id=user_id, order_id=order_id, status=status, at=at, id=id, limit=limit + 1,
         )  # fmt: skip

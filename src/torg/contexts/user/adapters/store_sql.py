@@ -75,7 +75,7 @@ class SqlUserStore:
         at, id = after_time(cursor)
         beginning = "".join(f"\\{letter}" if letter in "%_\\" else letter for letter in email_key(prefix))
         wanted = where(("email_key like :beginning escape '\\'", prefix), ("(created_at, id) < (:at, :id)", cursor))
-        rows = await self._database.all(
+        rows = await self._database.relaxed(0).all(
             f"select * from users where erased_at is null and {wanted} order by created_at desc, id desc limit :limit",
             beginning=f"{beginning}%", at=at, id=id, limit=limit + 1,
         )  # fmt: skip

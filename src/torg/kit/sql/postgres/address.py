@@ -27,6 +27,7 @@ class Address:
     schema: str
     role: str = ""
     connections: int = CONNECTIONS
+    patience: float = WAIT_SECONDS
 
     @property
     def plain(self) -> str:
@@ -42,7 +43,7 @@ class Address:
 
     @property
     def wait(self) -> float:
-        return float(self._options().get("wait", WAIT_SECONDS))
+        return float(self._options().get("wait", self.patience))
 
     @property
     def shown(self) -> str:

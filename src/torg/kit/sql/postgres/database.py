@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
 from torg.kit import telemetry
 from torg.kit.errors import Interleaved, Unavailable
 from torg.kit.sql.dialect import POSTGRES
-from torg.kit.sql.port import Row
+from torg.kit.sql.port import Reads, Row
 from torg.kit.sql.postgres.address import Address
 from torg.kit.sql.postgres.months import keep_months
 from torg.kit.sql.postgres.notices import Notices
 from torg.kit.sql.postgres.pool import Pool, open_pool
+from torg.kit.sql.postgres.replica import Relaxed, Replica
 from torg.kit.sql.postgres.transaction import Begun, Counts, PostgresReads, open_here
+from torg.kit.values import new_id
 
+REPLICA_WAIT_SECONDS: Final = 1.0
 _LEASE = """insert into lease (name, holder, until) values (:name, :holder, now() + make_interval(secs => :seconds))
     on conflict (name) do update set holder = excluded.holder, until = excluded.until
     where lease.holder = excluded.holder or lease.until < now() returning 1"""
 
 
-async def connect(address: Address) -> PostgresDatabase:
-    """Opens the pool. Raises Unavailable when nothing answers there."""
-    return PostgresDatabase(await open_pool(address, address.schema), address)
+async def connect(address: Address, replica: str = "") -> PostgresDatabase:
+    """Opens the pool. Raises Unavailable when nothing answers there. `replica` is the URL of one that need not answer now."""
+    beside = Address(replica, address.schema, address.role, address.connections, REPLICA_WAIT_SECONDS) if replica else None
+    pool = await open_pool(address, address.schema)
+    return PostgresDatabase(pool, address, await open_pool(beside, f"{address.schema} replica", at_least=0) if beside else None)
 
 
 class PostgresDatabase(PostgresReads):
@@ -38,12 +42,13 @@ class PostgresDatabase(PostgresReads):
     dialect = POSTGRES
     shared = True
 
-    def __init__(self, pool: Pool, address: Address) -> None:
+    def __init__(self, pool: Pool, address: Address, replica: Pool | None = None) -> None:
         self.context, self._pool, self._counts = address.schema, pool, Counts(address.schema)
         super().__init__(pool, self._counts.asked)
         self.lane = asyncio.Lock()
-        self._holder = secrets.token_hex(8)
+        self._holder = new_id()
         self._held: dict[str, float] = {}
+        self._replica = Replica(replica, PostgresReads(replica, self._counts.asked), PostgresReads(pool, self._counts.asked)) if replica else None
         self._notices = Notices(pool, address, self._holder)
 
     def begin(self) -> Begun:
@@ -60,6 +65,10 @@ class PostgresDatabase(PostgresReads):
     async def execute_alone(self, statement: str) -> None:
         """Runs what a transaction of ours can't or need not be around."""
         await self._pool.execute(statement)
+
+    def relaxed(self, behind: float) -> Reads:
+        self._refuse_bypass()
+        return Relaxed(self._replica, self, behind, self.context) if self._replica else self
 
     async def lease(self, name: str, seconds: float) -> bool:
         """Whether this process is the one that may do `name` now; it stays so for `seconds` behind the last time it asked."""
@@ -90,6 +99,8 @@ class PostgresDatabase(PostgresReads):
             with suppress(Unavailable, Interleaved, asyncpg.UndefinedTableError):  # it runs out by itself, or went with its schema
                 async with self.begin() as tx:
                     await tx.execute("delete from lease where name = :name and holder = :holder", name=name, holder=self._holder)
+        if self._replica:
+            await self._replica.pool.close()
         await self._pool.close()
 
     def _refuse_bypass(self) -> None:
