@@ -49,7 +49,9 @@ _FUNNEL_ROLLUP: Final = """insert into rollup_day_version select 'funnel', day, 
     from funnel_visit final where day in ({days}) group by day, step"""
 _MONTH_ROLLUP: Final = """insert into rollup_month_version
     select dimension, formatDateTime(day, '%Y-%m') as month, key, sum(orders), sum(units), sum(revenue), {version}
-    from rollup_day where toYYYYMM(day) in ({months}) and dimension not in ('day', 'funnel') group by dimension, month, key"""
+    from rollup_day where toYYYYMM(day) in ({months}) and dimension not in ('day', 'funnel')
+        and (dimension, key) in (select dimension, key from rollup_day_version where day in ({days}) and version >= {days_version})
+    group by dimension, month, key"""
 _FORGOTTEN: Final = """insert into behaviour (id, at, kind, visitor, product_id, query, erased)
     select id, at, kind, '', '', '', 1 from behaviour final where visitor = {visitor}"""
 
@@ -144,14 +146,15 @@ class Sender:
         await self._roll_up(_FUNNEL_ROLLUP, "", {_visit_day(line) for line in visits})
 
     async def _roll_up(self, by_day: str, by_month: str, days: Collection[str]) -> None:
-        """Computes the rollups of these days anew, and of their months from those. A version is drawn when all that it is to show has arrived."""
+        """Computes the rollups of these days anew, and from those, of the same keys (somebody may have written them anew since), their months'. A version
+        is drawn when all that it is to show has arrived."""
         if not days:
             return
-        among = ", ".join(map(quoted, sorted(days)))
-        await self._server.execute(by_day.format(version=await self._draw(), days=among))
+        among, version = ", ".join(map(quoted, sorted(days))), await self._draw()
+        await self._server.execute(by_day.format(version=version, days=among))
         if by_month:
             months = ", ".join(sorted({day[:7].replace("-", "") for day in days}))
-            await self._server.execute(by_month.format(version=await self._draw(), months=months))
+            await self._server.execute(by_month.format(version=await self._draw(), months=months, days=among, days_version=version))
 
     async def _draw(self, above: int = 0) -> int:
         """The next version, greater than all that were drawn before by anybody, and than `above`."""

@@ -347,6 +347,29 @@ async def test_sender_that_was_stopped_for_a_while_spoils_nothing_when_it_goes_o
     assert [(row.key, row.orders, row.units) for row in report.items] == [("a", 2, 3)]
 
 
+class Dying(ClickHouse):
+    """Is gone when it is to write the month's rollup."""
+
+    async def execute(self, statement: str, **settings: str) -> None:
+        if statement.startswith("insert into rollup_month_version"):
+            raise Unavailable("gone")
+        await super().execute(statement, **settings)
+
+
+async def test_month_is_right_though_another_sender_wrote_the_day_anew_and_died(deps: AnalyticsDeps):
+    await settle(deps)
+    await sell(deps, "o1", line("a"))
+    slow = Paused(facts_of(deps).server, b"insert into rollup_month_version")
+    stopped = asyncio.create_task(send_through(deps, slow))
+    await slow.reached.wait()
+    assert not await send_through(deps, Dying(facts_of(deps).server._address))
+    await facts_of(deps).server.execute("optimize table rollup_day_version final")
+    slow.go_on.set()
+    assert await stopped
+    report = await handlers.get_sales(c.GetSales(since="2026-03-01", until="2026-04-01", group_by="product"), deps)
+    assert [(row.key, row.orders) for row in report.items] == [("a", 1)]
+
+
 class Slow(ClickHouse):
     """Writes the day's rollup a second after it has read what is in it."""
 

@@ -41,7 +41,8 @@ create table if not exists behaviour (
 ) engine = ReplacingMergeTree(erased) order by id
 settings index_granularity = 256, fsync_after_insert = 1, fsync_part_directory = 1;
 
--- The rollups are computed from the facts as they are, never added to: of a key's rows the one of the highest version holds.
+-- The rollups are computed from the facts as they are, never added to: of a key's rows the one of the highest version holds. A dimension with few keys
+-- has few rows, so the index is dense enough not to read its neighbours.
 create table if not exists rollup_day_version (
     dimension LowCardinality(String),
     day Date,
@@ -51,7 +52,7 @@ create table if not exists rollup_day_version (
     revenue Int64,
     version UInt64
 ) engine = ReplacingMergeTree(version) partition by toYYYYMM(day) order by (dimension, day, key)
-settings fsync_after_insert = 1, fsync_part_directory = 1;
+settings index_granularity = 1024, fsync_after_insert = 1, fsync_part_directory = 1;
 
 create table if not exists rollup_month_version (
     dimension LowCardinality(String),
@@ -62,7 +63,7 @@ create table if not exists rollup_month_version (
     revenue Int64,
     version UInt64
 ) engine = ReplacingMergeTree(version) partition by month order by (dimension, month, key)
-settings fsync_after_insert = 1, fsync_part_directory = 1;
+settings index_granularity = 1024, fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- Each product's baskets, kept by the engine itself as baskets arrive: a copy of a basket makes copies of these rows, which collapse like all others.
 create table if not exists product_basket (product_id String, order_id String, products Array(LowCardinality(String)))
