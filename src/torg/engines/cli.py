@@ -92,7 +92,9 @@ def status(*, data: Path | None = None) -> None:
         if fault:
             faults[name] = f"{name} runs but doesn't answer: {fault}"
         version, log = (
-            (engine.image, f"docker logs {docker.project({name: (engine, place)})}-{name}-1") if name in contained else (engine.version.partition(" (")[0], str(run.log_of(place)))
+            (engine.image, f"docker logs {docker.project({name: (engine, place)})}-{name}-1")
+            if name in contained
+            else (engine.version.partition(" (")[0], str(run.log_of(place)))
         )
         table.add_row(
             name, "silent" if fault else "ready" if runs else "-", f"127.0.0.1:{place.port}" if runs else "", version if runs else "", log if runs else ""
