@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from torg.kit.messages import Message, context_of
 from torg.kit.settings import Settings
 from torg.kit.store import Store
 from torg.kit.testing.http import Answer, ask
+from torg.kit.testing.postgres import SUITES, own_base
 
 MODES = ("local", "loopback")
 SLOWEST = 0.002  # seconds
@@ -171,7 +173,13 @@ class Shop:
 @asynccontextmanager
 async def open_shop(folder: Path, *, dawdling: Random | None = None, **settings: Any) -> AsyncIterator[Shop]:
     """The whole shop, filled and indexed, until the block ends. `dawdling`: contexts take random moments to ask and to answer each other, as on a
-    network, so that requests get in each other's way wherever they can."""
+    network, so that requests get in each other's way wherever they can. Where suites run on a server, in a new database of that."""
+    async with own_base(os.environ.get(SUITES, "")) as base, _open_shop(folder, dawdling, {"db": base, **settings}) as shop:
+        yield shop
+
+
+@asynccontextmanager
+async def _open_shop(folder: Path, dawdling: Random | None, settings: dict[str, Any]) -> AsyncIterator[Shop]:
     clock, port = MovableClock(), _free_port()
     chosen = {"port": port, "data": str(folder), "sync": "OFF", "currency": CURRENCY, "password_memory_kib": 8, "log_level": "error", **settings}
     app = await compose.compose(Settings(**chosen), world=compose.World(clock=clock))
