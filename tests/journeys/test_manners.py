@@ -111,7 +111,7 @@ async def test_a_process_tells_how_it_is(shop: Shop):
     outside = Visitor(shop, prefix="")
     assert (await outside.get("/health")).status == 200
     ready = await outside.get("/ready")
-    assert (ready.status, set(ready.json["checks"].values())) == (200, {"ok"})
+    assert (ready.status, set(ready.json["checks"].values())) == (200, {"ok"}), ready
     metrics = (await outside.get("/metrics")).body.decode()
     assert "/api/v1/products" in metrics or 'torg_gateway_seconds_count{context="catalog"' in metrics
     spec = (await outside.get("/openapi.json")).json

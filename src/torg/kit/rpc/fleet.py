@@ -7,7 +7,6 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeVar
@@ -82,13 +81,20 @@ class Fleet:
 
     async def fault(self, context: str) -> str:
         """Empty where an instance of the context lives; else what is wrong."""
-        found = await self.peers.of(context)
+        found, fault = await self.peers.of(context), "it runs nowhere"
         for address in found.addresses:
-            with suppress(Unreachable, Broken, TimeoutError):
+            try:
                 async with asyncio.timeout(LIVES):
-                    if (await self.connections.ask(address, ALIVE % address.encode())).status == 200:
-                        return ""
-        return f"none of its {len(found.addresses)} instances answers" if found.addresses else "it runs nowhere"
+                    answer = await self.connections.ask(address, ALIVE % address.encode())
+            except (Unreachable, Broken) as error:
+                fault = str(error)
+            except TimeoutError:
+                fault = f"{address} does not answer within {LIVES:.0f} s"
+            else:
+                if answer.status == 200:
+                    return ""
+                fault = f"{address} answers {answer.status}"
+        return fault
 
     async def close(self) -> None:
         """Call after the supervisor was closed."""

@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, address: str) -> None:
         self.address, self.since, self.lost = address, 0.0, False
-        self.spoilt = False
+        self.spoilt, self._paused = False, False
         """Not all of the request was sent: what comes next would be taken for the rest of it."""
         self._transport: asyncio.Transport
         self._headers: Headers = []
@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         """Begins a request: its head, and as much of the body as there is."""
         self._headers, self._status, self._ended, self._keep, self._held, self._whole = [], 0, False, True, 0, False
         self._chunks.clear()
+        self._read_on()
         self._parser = httptools.HttpResponseParser(self)
         self._transport.write(data)
 
@@ -92,7 +93,7 @@ class Connection(asyncio.Protocol):
                 chunk = self._chunks.popleft()
                 self._held -= len(chunk)
                 if self._held < FULL:
-                    self._transport.resume_reading()
+                    self._read_on()
                 yield chunk
             if self._ended:
                 return
@@ -100,6 +101,7 @@ class Connection(asyncio.Protocol):
 
     async def whole(self) -> Answer:
         """The answer with all of its body. Raises Broken."""
+        self._read_on()
         while not self._ended:
             await self._grown(whole=True)
         return Answer(self._status, self._headers, b"".join(self._chunks))
@@ -117,6 +119,11 @@ class Connection(asyncio.Protocol):
         self._whole = whole
         self._more = asyncio.get_running_loop().create_future()
         await self._more
+
+    def _read_on(self) -> None:
+        if self._paused and not self.lost:
+            self._paused = False
+            self._transport.resume_reading()
 
     def _refuse_lost(self) -> None:
         if self.lost:
@@ -177,7 +184,8 @@ class Connection(asyncio.Protocol):
         self._chunks.append(body)
         if not self._whole:
             self._held += len(body)
-            if self._held >= FULL:
+            if self._held >= FULL and not self._paused:
+                self._paused = True
                 self._transport.pause_reading()
             self._wake()
 

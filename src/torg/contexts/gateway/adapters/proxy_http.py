@@ -25,8 +25,8 @@ from torg.kit.values import NewId
 FOUND: Final = 15.0  # seconds that a request waits for a context that is being restarted
 ANSWERED: Final = 60.0  # seconds that a context may take to begin its answer, once it has the whole request
 QUIET: Final = 60.0  # seconds between two pieces of an answer; streams of events send a heartbeat every fifteen
-LISTENED: Final = 5.0  # seconds, and bytes of a body that is refused
-HEARD: Final = 16 << 20
+REFUSED: Final = 400
+LISTENED: Final = 5.0  # seconds that the rest of a body is listened to once it is refused
 TRIES: Final = 3
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 TRACE: Final = b"traceparent"
@@ -168,15 +168,6 @@ class _Request:
         """A piece of the body, as a chunk where nobody has said how long the whole will be."""
         return piece if self.framed or not self.more else b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
 
-    async def listen_to_the_end(self) -> None:
-        """Of a body that is answered already: most clients look at an answer only once they have said everything."""
-        heard, message = 0, {"more_body": True}
-        with suppress(TimeoutError):  # this one has more to say than anybody should listen to
-            async with asyncio.timeout(LISTENED):
-                while message.get("more_body") and heard < HEARD:
-                    message = await self.receive()
-                    heard += len(message.get("body", b""))
-
     async def pieces(self) -> AsyncIterator[bytes]:
         while True:
             message = await self.receive()
@@ -196,27 +187,28 @@ def kept(headers: Headers) -> Headers:
 
 
 async def _converse(connection: Connection, request: _Request) -> Answer:
-    """Sends the rest of the body, until there is an answer: that may come before its end (too large, or not allowed)."""
+    """Sends the rest of the body until there is an answer, and listens to it when that comes before its end (too large, or not allowed): most clients
+    look at an answer only once they have said everything."""
     sending, answering = asyncio.ensure_future(_send_on(connection, request)), asyncio.ensure_future(connection.head())
     try:
         await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
         async with asyncio.timeout(ANSWERED):
             answer = await answering
-        connection.spoilt = not sending.done()
+        await asyncio.wait({sending}, timeout=LISTENED)
     finally:
         sending.cancel()
         answering.cancel()
-    if connection.spoilt:
-        await asyncio.gather(sending, return_exceptions=True)
-        await request.listen_to_the_end()
+    connection.spoilt = answer.status >= REFUSED  # maybe nobody has read the body, and its rest would be taken for the next request
     return answer
 
 
 async def _send_on(connection: Connection, request: _Request) -> None:
     try:
         async for piece in request.pieces():
-            await connection.write(piece)
-    except Broken:
+            if not connection.lost:
+                with suppress(Broken):  # whoever waits for the answer hears of it
+                    await connection.write(piece)
+    except Broken:  # the client is gone: the context need not wait for the rest
         connection.close()
 
 

@@ -189,6 +189,36 @@ async def test_a_client_that_says_everything_first_sees_why_it_was_refused(conte
         await writer.wait_closed()
 
 
+async def test_a_client_that_goes_away_half_way_is_not_waited_for(context: Context):
+    async def listen(_: Any, receive: Any, __: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            continue
+        context.left.set()
+
+    context.answers = listen
+    async with both(context) as browser:
+        assert browser._base_url is not None
+        _, writer = await asyncio.open_connection(browser._base_url.host, browser._base_url.port)
+        writer.write(b"POST /api/v1/products/import HTTP/1.1\r\nhost: x\r\ncontent-length: 5000000\r\n\r\n" + b"x" * 1_000_000)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.close()
+        await writer.wait_closed()
+        async with asyncio.timeout(5):
+            await context.left.wait()
+
+
+async def test_large_answers_one_after_the_other_hold_nothing_up(context: Context):
+    async def much(scope: Any, _: Any, send: Any) -> None:
+        await answer(send, b"x" * int(scope["query_string"]))
+
+    context.answers = much
+    async with both(context) as browser, asyncio.timeout(20):
+        for size in (*range(250_000, 275_000, 1_000), 1_000_000, 10, 3_000_000, 10):
+            async with browser.get(f"/api/v1/products?{size}") as reply:
+                assert len(await reply.read()) == size
+
+
 async def test_events_come_through_one_by_one_and_end_with_their_reader(context: Context):
     async def tell(_: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
