@@ -6,6 +6,28 @@ from collections.abc import Iterator
 
 import pytest
 
+SERVERS = ("postgres", "kafka", "redis", "mongo", "elastic", "clickhouse", "consul", "toxiproxy", "dns")
+FIXTURES = frozenset({"redis_url", "redis_house", "elastic_url", "clickhouse_url", "broker"})
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of adapters on real servers are marked `engine`. A run of everything leaves them to `./torg test -m engine`, so that it stays a matter of minutes."""
+    theirs = [item for item in items if _needs_a_server(item)]
+    for item in theirs:
+        item.add_marker("engine")
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr:
+        config.hook.pytest_deselected(items=theirs)
+        left = set(map(id, theirs))
+        items[:] = [item for item in items if id(item) not in left]
+
+
+def _needs_a_server(item: pytest.Item) -> bool:
+    called = f"{item.path.stem} {getattr(getattr(item, 'callspec', None), 'id', '')}".lower()
+    fixtures = getattr(item, "fixturenames", ())
+    if "src" not in item.path.parts:
+        return False
+    return "engines" in item.path.parts or any(server in called for server in SERVERS) or not FIXTURES.isdisjoint(fixtures)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
