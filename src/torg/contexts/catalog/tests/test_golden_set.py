@@ -16,7 +16,7 @@ from torg.contexts.catalog.adapters.index_elastic import Address, ElasticProduct
 from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
 from torg.contexts.catalog.ports import Facets, ProductDocument, ProductIndex, SearchPage, SearchRequest
 from torg.contexts.catalog.tests.elastic import ask
-from torg.contexts.catalog.tests.golden import PAGE, Judged, demonstration, golden_set
+from torg.contexts.catalog.tests.golden import PAGE, Judged, demonstration, golden_set, synonyms
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +62,7 @@ def engines(elastic_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         elastic = runner.run(ElasticProductIndex.open(Address.read(f"{elastic_url}/{NAME}?deadline=20"), "golden"))
         for index in (tantivy, elastic):
             runner.run(index.rebuild(products, position=1))
+            runner.run(index.set_synonyms(synonyms()))
         yield Engines(runner, products, {"tantivy": tantivy, "elastic": elastic})
         for index in (tantivy, elastic):
             runner.run(index.close())

@@ -68,6 +68,28 @@ async def test_typing_mistake_is_forgiven_and_told(index: ProductIndex, typed: s
     assert [card.id for card in page.items] == (["1"] if meant else [])
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("shampun", "шампунь"),
+        ("korm dlya koshek", "корм для кошек"),
+        ("zubnaya pasta", "зубная паста"),
+        ("pitsa", "пицца"),
+        ("Torg shampun", "torg шампунь"),
+    ],
+)
+async def test_russian_in_latin_letters_is_understood(index: ProductIndex, typed: str, meant: str) -> None:
+    names = {"шампунь": "Шампунь", "корм для кошек": "Корм для кошек", "зубная паста": "Зубная паста", "пицца": "Пицца", "torg шампунь": "Шампунь детский"}
+    await put(
+        index,
+        *(product(ru, "Thing", name, "nowhere", brand="Torg" if "torg" in ru else "") for ru, name in names.items()),
+        product("pasta", "Pasta"),
+    )
+    page = await index.search(SearchRequest(text=typed))
+    assert page.corrected_query == meant
+    assert meant in [card.id for card in page.items]
+
+
 async def test_word_that_is_still_being_typed_is_completed(index: ProductIndex) -> None:
     await put(index, product("1", "Frozen pizza"), product("2", "Boots", "", "boots"))
     page = await index.search(SearchRequest(text="frozen piz"))
@@ -87,6 +109,8 @@ async def test_synonyms_work_at_once_and_both_ways(index: ProductIndex) -> None:
     await index.set_synonyms([["fizzy drink", "soda pop", "лимонад"], ["мороженое", "ice cream"]])
     assert await ids(index, "лимонада") == await ids(index, "soda pop") == await ids(index, "fizzy drinks") == ["1"]
     assert await ids(index, "мороженое") == ["2"]
+    await index.set_synonyms([["fizzy and sweet", "the drink"]])
+    assert await ids(index, "fizzy and sweet") == ["1"]
     await index.set_synonyms([])
     assert await ids(index, "лимонад") == []
 
@@ -106,6 +130,11 @@ async def test_name_comes_before_category_and_category_before_description(index:
         product("phrase in its category", "Large frozen pizza"),
     )
     assert await ids(index, "frozen pizza") == ["phrase in its category", "phrase", "words", "mixed", "half", "description"]
+
+
+async def test_two_words_stand_together_in_either_order(index: ProductIndex) -> None:
+    await put(index, product("apart", "Масло для салата, оливковое", popularity=9), product("together", "Масло оливковое", popularity=1))
+    assert await ids(index, "оливковое масло") == ["together", "apart"]
 
 
 async def test_popularity_breaks_ties_of_relevance(index: ProductIndex) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from torg.contexts.catalog.adapters.index_common.mistakes import Guess
 from torg.contexts.catalog.adapters.index_common.synonyms import Phrase, Synonyms, Terms
-from torg.contexts.catalog.adapters.index_common.words import STOP_WORDS, in_other_layout, words_of
+from torg.contexts.catalog.adapters.index_common.words import STOP_WORDS, in_other_layout, in_russian_letters, words_of
 
 MOST_WORDS = 10
 MOST_CHARACTERS = 300
@@ -75,9 +75,10 @@ class Planner:
         words = asked_words(text)
         plain = plain_plan(words, self.synonyms, self.terms)
         yield [plain]
-        yield self._completed(words)
+        yield [*self._completed(words), *self._respelt(words, exactly=True)]
         yield self._switched(switched_words(text))
         yield from self._corrected(words)
+        yield self._respelt(words, exactly=False)
         yield from self._relaxed(plain)
 
     def knows(self, word: str) -> bool:
@@ -105,6 +106,24 @@ class Planner:
         if not words or not all(self.lexicon.frequency(word) or self.knows(word) for word in words if word not in STOP_WORDS):
             return []
         return [replace(self._plain(words), corrected=" ".join(words))]
+
+    def _respelt(self, words: list[str], exactly: bool) -> list[Plan]:
+        """Russian in Latin letters: the words that nobody knows, or all that may be Russian (pasta is a word of both)."""
+        unknown = {word for word in words if word not in STOP_WORDS and not self.knows(word)}
+        spelt = {word: self._in_russian(word, exactly) for word in words if word not in STOP_WORDS}
+        if not unknown or not all(spelt[word] for word in unknown):
+            return []
+        some = [spelt[word] if word in unknown else word for word in words]
+        every = [spelt.get(word) or word for word in words]
+        return [replace(self._plain(respelt), corrected=" ".join(respelt)) for respelt in ([some] if some == every else [some, every])]
+
+    def _in_russian(self, word: str, exactly: bool) -> str:
+        """The spelling that is known, else the likeliest one without its mistakes; nothing when there is neither."""
+        spellings = in_russian_letters(word)
+        if known := [spelling for spelling in spellings if self.lexicon.frequency(spelling)]:
+            return max(known, key=self.lexicon.frequency)
+        guesses = self.lexicon.guesses(spellings[0], 1) if spellings and not exactly else []
+        return guesses[0].word if guesses else ""
 
     def _corrected(self, words: list[str]) -> Iterator[list[Plan]]:
         """With the fewest mistakes first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from torg.contexts.catalog.adapters.index_common.words import words_of
+from torg.contexts.catalog.adapters.index_common.words import meant_words
 
 Phrase = tuple[str, ...]
 Terms = Callable[[Sequence[str]], Sequence[str]]
@@ -19,7 +19,7 @@ class Synonyms:
         self._same: dict[Phrase, list[Phrase]] = {}
         self.groups = tuple(tuple(group) for group in groups)
         for group in self.groups:
-            self._add([words for words in map(words_of, group) if words])
+            self._add([words for words in map(meant_words, group) if words])
         self._longest = max(map(len, self._same), default=1)
 
     def slots(self, words: Sequence[str]) -> list[tuple[Phrase, ...]]:

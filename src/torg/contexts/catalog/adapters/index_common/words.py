@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice, product
 
 from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
 
@@ -19,6 +20,17 @@ _LATIN_KEYS = "`qwertyuiop[]asdfghjkl;'zxcvbnm,."
 _RUSSIAN_KEYS = "ёйцукенгшщзхъфывапролджэячсмитьбю"
 _OTHER_LAYOUT = str.maketrans(_LATIN_KEYS + _RUSSIAN_KEYS, _RUSSIAN_KEYS + _LATIN_KEYS)
 
+# As Russians spell their words where they have Latin letters only: the likeliest Russian letters first.
+_SPELT = re.compile("shch|sch|zh|kh|ts|tz|ch|sh|yo|jo|yu|ju|ya|ja|ye|ij|iy|yj|yy|[a-z]")
+_CONSONANTS = frozenset("бвгджзклмнпрстфхцчшщ")
+_RUSSIAN_FOR = {
+    "shch": "щ", "sch": "щ", "zh": "ж", "kh": "х", "ts": "ц", "tz": "ц", "ch": "ч", "sh": "ш", "yo": "е", "jo": "е", "yu": "ю", "ju": "ю", "ya": "я", "ja": "я",
+    "ye": "е", "ij": "ий", "iy": "ий", "yj": "ый", "yy": "ый", "a": "а", "b": "б", "c": "ц к", "d": "д", "e": "е э", "f": "ф", "g": "г", "h": "х г", "i": "и",
+    "j": "й ж", "k": "к", "l": "л", "m": "м", "n": "н", "o": "о", "p": "п", "q": "к", "r": "р", "s": "с", "t": "т", "u": "у", "v": "в", "w": "в", "x": "кс",
+    "y": "ы й", "z": "з",
+}  # fmt: skip
+MOST_SPELLINGS = 8
+
 STOP_WORDS = frozenset("a an and at by for from in of on or the to with без в для до за и из или к на не о от по под при с со у".split())
 
 
@@ -27,9 +39,24 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(_APOSTROPHES.sub("", text.lower().replace("ё", "е")))
 
 
+def meant_words(text: str) -> list[str]:
+    """Without the little ones, unless there are no others."""
+    words = words_of(text)
+    return [word for word in words if word not in STOP_WORDS] or words
+
+
 def in_other_layout(text: str) -> str:
     """What the same keys give with the keyboard switched between English and Russian."""
     return text.lower().translate(_OTHER_LAYOUT)
+
+
+def in_russian_letters(word: str) -> list[str]:
+    """What a word in Latin letters may be in Russian, likeliest first: moloko is молоко, shampun may be шампун or шампунь. Nothing for other words."""
+    if not word.isascii() or not word.isalpha():
+        return []
+    letters = [_RUSSIAN_FOR[spelt].split() for spelt in _SPELT.findall(word)]
+    spellings = ["".join(chosen) for chosen in islice(product(*letters), MOST_SPELLINGS // 2)]
+    return [*spellings, *(f"{spelling}ь" for spelling in spellings if spelling[-1] in _CONSONANTS)]
 
 
 def is_russian(text: str) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 
 from torg.contexts.catalog.adapters.index_common.mistakes import Guess, allowed_mistakes, edit_distance, likeliest
 from torg.contexts.catalog.adapters.index_common.planning import COMPLETIONS
-from torg.contexts.catalog.adapters.index_elastic.facets import Buckets
+from torg.contexts.catalog.adapters.index_elastic.facets import Bucket, Buckets
 from torg.contexts.catalog.adapters.index_elastic.queries import with_word
 
 FIELDS = ("kind_word", "word")  # a word in both counts as often as it is in names
@@ -27,10 +27,11 @@ class _Suggested(msgspec.Struct, frozen=True):
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """Whether a word is found at all, how often as it is, and the words that begin so."""
+    """Whether a word is found at all, and how often those words are that begin so, or that were named."""
 
-    doc_count: int
-    buckets: Buckets = msgspec.field(default_factory=Buckets, name="words")
+    doc_count: int = 0
+    words: Buckets = Buckets()
+    buckets: list[Bucket] = []
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -49,6 +50,9 @@ class Lexicon:
         self._frequency: dict[str, int] = {}
         for at in self._place.values():
             self._learn(at)
+        for field in FIELDS:
+            for bucket in answer.aggregations[f"{field}s"].buckets if f"{field}s" in answer.aggregations else ():
+                self._note(bucket.key, bucket.doc_count, field)
 
     def knows(self, word: str) -> bool:
         return self._answer.aggregations[f"any{self._place[word]}"].doc_count > 0
@@ -67,7 +71,7 @@ class Lexicon:
     def _learn(self, at: int) -> None:
         """How frequent the words are that this one brought up."""
         for field in FIELDS:
-            for bucket in self._answer.aggregations[f"{field}{at}"].buckets.buckets:
+            for bucket in self._answer.aggregations[f"{field}{at}"].words.buckets:
                 self._note(bucket.key, bucket.doc_count, field)
             for option in self._options(field, at):
                 self._note(option.text, option.freq, field)
@@ -77,7 +81,7 @@ class Lexicon:
             self._frequency[word] = count
 
     def _completions(self, at: int) -> set[str]:
-        found = {bucket.key for field in FIELDS for bucket in self._answer.aggregations[f"{field}{at}"].buckets.buckets}
+        found = {bucket.key for field in FIELDS for bucket in self._answer.aggregations[f"{field}{at}"].words.buckets}
         return found & self._frequency.keys()
 
     def _near(self, at: int) -> set[str]:
@@ -87,9 +91,11 @@ class Lexicon:
         return [option for entry in self._answer.suggest.get(f"{field}{at}", ()) for option in entry.options]
 
 
-def question(words: Sequence[str]) -> dict[str, Any]:
-    """What to ask about these words."""
-    asked: dict[str, Any] = {}
+def question(words: Sequence[str], spellings: Sequence[str]) -> dict[str, Any]:
+    """What to ask about these words; of `spellings` only how frequent they are."""
+    asked: dict[str, Any] = {
+        f"{field}s": {"terms": {"field": field, "include": spellings, "size": len(spellings)}} for field in FIELDS if spellings
+    }  # fmt: skip
     suggest: dict[str, Any] = {}
     for at, word in enumerate(words):
         asked[f"any{at}"] = {"filter": with_word("everything", word)}

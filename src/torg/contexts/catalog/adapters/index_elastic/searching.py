@@ -13,6 +13,7 @@ from torg.contexts.catalog.adapters.index_common.cursors import cursor_for, fing
 from torg.contexts.catalog.adapters.index_common.facet_values import named
 from torg.contexts.catalog.adapters.index_common.planning import Plan, Planner, asked_words, plain_plan, switched_words
 from torg.contexts.catalog.adapters.index_common.synonyms import Synonyms
+from torg.contexts.catalog.adapters.index_common.words import in_russian_letters
 from torg.contexts.catalog.adapters.index_elastic import facets, lexicon, queries
 from torg.contexts.catalog.adapters.index_elastic.connection import Connection, Refused
 from torg.contexts.catalog.adapters.index_elastic.facets import Buckets
@@ -150,8 +151,9 @@ class Finder:
 
     async def lexicon(self, words: Sequence[str]) -> lexicon.Lexicon:
         """What is known of these words, and of none else."""
-        distinct = list(dict.fromkeys(words))
-        return lexicon.Lexicon(distinct, await self._search(lexicon.question(distinct), lexicon.Words))
+        distinct = list(dict.fromkeys([*words, *(spelling for word in words for spelling in in_russian_letters(word)[:1])]))
+        spellings = list(dict.fromkeys(spelling for word in words for spelling in in_russian_letters(word)))
+        return lexicon.Lexicon(distinct, await self._search(lexicon.question(distinct, spellings), lexicon.Words))
 
     async def most_popular(self, query: Query, limit: int) -> list[ProductCard]:
         body = {"query": query, "size": limit, "sort": queries.order(None, "-popularity"), "_source": CARD, "track_total_hits": False}

@@ -49,9 +49,14 @@ def golden_set() -> Iterator[Judged]:
     for line in QUERIES.read_text().splitlines():
         if line.startswith("## "):
             section = line[3:]
-        elif line and not line.startswith("#"):
+        elif line and line[0] not in "#=":
             query, meant, *corrected = (part.strip() for part in line.split(" | "))
             yield Judged(section, query, None if meant == "nothing" else _meant(meant), corrected[0] if corrected else None)
+
+
+def synonyms() -> list[list[str]]:
+    """The groups that both indexes are told."""
+    return [[word.strip() for word in line[1:].split(",")] for line in QUERIES.read_text().splitlines() if line.startswith("=")]
 
 
 async def demonstration() -> list[ProductDocument]:
