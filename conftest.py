@@ -11,7 +11,8 @@ FIXTURES = frozenset({"redis_url", "redis_house", "elastic_url", "clickhouse_url
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of adapters on real servers are marked `engine`. A run of everything leaves them to `./torg test -m engine`, so that it stays a matter of minutes."""
+    """Tests of adapters on real servers are marked `engine`. A run of everything leaves them to
+    `./torg test -m engine`, so that it stays a matter of minutes."""
     theirs = [item for item in items if _needs_a_server(item)]
     for item in theirs:
         item.add_marker("engine")
