@@ -72,11 +72,11 @@ def serve(contexts: str, *, port: int | None = None, host: str | None = None, da
     front
         The descriptor of the socket that `torg up` has for the gateway.
     """
-    from torg import opening
+    from torg import serve as serving
 
     chosen = {"port": port, "host": host, "data": data and str(data)}
     settings = _settings({name: value for name, value in chosen.items() if value is not None})
-    _or_explain(lambda: opening.serve_part(settings, contexts, name, front), *opening.FAILURES)
+    _or_explain(lambda: serving.run_part(settings, contexts, name, front), *serving.FAILURES)
 
 
 @app.command

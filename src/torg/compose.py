@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from torg import topology
-from torg.acquirer.app import PREFIX, Acquirer, Asgi, beside, open_acquirer
+from torg.acquirer.beside import PREFIX, Asgi, beside
 from torg.fleet import wiring
 from torg.kit import values
 from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
@@ -43,6 +43,7 @@ from torg.kit.tasks import Job, Supervisor
 from torg.kit.values import Clock, NewId, Randomness, stamp
 
 if TYPE_CHECKING:
+    from torg.acquirer.app import Acquirer
     from torg.kit.bus.kafka import Kafka
     from torg.kit.bus.relay import Relay
     from torg.kit.http.sharing import Sharing
@@ -205,6 +206,8 @@ async def _open_sandbox(settings: Settings, world: World) -> Acquirer | None:
     """The sandbox acquirer, unless the settings name another one. It keeps its own folder, and only HTTP passes between it and the shop."""
     if settings.acquirer_url:
         return None
+    from torg.acquirer.app import open_acquirer
+
     folder, secret = Path(settings.data) / "acquirer", _sandbox_secret(settings, world)
     webhooks = f"{inside(settings)}/api/v1/payments/webhooks/sandbox"
     return await open_acquirer(folder, secret, settings.public_url, webhooks, world.clock, world.new_id, settings.sync)

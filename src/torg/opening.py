@@ -24,11 +24,9 @@ from torg.kit.listening import CannotStart
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.fleet import Fleet, until_settled
 from torg.kit.rpc.peers import FilePeers, Peers
-from torg.kit.settings import BadSettings, Settings
-from torg.topology import BadTopology
+from torg.kit.settings import Settings
 
-FAILURES = (*serve.FAILURES, BadTopology, BadSettings)
-"""What may stand in the way."""
+FAILURES = serve.FAILURES
 SEEDED = 600.0  # seconds that a part of the demonstration may take
 AWAITED = 120.0  # seconds within which all processes of a fleet must answer
 
@@ -42,15 +40,6 @@ def up(settings: Settings, instances: str) -> None:
     else:
         settings = msgspec.structs.replace(settings, data=str(Path(settings.data).absolute()))
         uvloop.run(_together(settings, plan(chosen, counted, settings)))
-
-
-def serve_part(settings: Settings, contexts: str, name: str, front: int | None) -> None:
-    """Runs some contexts until it is told to end. Raises one of FAILURES."""
-    known = (*topology.NAMES, topology.SANDBOX)
-    asked = [word.strip() for word in contexts.split(",")]
-    if unknown := [word for word in asked if word not in known]:
-        raise BadTopology(f"there is no context {', '.join(map(repr, unknown))}; contexts are {', '.join(known)}")
-    serve.run_part(settings, serve.Part(name, tuple(context for context in known if context in asked), front))
 
 
 def fill(settings: Settings) -> None:

@@ -27,7 +27,7 @@ from torg.kit.listening import CannotStart, Listening
 from torg.kit.rehearsal import MovedClock
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.door import Asgi
-from torg.kit.settings import Settings
+from torg.kit.settings import BadSettings, Settings
 from torg.kit.sql.migrate import MigrationRefused
 
 Prepare = Callable[[compose.Running], Awaitable[None]]
@@ -57,8 +57,13 @@ def run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
     uvloop.run(_run(settings, prepare, tell))
 
 
-def run_part(settings: Settings, part: Part) -> None:
-    """Serves a part of the shop until SIGINT or SIGTERM, or until its supervisor is no more."""
+def run_part(settings: Settings, contexts: str, name: str = "", front: int | None = None) -> None:
+    """Serves some contexts until SIGINT or SIGTERM, or until its supervisor is no more. Raises one of FAILURES."""
+    known = (*topology.NAMES, topology.SANDBOX)
+    asked = [word.strip() for word in contexts.split(",")]
+    if unknown := [word for word in asked if word not in known]:
+        raise topology.BadTopology(f"there is no context {', '.join(map(repr, unknown))}; contexts are {', '.join(known)}")
+    part = Part(name, tuple(context for context in known if context in asked), front)
     uvloop.run(_run_part(settings, part, compose.World(clock=MovedClock(Path(settings.clock))) if settings.clock else compose.World()))
 
 
@@ -286,7 +291,7 @@ def _locked(data: Path, folder: Path) -> IO[str]:
     return lock
 
 
-FAILURES: Final = (CannotStart, MigrationRefused, Unavailable, OSError, sqlite3.Error)
+FAILURES: Final = (CannotStart, MigrationRefused, Unavailable, topology.BadTopology, BadSettings, OSError, sqlite3.Error)
 """What may stand in the way of a start; anything else is a defect and shows as one."""
 
 

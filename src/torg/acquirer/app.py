@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from torg.acquirer.beside import PREFIX
 from torg.acquirer.books import Books
 from torg.acquirer.faults import FaultPanel
 from torg.acquirer.handlers import HANDLERS, AcquirerDeps, settle_late_ones
@@ -24,9 +24,6 @@ from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 from torg.kit.tasks import Job, Supervisor
 from torg.kit.values import Clock, NewId
-
-PREFIX = "/acquirer"
-Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -63,17 +60,6 @@ async def open_acquirer(folder: Path, secret: str, public_url: str, webhook_url:
     deps = AcquirerDeps(clock=clock, new_id=new_id, store=store, books=Books(database, clock), notices=notices, faults=faults, base_url=base_url)
     jobs = (Job("acquirer.notices", 0, notices.run), Job("acquirer.banks", POLL, partial(settle_late_ones, deps)))
     return Acquirer(_http(deps, secret), base_url, secret, faults, notices, store, jobs)
-
-
-def beside(shop: Asgi, acquirer: Asgi) -> Asgi:
-    """Both on one port: the acquirer answers below its prefix, the shop everything else."""
-
-    async def both(scope: Any, receive: Any, send: Any) -> None:
-        path: str = scope.get("path", "")
-        to_acquirer = path == PREFIX or path.startswith(f"{PREFIX}/")
-        await (acquirer if to_acquirer else shop)(scope, receive, send)
-
-    return both
 
 
 def _database(folder: Path, sync: str) -> SqliteDatabase:

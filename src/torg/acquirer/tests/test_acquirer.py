@@ -8,7 +8,7 @@ import hmac
 import json
 from pathlib import Path
 
-from torg.acquirer.app import beside
+from torg.acquirer.beside import beside
 from torg.acquirer.cards import TEST_CARDS, Behaviour
 from torg.acquirer.faults import Faults
 from torg.acquirer.tests.acquirer_setup import SECRET, SHOP, an_acquirer
