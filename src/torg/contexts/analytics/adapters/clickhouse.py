@@ -1,6 +1,6 @@
 """Asks ClickHouse over its HTTP interface, with the client library the shop has anyway.
 
-ClickHouse's own client (clickhouse-connect 1.12) took 0.9 ms of CPU for a report's answer of 24 rows where this takes 0.3, and four times as long; inserts
+ClickHouse's own client (clickhouse-connect 1.12) took 0.9 ms of CPU for a report's answer of 24 rows where this takes 0.3, and three times as long; inserts
 cost both the same, since facts are queued as the text that is sent. It would bring a codec for every type there is; here are five."""
 
 from __future__ import annotations
