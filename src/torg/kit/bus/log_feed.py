@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from torg.kit.bus.feed import Batch, Positions
@@ -23,6 +25,9 @@ class Followed(Protocol):
         """How far the log is known to go; 0 where rows can be read as soon as they are told of."""
         ...
 
+    shared: bool
+    """Whether to look is a round trip."""
+
     async def tail(self, after: int, limit: int) -> Sequence[Envelope]: ...
     async def count(self, kinds: Collection[type[Message]], after: int, limit: int) -> int: ...
     def watch(self, wake: Callable[[], None], kinds: Collection[type[Message]]) -> None: ...
@@ -38,13 +43,16 @@ class LogFeed:
         self._positions: dict[str, int] = {}
         self._stored: Positions | None = None
         self._wake = asyncio.Event()
+        self._wakers = {name: partial(self._hear, name) for name in logs}
+        self._told: dict[str, int] = {}  # how far rows that are wanted are known to go
+        self._looked: dict[str, float] = {}  # when there was no more
         self._pause = SOONEST
 
     async def open(self, kinds: Collection[type[Message]], positions: Positions) -> None:
         self._kinds, self._stored = kinds, positions
         await self.again()
-        for log in self._logs.values():
-            log.watch(self._wake.set, kinds)
+        for name, log in self._logs.items():
+            log.watch(self._wakers[name], kinds)
 
     async def take(self, seconds: float | None) -> list[Batch]:
         self._wake.clear()
@@ -63,6 +71,7 @@ class LogFeed:
     async def again(self) -> None:
         assert self._stored is not None, "a feed is opened first"
         self._positions = dict(await self._stored())
+        self._looked.clear()
 
     def wake(self) -> None:
         self._wake.set()
@@ -78,22 +87,36 @@ class LogFeed:
         return {name: await log.count(self._kinds, self._positions.get(name, 0), 10_000) for name, log in self._logs.items()}
 
     async def close(self) -> None:
-        for log in self._logs.values():
-            log.unwatch(self._wake.set)
+        for name, log in self._logs.items():
+            log.unwatch(self._wakers[name])
+
+    def _hear(self, name: str) -> None:
+        self._told[name] = max(self._told.get(name, 0), self._logs[name].reaches)
+        self._looked.pop(name, None)
+        self._wake.set()
 
     async def _now(self) -> list[Batch]:
         batches = []
         for name, log in self._logs.items():
+            if not self._may_have_more(name, log):
+                continue
+            self._looked[name] = time.monotonic()
             rows = await log.tail(self._positions.get(name, 0), BATCH)
+            if len(rows) == BATCH:
+                self._looked.pop(name, None)
             if rows:
                 batches.append(Batch(name, rows, rows[-1].position))
         if batches:
             self._pause = SOONEST
         return batches
 
+    def _may_have_more(self, name: str, log: Followed) -> bool:
+        looked = self._looked.get(name)
+        return not log.shared or looked is None or self._told.get(name, 0) > self._positions.get(name, 0) or time.monotonic() > looked + LOOK_EVERY
+
     def _patience(self, seconds: float | None) -> float | None:
         """How long to wait for being told."""
-        if any(log.reaches > self._positions.get(name, 0) for name, log in self._logs.items()):
+        if any(told > self._positions.get(name, 0) for name, told in self._told.items()):
             self._pause = min(self._pause * 2, LATEST)
             return self._pause
         if self._looks:

@@ -32,7 +32,7 @@ class _Kept:
 
     def __init__(self, log: Log) -> None:
         self.tail, self.count, self.watch, self.unwatch = log.undecoded, log.count, log.watch, log.unwatch
-        self._log = log
+        self._log, self.shared = log, log.shared
 
     @property
     def reaches(self) -> int:
