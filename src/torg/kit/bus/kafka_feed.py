@@ -19,6 +19,8 @@ from torg.kit.messages import Message, Registry
 
 LOOK = 2.0
 """Seconds that the thread waits for rows before it asks whether anybody still wants them."""
+LONG_AWAY = 20.0
+"""Seconds without any broker until the client is made anew."""
 STORE_AGAIN = 0.5  # seconds between two tries to read positions from a store that is away
 
 
@@ -29,7 +31,8 @@ class KafkaFeed:
     process that is started again within the session's twenty seconds gets the partitions it had at once, even when it was killed. Without one they wander to
     other instances, and those of a killed process do so only when its session is over."""
 
-    def __init__(self, kafka: Kafka, consumer: str, contexts: Collection[str], registry: Registry, instance: str = "") -> None:
+    def __init__(self, kafka: Kafka, consumer: str, contexts: Collection[str], registry: Registry, instance: str = "", long_away: float = LONG_AWAY) -> None:
+        self._long_away = long_away
         self._kafka, self._name, self._contexts = kafka, consumer, sorted(contexts)
         self._registry, self._instance = registry, instance
         self._member: Member | None = None
@@ -38,10 +41,11 @@ class KafkaFeed:
         self._woken = asyncio.Event()
         self._closing = False
         self._ends: dict[tuple[str, int], int] = {}
+        self._away_since: float | None = None
 
     async def open(self, kinds: Collection[type[Message]], positions: Positions) -> None:
         loop = asyncio.get_running_loop()
-        self._closing = False
+        self._closing, self._asked = False, (kinds, positions)
         self._thread = ThreadPoolExecutor(1, f"kafka {self._name}")
 
         def stored() -> Mapping[str, int]:
@@ -58,8 +62,14 @@ class KafkaFeed:
     async def take(self, seconds: float | None) -> list[Batch]:
         member = self._opened()
         await self._stop_staying(member)
-        if not await self._fetched(member, seconds):
+        try:
+            fetched = await self._fetched(member, seconds)
+        except Unavailable:
+            await self._try_another_client()
+            raise
+        if not fetched:
             return []
+        self._away_since = None
         batches = member.batches()
         if batches:
             self._staying = asyncio.create_task(self._stay(member))
@@ -109,6 +119,16 @@ class KafkaFeed:
         self._thread.shutdown(wait=False)
 
     # ---------------------------------------------------------------- the thread's turns
+
+    async def _try_another_client(self) -> None:
+        """One that has found no broker for long begins anew: seen in a fleet, a client that went on looking in vain beside one that was just made."""
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        if now - self._away_since >= self._long_away and not self._closing:
+            telemetry.log.warning("a consumer asks Kafka with a new client", consumer=self._name, seconds=round(now - self._away_since))
+            self._away_since = now
+            await self.close()
+            await self.open(*self._asked)
 
     def _opened(self) -> Member:
         assert self._member is not None, "a feed is opened first"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 
 from torg.engines.port import Place
 from torg.kit.bus.kafka import Kafka, answer
+from torg.kit.bus.kafka_feed import KafkaFeed
 from torg.kit.bus.kafka_member import DEAD_LETTERS, GAPS
 from torg.kit.bus.kafka_wire import DEAD, Record, record, topic
 from torg.kit.errors import Unavailable
@@ -39,6 +41,20 @@ async def test_row_comes_as_it_was_sent(kafka: Kafka):
     assert (came.id, came.context, came.stream, came.version, came.message, came.meta, came.at) == (
         sent.id, context, "sneakers", 1, sent.message, meta, sent.at,
     )  # fmt: skip
+
+
+async def test_client_that_finds_no_broker_for_long_is_made_anew():
+    async def positions() -> dict[str, int]:
+        return {}
+
+    feed = KafkaFeed(Kafka("kafka://127.0.0.1:1"), "lonely", ["shelf"], REGISTRY, long_away=0.5)
+    await feed.open([WasPut], positions)
+    with capture_logs() as told:
+        async with asyncio.timeout(30):
+            while not any(line["event"] == "a consumer asks Kafka with a new client" for line in told):
+                with suppress(Unavailable):
+                    await feed.take(0.1)
+    await feed.close()
 
 
 async def test_rows_of_a_stream_come_in_order(kafka: Kafka):
