@@ -157,7 +157,7 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
             http.add(routes, _finder(handlers, call), app.stores.get(owner))
         http.problem_page = module.problem_page or http.problem_page
     checks = _checks(app) | wiring.needs(contexts, fleet)
-    http.add(operations_routes(http, app.desks, app.supervisor, checks, _describe(app)), _finder(handlers, call))
+    http.add(operations_routes(http, app.desks, app.supervisor, checks, _describe(app), topology.SPARED), _finder(handlers, call))
     if fleet:
         app.door = Door(app.shop, wiring.serving(here, http, faces, app.desks, app.registry, app.settings.public_url, fleet), fleet.gateway)
         if topology.GATEWAY in contexts:

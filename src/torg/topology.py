@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+SPARED: Final = ("analytics.clickhouse", "catalog.index", "notification.mail")
+"""Checks of what the shop sells on without: once it was ready, they are told of and take no process out of rotation."""
+
 CONTEXTS: Final = ("user", "catalog", "cart", "order", "payment", "inventory", "shipping", "notification", "review", "analytics", "admin", "web")
 """Every context, in the order in which they start."""
 

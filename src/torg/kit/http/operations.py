@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -38,12 +39,19 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 def operations_routes(
-    app: App, desks: Mapping[str, Desk], supervisor: Supervisor, checks: Mapping[str, Callable[[], Awaitable[str]]], describe: Describe
+    app: App,
+    desks: Mapping[str, Desk],
+    supervisor: Supervisor,
+    checks: Mapping[str, Callable[[], Awaitable[str]]],
+    describe: Describe,
+    spared: Collection[str] = (),
 ) -> Sequence[Route]:
-    """Outside the API's prefix; the descriptions are made at the first asking, and then kept for a minute."""
+    """Outside the API's prefix; the descriptions are made at the first asking, and then kept for a minute. `spared` are checks of what the shop can do
+    without for a while: once all was well they are told of, and make nothing unready."""
     own = CollectorRegistry()
     own.register(app.stats)
     documents: dict[str, tuple[float, bytes]] = {}
+    been_ready = asyncio.Event()
 
     async def health(_: Request) -> Response:
         return _json(encode(Health("alive")))
@@ -52,7 +60,9 @@ def operations_routes(
         found = {f"{name}.store": await _store_answers(desk) for name, desk in desks.items()}
         found |= {name: await check() or "ok" for name, check in checks.items()}
         found |= {f"task {name}": error for name, error in supervisor.failing.items()}
-        fine = all(text == "ok" for text in found.values())
+        if all(text == "ok" for text in found.values()):
+            been_ready.set()
+        fine = been_ready.is_set() and all(text == "ok" for name, text in found.items() if name not in spared)
         response = _json(encode(Readiness("ready" if fine else "not ready", found)), 200 if fine else 503)
         if not fine:
             response.headers.append((b"retry-after", b"1"))
