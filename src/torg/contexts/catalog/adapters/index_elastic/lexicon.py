@@ -44,8 +44,8 @@ class Words(msgspec.Struct, frozen=True):
 class Lexicon:
     """Answers the planner about some words."""
 
-    def __init__(self, words: Sequence[str], answer: Words) -> None:
-        self._place = {word: at for at, word in enumerate(words)}
+    def __init__(self, answer: Words, words: Sequence[str]) -> None:
+        self._place = {word: at for at, word in reversed(list(enumerate(words)))}
         self._answer = answer
         self._frequency: dict[str, int] = {}
         for at in self._place.values():
@@ -71,7 +71,7 @@ class Lexicon:
     def _learn(self, at: int) -> None:
         """How frequent the words are that this one brought up."""
         for field in FIELDS:
-            for bucket in self._answer.aggregations[f"{field}{at}"].words.buckets:
+            for bucket in self._words(field, at):
                 self._note(bucket.key, bucket.doc_count, field)
             for option in self._options(field, at):
                 self._note(option.text, option.freq, field)
@@ -81,25 +81,29 @@ class Lexicon:
             self._frequency[word] = count
 
     def _completions(self, at: int) -> set[str]:
-        found = {bucket.key for field in FIELDS for bucket in self._answer.aggregations[f"{field}{at}"].words.buckets}
-        return found & self._frequency.keys()
+        return {bucket.key for field in FIELDS for bucket in self._words(field, at)} & self._frequency.keys()
 
     def _near(self, at: int) -> set[str]:
         return {option.text for field in FIELDS for option in self._options(field, at)} & self._frequency.keys()
+
+    def _words(self, field: str, at: int) -> Sequence[Bucket]:
+        known = self._answer.aggregations.get(f"{field}{at}")
+        return known.words.buckets if known else ()
 
     def _options(self, field: str, at: int) -> Sequence[_Option]:
         return [option for entry in self._answer.suggest.get(f"{field}{at}", ()) for option in entry.options]
 
 
-def question(words: Sequence[str], spellings: Sequence[str]) -> dict[str, Any]:
-    """What to ask about these words; of `spellings` only how frequent they are."""
-    asked: dict[str, Any] = {
-        f"{field}s": {"terms": {"field": field, "include": spellings, "size": len(spellings)}} for field in FIELDS if spellings
-    }  # fmt: skip
+def question(words: Sequence[str], others: Sequence[str], spellings: Sequence[str]) -> dict[str, Any]:
+    """What to ask: of `words` all, of `others` whether and how often they are known, of `spellings` only how often."""
+    asked: dict[str, Any] = {}
     suggest: dict[str, Any] = {}
-    for at, word in enumerate(words):
+    named = list(dict.fromkeys([*others, *spellings]))
+    for field in FIELDS if named else ():
+        asked[f"{field}s"] = {"terms": {"field": field, "include": named, "size": len(named)}}
+    for at, word in enumerate([*words, *others]):
         asked[f"any{at}"] = {"filter": with_word("everything", word)}
-        for field in FIELDS:
+        for field in FIELDS if at < len(words) else ():
             asked[f"{field}{at}"] = _completed(field, word)
             if allowed_mistakes(word):
                 suggest[f"{field}{at}"] = _corrected(field, word)

@@ -149,11 +149,11 @@ class Finder:
             await self._read_names()
         return self._names
 
-    async def lexicon(self, words: Sequence[str]) -> lexicon.Lexicon:
-        """What is known of these words, and of none else."""
-        distinct = list(dict.fromkeys([*words, *(spelling for word in words for spelling in in_russian_letters(word)[:1])]))
-        spellings = list(dict.fromkeys(spelling for word in words for spelling in in_russian_letters(word)))
-        return lexicon.Lexicon(distinct, await self._search(lexicon.question(distinct, spellings), lexicon.Words))
+    async def lexicon(self, words: Sequence[str], others: Sequence[str] = ()) -> lexicon.Lexicon:
+        """What is known of these words and their Russian spellings, and whether the others are known; nothing of any else."""
+        spellings = [spelling for word in words for spelling in in_russian_letters(word)]
+        likeliest = [spelling for word in words for spelling in in_russian_letters(word)[:1]]
+        return lexicon.Lexicon(await self._search(lexicon.question([*words, *likeliest], others, spellings), lexicon.Words), [*words, *likeliest, *others])
 
     async def most_popular(self, query: Query, limit: int) -> list[ProductCard]:
         body = {"query": query, "size": limit, "sort": queries.order(None, "-popularity"), "_source": CARD, "track_total_hits": False}
@@ -167,7 +167,7 @@ class Finder:
 
     async def _meant(self, text: str, plain: Plan) -> Plan:
         """What was meant by a text of which the words as they are find nothing."""
-        known = await self.lexicon([*asked_words(text), *switched_words(text)])
+        known = await self.lexicon(asked_words(text), switched_words(text))
         readings = list(Planner(known, self.synonyms, tuple).readings(text))[1:]
         counts = iter(await self._counts([queries.matching(plan) for plans in readings for plan in plans]))
         for plans in readings:
