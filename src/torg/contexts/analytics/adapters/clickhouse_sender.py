@@ -28,6 +28,7 @@ SALE, BASKET, VISIT, BEHAVIOUR, FORGET = "sale_line", "basket", "funnel_visit", 
 NAME: Final = "analytics.facts"
 QUEUE: Final = "queue"
 LOOK_SECONDS: Final = 1.0  # between looks at a queue that other instances fill
+ASKED_EVERY: Final = 0.05  # seconds between looks of who waits for the queue
 GATHER_SECONDS: Final = 1.0  # that facts wait for one another, at least: an insert is a part on disk
 SHARE: Final = 5  # it rests so many times longer than it has worked,
 LONGEST_REST: Final = 5.0  # but no longer than this: reports follow within seconds
@@ -65,7 +66,7 @@ class Sender:
 
     def __init__(self, database: Database, server: ClickHouse, clock: Clock, gather: float = GATHER_SECONDS) -> None:
         self._database, self._server, self._clock, self._gather = database, server, clock, gather
-        self.bell = Bell()
+        self.bell, self._hurry = Bell(), Bell()
         self._ready = False
         self._away = 0.0
         self._sent = 0
@@ -92,7 +93,7 @@ class Sender:
         if sent >= TOGETHER:
             self.bell.ring()
         elif sent:
-            await asyncio.sleep(min(max(self._gather, SHARE * (time.monotonic() - began)), LONGEST_REST))
+            await self._hurry.wait(min(max(self._gather, SHARE * (time.monotonic() - began)), LONGEST_REST))
 
     async def send(self) -> int:
         """Sends one batch; how many rows of the queue it was."""
@@ -103,6 +104,16 @@ class Sender:
             await self._forget_sent([row["id"] for row in rows])
             self._sent += len(rows)
         return len(rows)
+
+    async def caught_up(self, seconds: float) -> None:
+        """Waits until what is in the queue now has been sent, by whichever process sends, so long at most."""
+        last = await self._database.value("select max(id) from fact_queue")
+        until = time.monotonic() + seconds
+        while last is not None and time.monotonic() < until:
+            self.bell.ring()
+            self._hurry.ring()
+            await asyncio.sleep(ASKED_EVERY)
+            last = await self._database.value("select max(id) from fact_queue where id <= :last", last=last)
 
     def look_again(self) -> None:
         """Has it look at its queue now."""

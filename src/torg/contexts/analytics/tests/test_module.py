@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -8,13 +9,14 @@ from typing import cast
 import pytest
 
 from torg.contexts.analytics.adapters.clickhouse import Address
-from torg.contexts.analytics.module import build
 from torg.contexts.analytics.tests.house import MIGRATIONS, REGISTRY
 from torg.kit.module import Kit
 from torg.kit.settings import BadSettings, Settings
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, answering, open_store
 from torg.kit.values import new_id
+
+build = import_module("torg.contexts.analytics.module").build  # as composition finds it
 
 
 @pytest.fixture
