@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import uvloop
 
@@ -27,6 +27,7 @@ from torg.kit.listening import CannotStart, Listening
 from torg.kit.rehearsal import MovedClock
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.door import Asgi
+from torg.kit.rpc.serving import Serving
 from torg.kit.settings import BadSettings, Settings
 from torg.kit.sql.migrate import MigrationRefused
 
@@ -117,27 +118,41 @@ async def _run_part(settings: Settings, part: Part, world: compose.World) -> Non
 
 
 async def _serve_part(settings: Settings, part: Part, app: compose.Running, stopping: asyncio.Event, told: asyncio.Event | None) -> None:
-    assert app.fleet is not None
-    closing, closing_front = Closing(app.asgi if part.front is None else app.door), Closing(app.front)
-    own = Listening(closing, settings.host, settings.port)
-    servers = {own: asyncio.ensure_future(own.serve())}
-    await _until_answering(settings, servers[own])
+    assert app.fleet is not None, "who runs a part has others to ask"
+    assert app.door is not None, "and is asked by them"
+    inside = Serving(app.door, settings.host, settings.port) if app.front is None or part.front is not None else None
+    outside: dict[Listening, asyncio.Future[None]] = {}
+    closing = Closing(app.front if part.front is not None else app.asgi)
+    if inside:
+        await inside.start()
+    else:
+        listening = Listening(closing, settings.host, settings.port)
+        outside[listening] = asyncio.ensure_future(listening.serve())
+        await _until_answering(settings, outside[listening])
     await app.fleet.peers.announce(part.contexts, f"{settings.host}:{settings.port}")
     if part.front is not None and told is not None:
         await _first(told, stopping)
-        front = Listening(closing_front, settings.host, settings.port, part.front)
-        servers[front] = asyncio.ensure_future(front.serve())
-    await asyncio.wait({*servers.values(), asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        front = Listening(closing, settings.host, settings.port, part.front)
+        outside[front] = asyncio.ensure_future(front.serve())
+    ends: list[asyncio.Future[Any]] = [*outside.values(), asyncio.ensure_future(stopping.wait())]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    await _end_part(settings, part, app, closing)
+    await _drain(outside)
+    if inside and not await inside.stop(DRAIN):
+        telemetry.log.warning("some calls did not end in time", seconds=DRAIN)
+
+
+async def _end_part(settings: Settings, part: Part, app: compose.Running, closing: Closing) -> None:
+    """Others hear that this process ends before it does, and what would go on without end is ended."""
+    assert app.fleet is not None
     await app.fleet.peers.close()
     closing.begin()
-    closing_front.begin()
     if app.front or (settings.discovery and not part.supervised):
         await asyncio.sleep(LINGERS if part.supervised else NOTICED)
     app.fleet.waiting.end()
     await app.http.close()
     if app.front:
         await app.front.close()
-    await _drain(servers)
 
 
 class Closing:
@@ -168,7 +183,8 @@ async def _drain(servers: Mapping[Listening, asyncio.Future[None]]) -> None:
     """Requests under way come to their end; nothing new is taken."""
     for server in servers:
         server.stop()  # type: ignore[no-untyped-call]
-    await asyncio.wait(set(servers.values()), timeout=DRAIN)
+    if servers:
+        await asyncio.wait(set(servers.values()), timeout=DRAIN)
     for serving in servers.values():
         if serving.done():
             await serving  # raises what ended it, if that was no signal

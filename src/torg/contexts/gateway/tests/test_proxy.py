@@ -21,7 +21,8 @@ from torg.kit.rpc.door import Door
 from torg.kit.rpc.fleet import Fleet, join
 from torg.kit.rpc.peers import StaticPeers
 from torg.kit.rpc.signing import Signer
-from torg.kit.rpc.tests.house import answering, free_port
+from torg.kit.rpc.tests.house import free_port
+from torg.kit.rpc.tests.house import listening as serving
 
 SECRET = b"the fleet's"
 Answering = Callable[[Any, Any, Any], Awaitable[None]]
@@ -63,13 +64,26 @@ async def nothing_here(_: Any, __: Any, send: Any) -> None:
 @asynccontextmanager
 async def listening(application: Any, port: int = 0) -> AsyncIterator[str]:
     listener = Listening(application, "127.0.0.1", port or (port := free_port()))
-    serving = asyncio.ensure_future(listener.serve())
+    running = asyncio.ensure_future(listener.serve())
     await answering(port)
     try:
         yield f"127.0.0.1:{port}"
     finally:
         listener.stop()  # type: ignore[no-untyped-call]
-        await serving
+        await running
+
+
+async def answering(port: int) -> None:
+    for _ in range(500):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.01)
+            continue
+        writer.close()
+        await writer.wait_closed()
+        return
+    raise AssertionError(f"nobody listens at {port}")
 
 
 def joined(*addresses: str) -> Fleet:
@@ -79,7 +93,7 @@ def joined(*addresses: str) -> Fleet:
 
 @asynccontextmanager
 async def gateway(*addresses: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """A browser that knows the gateway's address."""
+    """A browser that knows the gateway's address: that listens as it does for the outside world."""
     fleet = joined(*addresses)
     proxy = Proxy(fleet, values.new_id)
     async with listening(Gateway(nothing_here, ("gateway",), proxy)) as address, aiohttp.ClientSession(f"http://{address}") as browser:
@@ -101,7 +115,8 @@ async def both(context: Context) -> AsyncIterator[aiohttp.ClientSession]:
 
 @asynccontextmanager
 async def process(context: Context, port: int = 0) -> AsyncIterator[str]:
-    async with listening(Door(context, nothing_here, Signer((SECRET,), b"torg.gateway", values.utc_now)), port) as address:
+    door = Door(context, nothing_here, Signer((SECRET,), b"torg.gateway", values.utc_now))
+    async with serving(door, port) as address:
         yield address
 
 

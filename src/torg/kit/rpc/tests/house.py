@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,13 +14,13 @@ from torg.kit import values
 from torg.kit.calls import Call, Handle, LocalCalls
 from torg.kit.chain import Chained
 from torg.kit.errors import DomainError, FieldError, Invalid, Unavailable
-from torg.kit.listening import Listening
 from torg.kit.messages import Message, Registry
 from torg.kit.rpc.client import RemoteCalls
 from torg.kit.rpc.door import Asgi
 from torg.kit.rpc.http import Connections
 from torg.kit.rpc.peers import StaticPeers
 from torg.kit.rpc.server import RpcServer
+from torg.kit.rpc.serving import Serving
 from torg.kit.rpc.signing import Signer
 from torg.kit.rpc.tests import kitchen
 from torg.kit.rpc.tests.kitchen import Brew, Cup, Smash, Wipe
@@ -62,27 +61,12 @@ def server(kitchen: Kitchen, own: Mapping[type[Message], Handle] | None = None) 
 async def listening(application: Asgi, port: int = 0) -> AsyncIterator[str]:
     """Its address, until the block ends."""
     port = port or free_port()
-    listener = Listening(application, "127.0.0.1", port)
-    serving = asyncio.ensure_future(listener.serve())
-    await answering(port)
+    serving = Serving(application, "127.0.0.1", port)
+    await serving.start()
     try:
         yield f"127.0.0.1:{port}"
     finally:
-        listener.stop()  # type: ignore[no-untyped-call]
-        await serving
-
-
-async def answering(port: int) -> None:
-    for _ in range(500):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.01)
-            continue
-        writer.close()
-        await writer.wait_closed()
-        return
-    raise AssertionError(f"nobody listens at {port}")
+        await serving.stop(1)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from torg.kit.errors import ConcurrentChange, DomainError, Forbidden, NotFound, 
 from torg.kit.messages import Meta
 from torg.kit.rpc import wire
 from torg.kit.rpc.http import Connections
-from torg.kit.rpc.tests.house import REFUSALS, Kitchen, answering, calling, free_port, listening, raising, server, signer
+from torg.kit.rpc.tests.house import REFUSALS, Kitchen, calling, free_port, listening, raising, server, signer
 from torg.kit.rpc.tests.kitchen import Brew, Cup, Smash, Wipe
 from torg.kit.telemetry import current_meta
 
@@ -229,7 +229,6 @@ async def test_who_comes_back_is_asked_again():
             with pytest.raises(Unavailable):
                 await call(Brew("tea"))
         async with listening(server(kitchen), port):
-            await answering(port)
             async with asyncio.timeout(10):
                 while not kitchen.asked:
                     await asyncio.sleep(0.05)
