@@ -20,6 +20,8 @@ HEALTHY = {
     "torg/kit/__init__.py": "",
     "torg/kit/sql.py": "import sqlite3\n",
     "torg/kit/values.py": "import time\nMOMENT = time.time\n",
+    "torg/engines/__init__.py": "",
+    "torg/kit/testing/__init__.py": "import torg.engines\n",
     "torg/kit/telemetry.py": "class Switch:\n    tracer = None\ndef use(tracer: object) -> None:\n    Switch.tracer = tracer\n",
     "torg/contexts/__init__.py": "",
     "torg/contexts/cart/__init__.py": "",
