@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -26,6 +26,7 @@ def up(
     data: Path | None = None,
     topology: str | None = None,
     instances: str = "1",
+    engines: Literal["embedded", "server"] | None = None,
     empty: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Open the shop on the data folder, in one process or in several. The first start fills it with the demonstration catalogue.
@@ -43,6 +44,9 @@ def up(
         everything else in a process of its own; or a TOML file of lines context = "process".
     instances
         How many of each process, side by side behind one address: 3, or order=2,inventory=2. More than one needs server engines.
+    engines
+        server: those that the settings name, else those that `torg engines up` runs on this data folder. embedded: files, whatever the settings name.
+        Without it, as the settings say.
     empty
         Start without demonstration data and accounts.
     """
@@ -50,7 +54,7 @@ def up(
 
     chosen = {"port": port, "host": host, "data": data and str(data), "demo": False if empty else None, "topology": topology}
     settings = _settings({name: value for name, value in chosen.items() if value is not None})
-    _or_explain(lambda: opening.up(settings, instances), *opening.FAILURES)
+    _or_explain(lambda: opening.up(opening.with_engines(settings, engines), instances), *opening.FAILURES)
 
 
 @app.command
@@ -195,6 +199,7 @@ def _or_explain(work: Callable[[], None], *expected: type[Exception]) -> None:
 
 app.command("torg.engines.cli:app", name="engines")
 app.command("torg.topics:app", name="topics")
+app.command("torg.shards:app", name="shards")
 
 
 def main() -> None:

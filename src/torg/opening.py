@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -24,11 +25,37 @@ from torg.kit.listening import CannotStart
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.fleet import Fleet, until_settled
 from torg.kit.rpc.peers import FilePeers, Peers
-from torg.kit.settings import Settings
+from torg.kit.settings import BadSettings, Settings
 
 FAILURES = serve.FAILURES
+ENGINES = ("db", "db_replica", "bus", "redis", "documents", "index", "facts")
 SEEDED = 600.0  # seconds that a part of the demonstration may take
 AWAITED = 120.0  # seconds within which all processes of a fleet must answer
+
+
+def with_engines(settings: Settings, chosen: str | None) -> Settings:
+    """The settings with the engines that are chosen: `server`, those that are named, else those that run on the data folder; `embedded`, none.
+    Raises BadSettings."""
+    if chosen == "embedded":
+        return msgspec.structs.replace(settings, **dict.fromkeys(ENGINES, ""), databases={}, replicas={})
+    if chosen == "server" and not settings.db:
+        settings = msgspec.structs.replace(settings, **_running_engines(Path(settings.data) / "engines" / "env"))
+        if not settings.db:
+            raise BadSettings(
+                "--engines server: no setting names a database (TORG_DB), and none runs on this data folder: ./torg engines up starts all engines, "
+                "./torg engines up postgres just that one"
+            )
+    return settings
+
+
+def _running_engines(file: Path) -> dict[str, str]:
+    """What `torg engines` has written down of the engines that it runs."""
+    try:
+        lines = shlex.split(file.read_text())
+    except OSError:
+        return {}
+    named = (line.partition("=")[::2] for line in lines)
+    return {setting: url for name, url in named if (setting := name.removeprefix("TORG_").lower()) in ENGINES}
 
 
 def up(settings: Settings, instances: str) -> None:
@@ -61,7 +88,7 @@ async def _together(settings: Settings, planned: Sequence[Planned]) -> None:
     settings = msgspec.structs.replace(settings, public_url=settings.public_url or address)
     environment = {
         "TORG_DATA": str(data), "TORG_HOST": "127.0.0.1", "TORG_PUBLIC_URL": settings.public_url, "TORG_FRONT": compose.inside(settings),
-        "TORG_DISCOVERY": f"file:{peers}",
+        "TORG_DISCOVERY": f"file:{peers}", **{f"TORG_{name.upper()}": getattr(settings, name) for name in ENGINES},
     }  # fmt: skip
     words = Words([process.name for process in planned], sys.stdout, os.environ)
     with serve.own_folder(data, data / "fleet"), serve.free_port(settings.host, settings.port) as front:

@@ -33,6 +33,10 @@ class Child:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 

@@ -32,10 +32,8 @@ def plan(topology: Topology, instances: Mapping[str, int], settings: Settings) -
     planned: list[Planned] = []
     for name, contexts in processes.items():
         _refuse_several(name, contexts, many[name], settings)
-        planned += [
-            Planned(name if number == 1 else f"{name}.{number}", _with_sandbox(contexts, many[name], settings), not _shared(contexts, settings))
-            for number in range(1, many[name] + 1)
-        ]
+        whole = _with_sandbox(contexts, many[name], settings)
+        planned += [Planned(name if number == 1 else f"{name}.{number}", whole, not _shared(whole, settings)) for number in range(1, many[name] + 1)]
     if not settings.acquirer_url and not any(SANDBOX in process.contexts for process in planned):
         planned.append(Planned(SANDBOX, (SANDBOX,)))
     return tuple(sorted(planned, key=lambda process: process.front))

@@ -34,6 +34,7 @@ class Supervisor:
         self._planned, self._environment, self._front, self._words = planned, environment, front, words
         self.members = Members(peers, tuple(dict.fromkeys(context for process in planned for context in process.contexts)))
         self._children: dict[str, Child] = {}
+        self._launched: list[Child] = []
         self._turns: dict[str, int] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._connections = Connections()
@@ -68,7 +69,7 @@ class Supervisor:
             watching.cancel()
         await asyncio.gather(*self._watching.values(), return_exceptions=True)
         for group in stopping_order(self._planned):
-            await asyncio.gather(*(self._children[process.name].end() for process in group if process.name in self._children))
+            await asyncio.gather(*(child.end() for child in self._launched if child.planned in group))
         await self._connections.close()
 
     def pids(self) -> dict[str, int]:
@@ -86,7 +87,9 @@ class Supervisor:
     async def _launch(self, process: Planned) -> Child:
         """Under the name that the bus knew it by when it ended unasked, so that its partitions wait for it; two side by side have different ones."""
         instance = f"{process.name}.{self._turns.get(process.name, 0)}"
-        return await children.start(process, {**self._environment, "TORG_INSTANCE": instance}, self._front.fileno(), self._words)
+        child = await children.start(process, {**self._environment, "TORG_INSTANCE": instance}, self._front.fileno(), self._words)
+        self._launched = [*(one for one in self._launched if one.alive), child]
+        return child
 
     async def _introduce(self, child: Child) -> None:
         """From now on others ask it."""

@@ -22,12 +22,13 @@ from torg.contexts.user.contracts import GetAddress, UserErased
 from torg.kit import telemetry
 from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handlers
-from torg.kit.errors import DomainError, FieldError, Invalid, NotFound, Unavailable
+from torg.kit.errors import ConcurrentChange, DomainError, FieldError, Invalid, NotFound, Unavailable
 from torg.kit.messages import Command, Envelope, Event, context_of, encode
 from torg.kit.period import refuse_reversed
 from torg.kit.saga import Instance
 from torg.kit.values import Money, moment, stamp
 
+QUOTED = 5  # how often a cart that changes under its quote is looked at again
 ERASED_AT_ONCE = 100
 CARED_FOR = model.RETURN_WITHIN + timedelta(days=10)  # so long something about an erased person may still come in
 
@@ -37,6 +38,8 @@ CARED_FOR = model.RETURN_WITHIN + timedelta(days=10)  # so long something about 
 async def place_order(cmd: c.PlaceOrder, deps: OrderDeps) -> c.OrderView:
     user_id, order_id = cmd.buyer.user_id, deps.new_id()
     quote = await _quote(user_id, deps)
+    if await deps.orders.ordered_elsewhere(user_id, quote.cart_id):
+        raise model.already_ordered()
     plan = await _plan_delivery(cmd.delivery, user_id, deps)
     placed = model.place(order_id, user_id, quote, plan, await _delivery_price(plan, quote, deps), cmd.payment.method, cmd.expected_total)
     if quote.promo_code:
@@ -247,11 +250,17 @@ async def _erase(order_id: str, deps: OrderDeps) -> None:
 
 
 async def _quote(user_id: str, deps: OrderDeps) -> Quote:
-    """The catalogue and the stock are asked from here: through the cart that would be a chain of three."""
-    kept = await deps.call(GetKeptCart(user_id=user_id))
-    ids = tuple(item.product_id for item in kept.items)
-    offers, stock = (await deps.call(GetOffers(ids)), await deps.call(GetAvailability(ids))) if ids else ((), ())
-    return await deps.call(GetQuote(user_id, Asked(product_ids=ids, offers=offers, stock=stock)))
+    """The catalogue and the stock are asked from here: through the cart that would be a chain of three. Something else may be put in meanwhile."""
+    for attempt in range(QUOTED):
+        kept = await deps.call(GetKeptCart(user_id=user_id))
+        ids = tuple(item.product_id for item in kept.items)
+        offers, stock = (await deps.call(GetOffers(ids)), await deps.call(GetAvailability(ids))) if ids else ((), ())
+        try:
+            return await deps.call(GetQuote(user_id, Asked(product_ids=ids, offers=offers, stock=stock)))
+        except ConcurrentChange:
+            if attempt == QUOTED - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 async def _now_or_later(message: Command[None], order_id: str, deps: OrderDeps) -> None:

@@ -92,7 +92,8 @@ def test_the_whole_shop_several_times_has_a_gateway_in_each():
 
 def test_who_keeps_files_is_stopped_before_its_successor_starts():
     assert all(process.alone != (process.name == GATEWAY) for process in plan(read("services"), {}, Settings()))
-    assert not [process.name for process in plan(read("services"), {"payment": 2}, SERVERS) if process.alone and process.name != "acquirer"]
+    assert [process.name for process in plan(read("services"), {"payment": 2}, SERVERS) if process.alone] == ["acquirer"]
+    assert [process.name for process in plan(read("services"), {}, SERVERS) if process.alone] == ["payment"], "the sandbox lives in there"
 
 
 @pytest.mark.parametrize(("text", "counted"), [("2", {MAIN: 2}), ("main=4", {MAIN: 4})])

@@ -93,6 +93,8 @@ class FilePeers:
             changed = stat.st_mtime_ns, stat.st_ino  # files that replace one another within a tick of the clock differ in the second
             if changed != self._seen:
                 self._known, self._seen = read_peers(self._file.read_text()), changed
+        except FileNotFoundError:  # nobody runs yet
+            return
         except (OSError, ValueError) as error:  # what was known stays
             telemetry.log.error("the file of peers cannot be read", file=str(self._file), error=str(error))
 

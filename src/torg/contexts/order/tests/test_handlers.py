@@ -27,7 +27,7 @@ from torg.contexts.payment import contracts as payment
 from torg.contexts.shipping import contracts as shipping
 from torg.contexts.user import contracts as user
 from torg.kit.auth import Identity, Role
-from torg.kit.errors import DomainError, Invalid, NotFound, Unavailable
+from torg.kit.errors import ConcurrentChange, DomainError, Invalid, NotFound, Unavailable
 from torg.kit.messages import Event, Registry
 from torg.kit.module import bound
 from torg.kit.saga_runner import SagaRunner
@@ -133,6 +133,20 @@ async def test_placing_starts_the_checkout_and_closes_the_cart(house: House):
     assert (view.status, view.bucket_id, view.total) == ("pending", "cart-1", usd(1299))
     assert await house.sent() == ["OrderPlaced", "ReserveItems"]
     assert cart.CloseCart(cart_id="cart-1", user_id="anna", order_id=view.id, lines=(cart.OrderedLine("bread", 2),)) in house.asked
+
+
+async def test_a_cart_that_changes_under_its_quote_is_looked_at_again(house: House):
+    first, looked = house.quoted, list[int]()
+
+    def changed_at_first() -> cart.Quote:
+        looked.append(1)
+        if len(looked) == 1:
+            raise ConcurrentChange("cart.changed", "something was put in")
+        return first()
+
+    house.quoted = changed_at_first
+    assert (await house.place()).status == "pending"
+    assert [type(asked) for asked in house.asked].count(cart.GetKeptCart) == 2
 
 
 async def test_the_checkout_ends_in_a_confirmed_order(house: House):
