@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from torg.contexts.catalog.adapters.index_tantivy import TantivyProductIndex
-from torg.contexts.catalog.ports import ProductIndex, SearchPage, SearchRequest
+from torg.contexts.catalog.ports import ProductDocument, ProductIndex, SearchPage, SearchRequest
 from torg.contexts.catalog.tests.elastic import OnElastic
 from torg.contexts.catalog.tests.house import House, open_house
-from torg.contexts.catalog.tests.index_products import PRODUCTS
+from torg.contexts.catalog.tests.index_products import PRODUCTS, put
 from torg.kit.testing.engines import running
 
-Open = Callable[[Path], Awaitable[ProductIndex]]
+Open = Callable[[Path], Coroutine[Any, Any, ProductIndex]]
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +61,17 @@ class Shop:
     def search(self, request: SearchRequest) -> SearchPage:
         return self.runner.run(self.index.search(request))
 
+    def totals(self, requests: Sequence[SearchRequest]) -> list[int]:
+        """How many each finds, all asked at once."""
+
+        async def ask() -> list[SearchPage]:
+            return await asyncio.gather(*(self.index.search(request) for request in requests))
+
+        return [page.total for page in self.runner.run(ask())]
+
+    def suggest(self, text: str) -> list[str]:
+        return [one.text for one in self.runner.run(self.index.suggest(text))]
+
 
 @pytest.fixture(scope="module")
 def shop(open_index: Open, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
@@ -67,6 +79,25 @@ def shop(open_index: Open, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         index = runner.run(filled(open_index, tmp_path_factory.mktemp("shop")))
         yield Shop(runner, index)
         runner.run(index.close())
+
+
+@pytest.fixture(scope="module")
+def shelf(open_index: Open, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Shop]]:
+    """Indexes that hold some products each, made once for all tests that ask for the same ones, which only read."""
+    shelves: dict[tuple[str, ...], Shop] = {}
+    with asyncio.Runner() as runner:
+
+        def filled_with(*products: ProductDocument, synonyms: Sequence[Sequence[str]] = ()) -> Shop:
+            key = tuple(product.id + product.name for product in products)
+            if key not in shelves:
+                shelves[key] = Shop(runner, runner.run(open_index(tmp_path_factory.mktemp("shelf"))))
+                runner.run(put(shelves[key].index, *products))
+                runner.run(shelves[key].index.set_synonyms(synonyms))
+            return shelves[key]
+
+        yield filled_with
+        for shop in shelves.values():
+            runner.run(shop.index.close())
 
 
 async def filled(open_index: Open, folder: Path) -> ProductIndex:

@@ -249,13 +249,29 @@ async def test_a_product_that_cannot_be_indexed_does_not_keep_back_the_others(op
 # an engine that is away
 
 
-async def test_a_server_that_never_answers_is_given_up() -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@asynccontextmanager
+async def pretending(answer: bytes) -> AsyncIterator[str]:
+    """The address of something that listens there, and answers every request so; with nothing to say it keeps silent."""
+    ended: list[asyncio.Event] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ended.append(asyncio.Event())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        ended[-1].set()
 
-    async with await asyncio.start_server(silent, "127.0.0.1") as server:
-        index = ElasticProductIndex(Address.read(f"elasticsearch://127.0.0.1:{server.sockets[0].getsockname()[1]}?deadline=0.2"), "me")
+    async with await asyncio.start_server(talk, "127.0.0.1") as server:
+        yield f"elasticsearch://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for one in ended:
+            await one.wait()
+
+
+async def test_a_server_that_never_answers_is_given_up() -> None:
+    async with pretending(b"") as url:
+        index = ElasticProductIndex(Address.read(f"{url}?deadline=0.2"), "me")
         began = time.monotonic()
         with pytest.raises(Unavailable, match="the search doesn't answer"):
             await index.search(SearchRequest(text="pizza"))
@@ -264,14 +280,8 @@ async def test_a_server_that_never_answers_is_given_up() -> None:
 
 
 async def test_what_is_not_elasticsearch_is_told_apart() -> None:
-    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(other, "127.0.0.1") as server:
-        index = ElasticProductIndex(Address.read(f"elasticsearch://127.0.0.1:{server.sockets[0].getsockname()[1]}?deadline=20"), "me")
+    async with pretending(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}") as url:
+        index = ElasticProductIndex(Address.read(f"{url}?deadline=20"), "me")
         assert await index.check() == "what answers at the search's address isn't Elasticsearch"
         await index.close()
 

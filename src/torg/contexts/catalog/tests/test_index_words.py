@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from torg.contexts.catalog.ports import (
@@ -9,33 +11,34 @@ from torg.contexts.catalog.ports import (
     ProductIndex,
     SearchRequest,
 )
+from torg.contexts.catalog.tests.conftest import Shop
 from torg.contexts.catalog.tests.index_products import ids, product, put
 
 # words
 
 
-@pytest.mark.parametrize(
-    ("name", "query"),
-    [
-        ("Running shoes", "shoe"),
-        ("Fresh berry jam", "berries"),
-        ("Кроссовки беговые", "кроссовок"),
-        ("Кроссовки беговые", "беговых кроссовках"),
-        ("Чашка чайная", "чашек"),
-        ("Огурцы солёные", "огурец соленый"),
-        ("Яйцо куриное", "яиц"),
-        ("Замороженная пицца", "замороженные пиццы"),
-        ("Мёд липовый", "мед"),
-        ("Crème brûlée", "creme brulee"),
-        ("Kellogg's flakes", "kellogg flakes"),
-        ("Вода 500г", "вода 500 г"),
-        ("Корм для кошек", "корм кошка"),
-    ],
-)
-async def test_other_form_of_a_word_finds(index: ProductIndex, name: str, query: str) -> None:
-    await put(index, product("other", "Something else", "", "elsewhere"), product("meant", name, "", "nowhere"))
-    page = await index.search(SearchRequest(text=query))
-    assert [card.id for card in page.items] == ["meant"]
+FORMS = [
+    ("Running shoes", "shoe"),
+    ("Fresh berry jam", "berries"),
+    ("Кроссовки беговые", "кроссовок"),
+    ("Кроссовки беговые", "беговых кроссовках"),
+    ("Чашка чайная", "чашек"),
+    ("Огурцы солёные", "огурец соленый"),
+    ("Яйцо куриное", "яиц"),
+    ("Замороженная пицца", "замороженные пиццы"),
+    ("Мёд липовый", "мед"),
+    ("Crème brûlée", "creme brulee"),
+    ("Kellogg's flakes", "kellogg flakes"),
+    ("Вода 500г", "вода 500 г"),
+    ("Корм для кошек", "корм кошка"),
+]
+
+
+@pytest.mark.parametrize(("name", "query"), FORMS)
+def test_other_form_of_a_word_finds(shelf: Callable[..., Shop], name: str, query: str) -> None:
+    names = dict.fromkeys(name for name, _ in FORMS)
+    page = shelf(*(product(one, one, "", "nowhere") for one in ("Something else", *names))).search(SearchRequest(text=query))
+    assert [card.id for card in page.items] == [name]
     assert page.corrected_query is None
 
 
@@ -56,14 +59,13 @@ async def test_either_language_finds_a_product_with_both_names(index: ProductInd
         ("ghjlfдт", None),
     ],
 )
-async def test_typing_mistake_is_forgiven_and_told(index: ProductIndex, typed: str, meant: str | None) -> None:
-    await put(
-        index,
+def test_typing_mistake_is_forgiven_and_told(shelf: Callable[..., Shop], typed: str, meant: str | None) -> None:
+    shop = shelf(
         product("1", "Frozen pizza", "Замороженная пицца", description="for the whole family"),
         product("2", "Pita bread", "Пита", "boots", popularity=9),
         product("3", "Frozen yoghurt", "Замороженный йогурт", "boots", popularity=9),
     )
-    page = await index.search(SearchRequest(text=typed))
+    page = shop.search(SearchRequest(text=typed))
     assert page.corrected_query == meant
     assert [card.id for card in page.items] == (["1"] if meant else [])
 
@@ -78,14 +80,13 @@ async def test_typing_mistake_is_forgiven_and_told(index: ProductIndex, typed: s
         ("Torg shampun", "torg шампунь"),
     ],
 )
-async def test_russian_in_latin_letters_is_understood(index: ProductIndex, typed: str, meant: str) -> None:
+def test_russian_in_latin_letters_is_understood(shelf: Callable[..., Shop], typed: str, meant: str) -> None:
     names = {"шампунь": "Шампунь", "корм для кошек": "Корм для кошек", "зубная паста": "Зубная паста", "пицца": "Пицца", "torg шампунь": "Шампунь детский"}
-    await put(
-        index,
+    shop = shelf(
         *(product(ru, "Thing", name, "nowhere", brand="Torg" if "torg" in ru else "") for ru, name in names.items()),
         product("pasta", "Pasta"),
     )
-    page = await index.search(SearchRequest(text=typed))
+    page = shop.search(SearchRequest(text=typed))
     assert page.corrected_query == meant
     assert meant in [card.id for card in page.items]
 
@@ -157,9 +158,9 @@ async def test_suggestions_are_queries_categories_and_products(index: ProductInd
 
 
 @pytest.mark.parametrize("typed", ["пиц", "gbw", "замороженная пи", "Пицца мар", "пиццца"])
-async def test_suggestions_come_in_the_language_typed(index: ProductIndex, typed: str) -> None:
-    await put(index, product("1", "Frozen pizza Margherita", "Замороженная пицца Маргарита"))
-    assert "Замороженная пицца Маргарита" in [one.text for one in await index.suggest(typed)]
+def test_suggestions_come_in_the_language_typed(shelf: Callable[..., Shop], typed: str) -> None:
+    shop = shelf(product("1", "Frozen pizza Margherita", "Замороженная пицца Маргарита"))
+    assert "Замороженная пицца Маргарита" in shop.suggest(typed)
 
 
 async def test_products_are_suggested_by_their_names_not_their_categories(index: ProductIndex) -> None:
@@ -187,10 +188,9 @@ async def test_suggestions_are_at_most_as_many_as_asked(index: ProductIndex) -> 
         ("", False),
     ],
 )
-async def test_only_queries_in_the_catalogues_own_words_are_understood(index: ProductIndex, asked: str, understood: bool) -> None:
-    await index.set_synonyms([["pizza", "pie"]])
-    await put(index, product("1", "Frozen pizza"))
-    assert (await index.search(SearchRequest(text=asked))).understood == understood
+def test_only_queries_in_the_catalogues_own_words_are_understood(shelf: Callable[..., Shop], asked: str, understood: bool) -> None:
+    shop = shelf(product("only", "Frozen pizza"), synonyms=[["pizza", "pie"]])
+    assert shop.search(SearchRequest(text=asked)).understood == understood
 
 
 async def test_past_queries_are_bounded_and_keep_the_frequent(index: ProductIndex) -> None:
