@@ -89,6 +89,7 @@ def test_a_signal_ends_it_cleanly_and_data_of_a_newer_version_is_refused(running
     assert not [file for file in data.rglob("*-wal") if file.stat().st_size]
     with sqlite3.connect(data / "order" / "order.db") as database:
         database.execute("insert into migration (name, checksum, applied_at) values ('order/9999_future.sql', 'x', 'x')")
+        database.execute("insert into migration_contract (name, oldest) values ('order/9999_future.sql', 'order/9998_future.sql')")
     status, said = refusal("--port", str(free_port()), "--data", str(data))
     assert status == 1
     assert "newer version of Torg" in said
