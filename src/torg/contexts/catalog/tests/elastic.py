@@ -24,8 +24,8 @@ class OnElastic:
     def address(self, folder: Path) -> Address:
         return Address.read(f"{self.url}/t{crc32(str(folder).encode()):08x}?deadline=20")
 
-    async def open(self, folder: Path) -> ElasticProductIndex:
-        return await ElasticProductIndex.open(self.address(folder), f"process {next(self._processes)}", self._patience)
+    async def open(self, folder: Path, patience: Patience | None = None) -> ElasticProductIndex:
+        return await ElasticProductIndex.open(self.address(folder), f"process {next(self._processes)}", patience or self._patience)
 
     def clear(self) -> None:
         """Everything that tests made."""

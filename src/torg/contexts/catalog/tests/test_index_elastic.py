@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from torg.contexts.catalog import contracts as c
-from torg.contexts.catalog.adapters.index_elastic import Address, BadAddress, ElasticProductIndex
+from torg.contexts.catalog.adapters.index_elastic import Address, BadAddress, ElasticProductIndex, Patience
 from torg.contexts.catalog.adapters.index_opening import open_index
 from torg.contexts.catalog.ports import ProductChange, ProductDocument, SearchRequest
 from torg.contexts.catalog.tests.elastic import OnElastic, ask
@@ -26,6 +26,8 @@ from torg.kit.errors import Unavailable
 from torg.kit.settings import BadSettings
 from torg.kit.testing.engines import served
 
+Opened = Callable[..., Awaitable[ElasticProductIndex]]
+
 
 @pytest.fixture(scope="module")
 def elastic(elastic_url: str) -> Iterator[OnElastic]:
@@ -35,12 +37,12 @@ def elastic(elastic_url: str) -> Iterator[OnElastic]:
 
 
 @pytest.fixture
-async def opened(elastic: OnElastic, tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[ElasticProductIndex]]]:
+async def opened(elastic: OnElastic, tmp_path: Path) -> AsyncIterator[Opened]:
     """Opens the same index again and again, each time as another process."""
     open_now: list[ElasticProductIndex] = []
 
-    async def open_() -> ElasticProductIndex:
-        open_now.append(await elastic.open(tmp_path))
+    async def open_(patience: Patience | None = None) -> ElasticProductIndex:
+        open_now.append(await elastic.open(tmp_path, patience))
         return open_now[-1]
 
     yield open_
@@ -66,7 +68,7 @@ async def until(fine: Callable[[], Awaitable[object]], seconds: float = 20) -> N
 # several processes
 
 
-async def test_one_process_feeds_until_it_closes(opened: Callable[[], Awaitable[ElasticProductIndex]]) -> None:
+async def test_one_process_feeds_until_it_closes(opened: Opened) -> None:
     one, other = await opened(), await opened()
     assert (await one.claim(), await other.claim(), await one.claim()) == (True, False, True)
     await put(one, product("1", "Pizza"))
@@ -78,7 +80,7 @@ async def test_one_process_feeds_until_it_closes(opened: Callable[[], Awaitable[
     assert await ids(other) == ["1"]
 
 
-async def test_a_process_that_gives_no_sign_is_replaced(opened: Callable[[], Awaitable[ElasticProductIndex]]) -> None:
+async def test_a_process_that_gives_no_sign_is_replaced(opened: Opened) -> None:
     gone, other = await opened(), await opened()
     await gone.claim()
     await gone.put([product("1", "Pizza")], position=5)
@@ -88,7 +90,7 @@ async def test_a_process_that_gives_no_sign_is_replaced(opened: Callable[[], Awa
     assert other.position == 5
 
 
-async def test_a_process_that_shows_it_lives_is_not_replaced(opened: Callable[[], Awaitable[ElasticProductIndex]]) -> None:
+async def test_a_process_that_shows_it_lives_is_not_replaced(opened: Opened) -> None:
     one, other = await opened(), await opened()
     await one.claim()
     async with running(one, other):
@@ -97,7 +99,7 @@ async def test_a_process_that_shows_it_lives_is_not_replaced(opened: Callable[[]
             await asyncio.sleep(0.1)
 
 
-async def test_other_processes_hear_how_far_the_index_is(opened: Callable[[], Awaitable[ElasticProductIndex]]) -> None:
+async def test_other_processes_hear_how_far_the_index_is(opened: Opened) -> None:
     one, other = await opened(), await opened()
     await one.rebuild(PRODUCTS[:5], position=7)
     assert await other.check() == ""
@@ -107,8 +109,8 @@ async def test_other_processes_hear_how_far_the_index_is(opened: Callable[[], Aw
         await until(lambda: asyncio.sleep(0, other.position == 8))
 
 
-async def test_late_updates_of_a_process_that_was_held_up_do_no_harm(opened: Callable[[], Awaitable[ElasticProductIndex]]) -> None:
-    held_up, other = await opened(), await opened()
+async def test_late_updates_of_a_process_that_was_held_up_do_no_harm(opened: Opened) -> None:
+    held_up, other = await opened(Patience(renew=60)), await opened()  # it takes itself for the one that feeds for a minute
     await held_up.put([product("1", "Pizza"), product("2", "Boots")], position=10)
     await held_up.flush()
     await held_up.put([product("1", "Late pizza"), product("2", "Late boots")], position=11)  # … but before it is written
@@ -125,7 +127,7 @@ async def test_late_updates_of_a_process_that_was_held_up_do_no_harm(opened: Cal
     assert await ids(held_up, "late") == []
 
 
-async def test_repeated_updates_change_nothing(opened: Callable[[], Awaitable[ElasticProductIndex]]) -> None:
+async def test_repeated_updates_change_nothing(opened: Opened) -> None:
     index = await opened()
     for _ in range(3):
         await index.put([product("1", "Pizza", price=5)])
@@ -176,7 +178,7 @@ async def finds(house: House, expected: list[str], **query: object) -> bool:
 # rebuilding
 
 
-async def test_readers_and_writers_notice_nothing_of_a_rebuild(opened: Callable[[], Awaitable[ElasticProductIndex]]) -> None:
+async def test_readers_and_writers_notice_nothing_of_a_rebuild(opened: Opened) -> None:
     index, reader = await opened(), await opened()
     await index.rebuild(PRODUCTS, position=1)
     written: list[str] = []
@@ -205,7 +207,7 @@ async def test_readers_and_writers_notice_nothing_of_a_rebuild(opened: Callable[
         assert (await reader.search(SearchRequest())).total == len(PRODUCTS) + len(written)
 
 
-async def test_an_index_that_no_longer_serves_is_swept_away(elastic: OnElastic, opened: Callable[[], Awaitable[ElasticProductIndex]], tmp_path: Path) -> None:
+async def test_an_index_that_no_longer_serves_is_swept_away(elastic: OnElastic, opened: Opened, tmp_path: Path) -> None:
     index = await opened()
     for _ in range(3):
         await index.rebuild(PRODUCTS[:3], position=1)
@@ -231,14 +233,14 @@ async def test_an_index_that_somebody_deleted_is_built_anew(elastic: OnElastic, 
         await until(lambda: finds(house, ["p1", "p2"]))
 
 
-async def test_a_field_that_nobody_knows_is_refused(elastic: OnElastic, opened: Callable[[], Awaitable[ElasticProductIndex]], tmp_path: Path) -> None:
+async def test_a_field_that_nobody_knows_is_refused(elastic: OnElastic, opened: Opened, tmp_path: Path) -> None:
     await opened()
     with pytest.raises(urllib.error.HTTPError) as refused:
         ask(elastic.url, "PUT", f"/{elastic.address(tmp_path).name}-v1/_doc/1", {"foreign": 1})
     assert json.load(refused.value)["error"]["type"] == "strict_dynamic_mapping_exception"
 
 
-async def test_a_product_that_cannot_be_indexed_does_not_keep_back_the_others(opened: Callable[[], Awaitable[ElasticProductIndex]]) -> None:
+async def test_a_product_that_cannot_be_indexed_does_not_keep_back_the_others(opened: Opened) -> None:
     index = await opened()
     await index.put([product("bad", "Pizza", brand="x" * 40_000), product("good", "Pizza")], position=3)
     await index.flush()
