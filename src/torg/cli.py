@@ -173,11 +173,13 @@ def bench(
 
 @app.command
 def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
-    """Run the project's tests; arguments go to pytest."""
+    """Run the project's tests; arguments go to pytest. With --topology services (or another one) the journeys run against its processes."""
     import pytest
 
     os.chdir(ROOT)
-    sys.exit(pytest.main(list(arguments)))
+    elsewhere = any(word.partition("=")[0] == "--topology" for word in arguments)
+    named = any(Path(word.partition("::")[0]).exists() for word in arguments)
+    sys.exit(pytest.main([*arguments, *(["tests/journeys"] if elsewhere and not named else [])]))
 
 
 def _settings(overrides: dict[str, object]) -> settings_.Settings:

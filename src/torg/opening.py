@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from torg.kit.chain import Chained, within
 from torg.kit.listening import CannotStart
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.fleet import Fleet, until_settled
-from torg.kit.rpc.peers import FilePeers, Peers
+from torg.kit.rpc.peers import Peers
 from torg.kit.settings import BadSettings, Settings
 
 FAILURES = serve.FAILURES
@@ -92,9 +92,22 @@ async def _together(settings: Settings, planned: Sequence[Planned]) -> None:
     }  # fmt: skip
     words = Words([process.name for process in planned], sys.stdout, os.environ)
     with serve.own_folder(data, data / "fleet"), serve.free_port(settings.host, settings.port) as front:
-        async with operating(settings, FilePeers(peers)) as fleet:
-            supervisor = Supervisor(planned, environment, peers, front, words)
-            await supervise(supervisor, lambda: _fill(settings, fleet), lambda: _welcome(settings, address))
+        supervisor = Supervisor(planned, environment, peers, front, words)
+        await supervise(supervisor, lambda: _fill_beside(settings, environment), lambda: _welcome(settings, address))
+
+
+async def _fill_beside(settings: Settings, environment: Mapping[str, str]) -> None:
+    """In a process of its own: what the demonstration takes need not stay with whoever watches the others. Raises CannotStart."""
+    if not settings.demo or seed.is_complete(settings):
+        return
+    filling = await asyncio.create_subprocess_exec(sys.executable, "-m", "torg", "seed", env={**os.environ, **environment}, start_new_session=True)
+    try:
+        if await filling.wait():
+            raise CannotStart("the shop could not be filled with its demonstration: what stands above says why; --empty opens it without")
+    finally:
+        if filling.returncode is None:
+            filling.terminate()
+            await filling.wait()
 
 
 async def _fill_from_outside(settings: Settings) -> None:

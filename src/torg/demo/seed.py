@@ -4,7 +4,7 @@ Each part is filed as done when it is; a start that was cut short goes on with t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from zlib import crc32
@@ -28,6 +28,7 @@ from torg.kit.settings import Settings
 from torg.kit.values import Language, Money
 
 BATCH = 1000
+PARTS = ("categories", "products", "stock", "promo codes", "search index")
 WAREHOUSES = (("Moscow main", "Moscow"), ("Saint Petersburg", "Saint Petersburg"), ("Ural", "Yekaterinburg"), ("Siberia", "Novosibirsk"))
 POCKET = 100_000_00  # the demonstration buyer's wallet, in minor units: a hundred orders and more
 ATTRIBUTES = {
@@ -51,23 +52,33 @@ STAFF = {
 async def seed(call: Call, settings: Settings, settle: Callable[[], Awaitable[None]]) -> None:
     """Does what is missing, with a line or bar of progress for each part. `settle` waits until every consumer has caught up."""
     done = _Done(Path(settings.data) / "demonstration.json")
-    parts: dict[str, Callable[[], Awaitable[None]]] = {}
     with Steps("Filling the shop with its demonstration") as steps:
-        parts["categories"] = lambda: _categories(call)
-        parts["products"] = lambda: _products(call, settings, steps)
-        parts["stock"] = lambda: _stock(call, settings, steps)
-        parts["promo codes"] = lambda: _promo_codes(call, settings)
-        parts["search index"] = lambda: _index(call, settle)
-        for name, part in parts.items():
+        parts: Sequence[Callable[[], Awaitable[None]]] = (
+            lambda: _categories(call),
+            lambda: _products(call, settings, steps),
+            lambda: _stock(call, settings, steps),
+            lambda: _promo_codes(call, settings),
+            lambda: _index(call, settle),
+        )
+        for name, part in zip(PARTS, parts, strict=True):
             if not done.has(name):
                 steps.begin(name)
                 await part()
                 done.add(name)
-        password = demo_password(settings)
-        if not done.has(f"accounts {crc32(password.encode())}"):
+        if not done.has(_accounts_of(settings)):
             steps.begin("accounts")
-            await _accounts(call, settings, password)
-            done.add(f"accounts {crc32(password.encode())}")
+            await _accounts(call, settings, demo_password(settings))
+            done.add(_accounts_of(settings))
+
+
+def is_complete(settings: Settings) -> bool:
+    """Whether nothing of the demonstration is missing."""
+    done = _Done(Path(settings.data) / "demonstration.json")
+    return all(done.has(name) for name in (*PARTS, _accounts_of(settings)))
+
+
+def _accounts_of(settings: Settings) -> str:
+    return f"accounts {crc32(demo_password(settings).encode())}"
 
 
 def demo_password(settings: Settings) -> str:

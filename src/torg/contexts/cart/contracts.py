@@ -62,6 +62,8 @@ class RedeemPromoCode(Command[None], frozen=True, kw_only=True):
     Raises DomainError `promo.exhausted`, `promo.expired` or `promo.not_applicable`. A use is given back when the order is rejected or
     cancelled, or was never placed."""
 
+    IDEMPOTENT = True
+
     code: str
     user_id: str
     order_id: str
@@ -71,6 +73,8 @@ class RedeemPromoCode(Command[None], frozen=True, kw_only=True):
 @message("cart.give_back_promo_code")
 class GiveBackPromoCode(Command[None], frozen=True):
     """Nothing came of an order that a code was counted for: it can be used anew. Only for one that will never be placed; harmless when repeated."""
+
+    IDEMPOTENT = True
 
     order_id: str
 
@@ -84,6 +88,8 @@ class OrderedLine(msgspec.Struct, frozen=True):
 class CloseCart(Command[None], frozen=True, kw_only=True):
     """The cart became an order: the user's next cart is a new one, with what was added beyond the ordered lines. Harmless when repeated."""
 
+    IDEMPOTENT = True
+
     cart_id: str
     user_id: str
     order_id: str
@@ -93,6 +99,8 @@ class CloseCart(Command[None], frozen=True, kw_only=True):
 @message("cart.merge")
 class MergeCarts(Command[None], frozen=True, kw_only=True):
     """A guest has signed in: what their cart holds joins the user's own. Harmless when repeated, or when there is no such guest cart."""
+
+    IDEMPOTENT = True
 
     guest_cart_id: str
     user_id: str

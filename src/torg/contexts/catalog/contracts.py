@@ -397,6 +397,8 @@ class ImportProducts(Command[ImportReport], frozen=True, kw_only=True):
     """Adds products or brings those with the same ids up to date, in one commit (a thousand at a time is good); `lines` are their places for the report's
     errors, else they are counted from 1."""
 
+    IDEMPOTENT = True
+
     products: tuple[NewProduct, ...]
     lines: tuple[int, ...] = ()
 
@@ -415,6 +417,8 @@ class Category(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class DefineCategories(Command[None], frozen=True):
     """Adds these categories or renames and moves those with the same ids; parents before or after their children. Raises Invalid for an unknown parent
     or a circle."""
+
+    IDEMPOTENT = True
 
     categories: tuple[Category, ...]
 
@@ -468,3 +472,5 @@ class IndexRebuilt(msgspec.Struct, frozen=True):
 @message("catalog.rebuild_index")
 class RebuildIndex(Command[IndexRebuilt], frozen=True):
     """Builds the search index anew from the store while the present one serves; answers when the new one serves. Waits for one that is under way."""
+
+    IDEMPOTENT = True

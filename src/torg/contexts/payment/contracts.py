@@ -200,6 +200,8 @@ class TopUpWallet(Command[TopUp], frozen=True, kw_only=True):
 class CreditWallet(Command[None], frozen=True, kw_only=True):
     """Gives a user money on the shop's own account (goodwill, demonstration data); one `reference` takes effect once."""
 
+    IDEMPOTENT = True
+
     user_id: str
     amount: Money
     reference: str

@@ -193,6 +193,8 @@ class EnsureUser(Command[User], frozen=True, kw_only=True):
     """Makes sure that there is such a user, with just these roles and this password: for demonstrations and operators. An empty password means
     that nobody can sign in. Asking again changes nothing."""
 
+    IDEMPOTENT = True
+
     email: str
     password: str
     full_name: str
