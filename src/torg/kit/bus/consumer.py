@@ -16,9 +16,12 @@ from torg.kit.bus.feed import Batch, Feed
 from torg.kit.calls import Handle, undisturbed
 from torg.kit.errors import Interleaved, Occupied, Unavailable
 from torg.kit.messages import Command, Envelope, Message, Meta, Registry, context_of, encode
+from torg.kit.portions import portions
 from torg.kit.store import Store, Transaction
 from torg.kit.values import stamp
 
+AT_ONCE = 32  # rows of one transaction, where others wait for what it holds meanwhile
+CROSSINGS = 5  # times that a key which is taken is put down to others who were faster
 SEEN_AGAIN = 50  # batches of rows nobody here wants, between two positions that are filed for them
 RETRY_EVERY = 0.25  # seconds between looks at parked rows, while there are any
 SLOWEST_RETRY = 5.0  # seconds
@@ -58,7 +61,7 @@ class BusConsumer:
         self._parked: set[tuple[str, str]] = set()
         self._counters: dict[tuple[str, str], Counter] = {}
         self._unfiled: dict[str, int] = {}
-        self._stale = False
+        self._stale, self._crossed = False, 0
 
     async def run(self) -> None:
         """Follows its feed until cancelled."""
@@ -124,7 +127,13 @@ class BusConsumer:
             return
         if self._loopback:
             rows = [self._copy(row) for row in rows for _ in range(2)]
-        began = time.perf_counter()
+        parts = list(portions(rows, AT_ONCE)) if self._store.database.shared else [rows]
+        for part in parts[:-1]:
+            await self._take_part(part, {})
+        await self._take_part(parts[-1] if parts else (), positions)
+
+    async def _take_part(self, rows: Sequence[Envelope], positions: Mapping[str, int]) -> None:
+        began, self._crossed = time.perf_counter(), 0
         await undisturbed(lambda: self._take_wanted(rows, positions), self.name, self._store.database.lane)
         telemetry.BATCH.labels(self.name).observe(time.perf_counter() - began)
 
@@ -147,7 +156,7 @@ class BusConsumer:
                     await self._handle(row)
                 await self._file_positions(tx, positions)
         except Exception as error:
-            if _lost(error):
+            if self._is_lost(error):
                 raise
             telemetry.log.debug("a batch is done anew, row by row", consumer=self.name, reason=repr(error))
             return False
@@ -156,10 +165,15 @@ class BusConsumer:
         return True
 
     async def _take_each(self, rows: Sequence[Envelope], positions: Mapping[str, int]) -> None:
-        async with self._store.transaction() as tx:
-            for row in rows:
-                await self._handle_or_park(tx, row)
-            await self._file_positions(tx, positions)
+        parked = set(self._parked)
+        try:
+            async with self._store.transaction() as tx:
+                for row in rows:
+                    await self._handle_or_park(tx, row)
+                await self._file_positions(tx, positions)
+        except BaseException:  # what was parked in it was not
+            self._parked = parked
+            raise
 
     async def _handle_or_park(self, tx: Transaction, row: Envelope) -> None:
         if (row.context, row.stream) in self._parked:
@@ -176,7 +190,7 @@ class BusConsumer:
             if parked:
                 await self._failures.forget(tx, self.name, row.id)
         except Exception as error:
-            if _lost(error):
+            if self._is_lost(error):
                 raise
             outcome = "dead" if tried + 1 >= TRIES else "failed"
             telemetry.log.error("a message failed", consumer=self.name, message=row.message.NAME, id=row.id, tries=tried + 1, exc_info=error)
@@ -184,6 +198,14 @@ class BusConsumer:
             self._parked.add((row.context, row.stream))
         self._count(row.message.NAME, outcome)
         return outcome in ("done", "duplicate")
+
+    def _is_lost(self, error: Exception) -> bool:
+        """Whether the whole transaction is lost, through no fault of a single row. A key that is taken may be such a fault, or another's who was a moment
+        faster: then it does not show again where the row sees what they did."""
+        if isinstance(error, Occupied):
+            self._crossed += 1
+            return self._store.database.shared and self._crossed <= CROSSINGS
+        return isinstance(error, (Interleaved, Unavailable))
 
     def _count(self, name: str, outcome: str) -> None:
         counter = self._counters.get((name, outcome))
@@ -222,6 +244,7 @@ class BusConsumer:
         return moved
 
     async def _try_again(self, row: Envelope, tried: int) -> bool:
+        self._crossed = 0
         async with self._store.transaction() as tx:
             return await self._attempt(tx, row, tried, parked=True)
 
@@ -230,11 +253,6 @@ class BusConsumer:
 
     def _copy(self, row: Envelope) -> Envelope:
         return msgspec.structs.replace(row, message=self._registry.decode(row.message.NAME, encode(row.message)))
-
-
-def _lost(error: Exception) -> bool:
-    """Whether the whole transaction is lost, through no fault of a single row."""
-    return isinstance(error, (Interleaved, Unavailable)) and not isinstance(error, Occupied)
 
 
 def _commits(batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from torg.kit.bus import BusConsumer, Consumer, LogFeed
+from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
+from torg.kit.errors import Occupied
 from torg.kit.log import Log
 from torg.kit.sql.dialect import POSTGRES, ROWS_OF_A_TRANSACTION
 from torg.kit.sql.migrate import KIT, migrate
@@ -320,3 +322,68 @@ async def test_of_many_that_ask_for_a_lease_one_gets_it(shelf: Store, elsewhere:
     got = await asyncio.gather(*(store.database.lease("job", 30) for store in (shelf, elsewhere)))
     assert sorted(got) == [False, True]
     assert await asyncio.gather(*(store.database.lease("job", 30) for store in (shelf, elsewhere))) == got
+
+
+# ---------------------------------------------------------------- consumers
+
+
+@asynccontextmanager
+async def consuming(store: Store, log: Log, handle: Callable[[WasPut], Awaitable[None]]) -> AsyncIterator[Failures]:
+    consumer = BusConsumer(Consumer("reader", {WasPut: handle}), store, LogFeed({"shelf": log}, looks=True), REGISTRY)
+    task = asyncio.create_task(consumer.run())
+    try:
+        yield Failures(store, REGISTRY)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_key_that_another_was_faster_with_is_no_fault_of_the_row(shelf: Store):
+    seen, crossings = list[int](), iter(range(3))
+
+    async def handle(event: WasPut) -> None:
+        if event.things == 2 and next(crossings, None) is not None:
+            raise Occupied("another has appended to the stream")
+        seen.append(event.things)
+
+    for number in range(4):
+        await put(shelf, number, f"s{number}")
+    async with consuming(shelf, shelf.log, handle) as failures:
+        await until(lambda: asyncio.sleep(0, 3 in seen))
+        assert await failures.all() == []
+        assert seen[-4:] == [0, 1, 2, 3]
+
+
+async def test_a_key_that_stays_taken_is_a_fault_of_the_row_and_holds_up_no_other(shelf: Store):
+    seen: list[int] = []
+
+    async def handle(event: WasPut) -> None:
+        if event.things == 2:
+            raise Occupied("it is always there")
+        seen.append(event.things)
+
+    for number in range(4):
+        await put(shelf, number, f"s{number}")
+    async with consuming(shelf, shelf.log, handle) as failures:
+
+        async def kept() -> bool:
+            return len(await failures.all()) == 1 and shelf.database.shared
+
+        await until(kept)
+        assert set(seen) == {0, 1, 3}
+
+
+async def test_much_that_has_come_together_is_handled_in_transactions_that_end_soon(shelf: Store):
+    """Others wait for what a transaction holds: 300 rows are not one."""
+    transactions: list[int] = []
+
+    async def handle(_: WasPut) -> None:
+        async with shelf.transaction() as tx:
+            transactions.append(await tx.value("select cast(cast(pg_current_xact_id() as text) as bigint)"))
+
+    async with shelf.transaction() as tx:
+        await tx.append("s", [WasPut("s", number) for number in range(300)])
+    async with consuming(shelf, shelf.log, handle):
+        await until(lambda: asyncio.sleep(0, len(transactions) >= 300))
+    assert len(transactions) == 300
+    assert max(Counter(transactions).values()) <= 32
