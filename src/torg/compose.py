@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
@@ -35,9 +35,10 @@ from torg.kit.rpc.fleet import Faces, Fleet, FleetCalls, until_settled
 from torg.kit.rpc.logs import RemoteLog
 from torg.kit.secrets import kept_secret
 from torg.kit.settings import BadSettings, Settings
+from torg.kit.shards import Shards, context_of_part, named
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.migrate import KIT, migrate
-from torg.kit.sql.opening import open_database
+from torg.kit.sql.opening import open_database, shards_of
 from torg.kit.store import Store
 from torg.kit.tasks import Job, Supervisor
 from torg.kit.values import Clock, NewId, Randomness, stamp
@@ -72,6 +73,7 @@ class Running:
     desks: dict[str, Desk]
     modules: list[Module] = field(default_factory=list)
     stores: dict[str, Store] = field(default_factory=dict)
+    shards: dict[str, Shards] = field(default_factory=dict)
     supervisor: Supervisor = field(default_factory=Supervisor)
     acquirer: Acquirer | None = None
     committer: Committer = field(default_factory=Committer)
@@ -149,12 +151,12 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     http = App(world.clock, world.new_id, faces, cache, wiring.auditing(call, contexts, fleet), secret, sharing.keys if sharing else None)
     app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry(), fleet=fleet, kafka=open_kafka(settings), sharing=sharing)
     for context in (context for context in contexts if context in topology.CONTEXTS):
-        module = await _build(context, app, world)
-        handlers.update(module.handlers)
-        app.modules.append(module)
+        for module in await _build(context, app, world):
+            handlers.update(module.handlers)
+            app.modules.append(module)
     for module in app.modules:
         for owner, routes in groupby(module.routes, key=lambda route: _owner(route, module.name)):
-            http.add(routes, _finder(handlers, call), app.stores.get(owner))
+            http.add(routes, _finder(handlers, call), app.shards.get(owner) or app.stores.get(owner))
         http.problem_page = module.problem_page or http.problem_page
     checks = _checks(app) | wiring.needs(contexts, fleet)
     http.add(operations_routes(http, app.desks, app.supervisor, checks, _describe(app), topology.SPARED), _finder(handlers, call))
@@ -225,22 +227,57 @@ def inside(settings: Settings) -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
-async def _build(context: str, app: Running, world: World) -> Module:
-    folder = Path(app.settings.data) / context
+async def _build(context: str, app: Running, world: World) -> list[Module]:
+    """A context's module; of one that is spread over several databases, one for each: what others ask goes through the first, which finds out whose it is."""
+    count = shards_of(app.settings, context)
+    if count == 1:
+        return [await _build_part(context, 0, app, world)]
+    if app.fleet and not app.kafka:
+        raise BadSettings(f"TORG_{context.upper()}_DB names {count} databases: where contexts run in several processes, that takes a bus (TORG_BUS)")
+    parts = [await _build_part(context, shard, app, world) for shard in range(count)]
+    if parts[0].sharding is None:
+        raise BadSettings(f"TORG_{context.upper()}_DB names {count} databases, but what {context} keeps can't be spread: only orders can")
+    stores = [app.stores[named(context, shard)] for shard in range(count)]
+    app.shards[context] = shards = Shards(stores, parts[0].sharding)
+    await shards.map.start(occupied=await stores[0].log.head() > 0)
+    handlers, routes = shards.handlers([part.handlers for part in parts]), shards.routes([part.routes for part in parts])
+    return [
+        replace(
+            part, name=named(context, shard), handlers={} if shard else handlers, routes=() if shard else routes,
+            consumers=[shards.consumer(consumer, shard) for consumer in part.consumers],
+            jobs=[replace(job, name=named(job.name, shard)) for job in part.jobs],
+        )
+        for shard, part in enumerate(parts)
+    ]  # fmt: skip
+
+
+async def _build_part(context: str, shard: int, app: Running, world: World) -> Module:
+    part = named(context, shard)
+    folder = Path(app.settings.data) / part
     folder.mkdir(parents=True, exist_ok=True)
-    database = await open_database(app.settings, context, folder, app.committer)
+    database = await open_database(app.settings, context, folder, app.committer, shard)
     own = CONTEXTS / context / "migrations"
     await migrate(database, [KIT, own] if own.is_dir() else [KIT], world.clock)
     store = Store(context, database, Log(context, database, app.registry), world.clock)
-    app.stores[context] = store
-    app.desks[context] = Desk(context, store, Failures(store, app.registry))
+    app.stores[part] = store
+    app.desks[part] = Desk(part, store, Failures(store, app.registry))
     call, from_pages, purge = Chained(app.call, context), Chained(app.call, context, edge=True), wiring.purging(app.http.cache, app.fleet)
     kit = Kit(
         app.settings, world.clock, world.new_id, world.randomness, call, from_pages, store, folder, app.settings.public_url, purge,
-        app.all_desks if app.fleet else app.desks, _describe(app), app.sharing.redis if app.sharing else None,
+        app.all_desks if app.fleet else app.desks, _describe(app), app.sharing.redis if app.sharing else None, shard, _former(context, app),
     )  # fmt: skip
     built: Module = importlib.import_module(f"torg.contexts.{context}.module").build(kit)
     return built
+
+
+def _former(context: str, app: Running) -> Callable[[str], Awaitable[Sequence[Store]]] | None:
+    if shards_of(app.settings, context) == 1:
+        return None
+
+    async def former(user_id: str) -> Sequence[Store]:
+        return await app.shards[context].former(user_id)
+
+    return former
 
 
 def _owner(route: Route, context: str) -> str:
@@ -332,7 +369,7 @@ def _feed(consumer: Consumer, logs: Mapping[str, Log | RemoteLog], app: Running)
         from torg.kit.bus.kafka_feed import KafkaFeed
 
         return KafkaFeed(app.kafka, consumer.name, consumer.sources(), app.registry, app.settings.instance or f"{gethostname()}-{app.settings.port}")
-    followed = {name: logs[name] for name in sorted(consumer.sources()) if name in logs}
+    followed = {name: logs[name] for name in sorted(logs) if context_of_part(name) in consumer.sources()}
     return LogFeed(followed, looks=any(log.shared for log in followed.values()))
 
 

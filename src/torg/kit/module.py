@@ -16,6 +16,7 @@ from torg.kit.messages import Message
 from torg.kit.operations import DeskView, Follower, Invariant
 from torg.kit.saga_runner import SagaRunner
 from torg.kit.settings import Settings
+from torg.kit.shards import Sharding
 from torg.kit.store import Store
 from torg.kit.tasks import Job
 from torg.kit.values import Clock, NewId, Randomness
@@ -31,7 +32,8 @@ Check = Callable[[], Awaitable[str]]
 class Kit:
     """What a context may build itself from. `call` asks on behalf of whoever asked the context, `call_from_pages` on behalf of whoever looks at its
     pages: these are an edge. `folder` is its own place for files; `purge` forgets kept answers by tag; `describe` makes the API's ("openapi") and the
-    events' ("asyncapi") description; `redis` is what the process shares with others, where it does."""
+    events' ("asyncapi") description; `redis` is what the process shares with others, where it does. Of a context that is spread over several databases,
+    `shard` is which of them this is, and `former` tells which others have something of a user."""
 
     settings: Settings
     clock: Clock
@@ -46,6 +48,8 @@ class Kit:
     desks: Mapping[str, DeskView]
     describe: Mapping[str, Callable[[], Awaitable[Mapping[str, Any]]]] = field(default_factory=dict)
     redis: Redis | None = None
+    shard: int = 0
+    former: Callable[[str], Awaitable[Sequence[Store]]] | None = None
 
 
 async def _nothing() -> None: ...
@@ -55,7 +59,7 @@ async def _nothing() -> None: ...
 class Module:
     """A context, ready to be composed: its tables of handlers, subscriptions, routes and jobs. `start` runs before anything else of it, once its
     migrations are in; `close` after everything else. `followers` are jobs with work to catch up with, shown and waited for like consumers. `problem_page`
-    shows people what went wrong, wherever in the process."""
+    shows people what went wrong, wherever in the process. `sharding` is for a context whose records may be spread over several databases."""
 
     name: str
     handlers: Mapping[type[Message], Handle] = field(default_factory=dict)
@@ -67,6 +71,7 @@ class Module:
     invariants: Sequence[Invariant] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
     problem_page: ProblemPage | None = None
+    sharding: Sharding | None = None
     start: Callable[[], Awaitable[None]] = _nothing
     close: Callable[[], Awaitable[None]] = _nothing
 

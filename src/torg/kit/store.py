@@ -138,6 +138,14 @@ class Store:
             return None
         return row["fingerprint"], Answer(row["status"], msgspec.json.decode(row["headers"], type=tuple[tuple[str, str], ...]), row["body"])
 
+    async def file_answer(self, awaited: AwaitedAnswer, reply: object) -> None:
+        """Files an answer whose effect is elsewhere, or that is a refusal, in a commit of its own. Raises ConcurrentChange."""
+        await self.undisturbed(partial(self._file_answer, awaited, reply), "idempotency")
+
+    async def _file_answer(self, awaited: AwaitedAnswer, reply: object) -> None:
+        async with self.transaction() as tx:
+            await file_answer(tx.sql, awaited, reply, stamp(self.clock()))
+
 
 class _Own:
     __slots__ = ("_outer", "_sql", "_store", "_tokens", "_tx")

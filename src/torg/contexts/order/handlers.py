@@ -38,6 +38,8 @@ CARED_FOR = model.RETURN_WITHIN + timedelta(days=10)  # so long something about 
 async def place_order(cmd: c.PlaceOrder, deps: OrderDeps) -> c.OrderView:
     user_id, order_id = cmd.buyer.user_id, deps.new_id()
     quote = await _quote(user_id, deps)
+    if await deps.orders.ordered_elsewhere(user_id, quote.cart_id):
+        raise model.already_ordered()
     plan = await _plan_delivery(cmd.delivery, user_id, deps)
     placed = model.place(order_id, user_id, quote, plan, await _delivery_price(plan, quote, deps), cmd.payment.method, cmd.expected_total)
     if quote.promo_code:

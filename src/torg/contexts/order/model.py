@@ -253,6 +253,10 @@ def place(order_id: str, user_id: str, quote: Quote, plan: DeliveryPlan, deliver
     )  # fmt: skip
 
 
+def already_ordered() -> DomainError:
+    return DomainError("cart.already_ordered", "this cart has been ordered already; your orders show it")
+
+
 def fold(history: Iterable[Envelope], order: Order | None = None) -> Order | None:
     """The order that these events make, oldest first, beginning with `order` when it is known so far; None when there are none."""
     for row in history:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from torg.contexts.order.adapters.audit_sql import SqlOrderAudit
+from torg.contexts.order.adapters.shards import ORDERS
 from torg.contexts.order.adapters.store_sql import SqlOrderStore
 from torg.contexts.order.handlers import HANDLERS, REACTIONS, erase_ended
 from torg.contexts.order.ports import OrderDeps
@@ -14,14 +15,16 @@ from torg.contexts.order.sagas import SAGAS
 from torg.kit.bus import Consumer
 from torg.kit.module import Kit, Module, bound
 from torg.kit.saga_runner import SagaRunner
+from torg.kit.shards import tagged
 from torg.kit.tasks import Job
 
 
 def build(kit: Kit) -> Module:
-    orders = SqlOrderStore(kit.store.database, kit.clock)
-    sagas = SagaRunner(kit.store, SAGAS, kit.new_id)
+    new_id = tagged(kit.new_id, kit.shard)  # also where there is one database: another may be added later
+    orders = SqlOrderStore(kit.store.database, kit.clock, kit.former)
+    sagas = SagaRunner(kit.store, SAGAS, new_id)
     deps = OrderDeps(
-        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
+        call=kit.call, clock=kit.clock, new_id=new_id, store=kit.store, currency=kit.settings.currency,
         orders=orders, sagas=sagas, pay_within=timedelta(minutes=kit.settings.card_payment_minutes),
     )  # fmt: skip
     handlers = bound(HANDLERS, deps)
@@ -34,4 +37,5 @@ def build(kit: Kit) -> Module:
         jobs=(Job("order.deadlines", 0.5, sagas.work_on_deadlines), Job("order.erasures", 60, partial(erase_ended, deps))),
         sagas=sagas,
         invariants=SqlOrderAudit(kit.store, orders).invariants(),
+        sharding=ORDERS,
     )

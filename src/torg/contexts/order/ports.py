@@ -23,6 +23,10 @@ class OrderStore(Protocol):
         """Files a new order. Raises DomainError `cart.already_ordered`: a cart is ordered once."""
         ...
 
+    async def ordered_elsewhere(self, user_id: str, cart_id: str) -> bool:
+        """Whether this cart became an order in another shard, where the user was before."""
+        ...
+
     async def load(self, tx: Transaction, order_id: str) -> Order:
         """Raises NotFound `order.not_found`."""
         ...

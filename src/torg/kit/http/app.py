@@ -14,12 +14,11 @@ from torg.kit.calls import Handle
 from torg.kit.errors import DomainError, Forbidden, Malformed, NotFound, Problem, TooManyRequests, Unauthenticated, Unavailable
 from torg.kit.http.binding import Binding
 from torg.kit.http.cache import Keeping, Kept, Key, ResponseCache
-from torg.kit.http.idempotency import Keys
+from torg.kit.http.idempotency import Answers, Keys
 from torg.kit.http.metrics import RequestStats, RouteStats
 from torg.kit.http.request import JSON, Headers, Request, Response, first_spoken
 from torg.kit.http.routes import API, Route, Router
 from torg.kit.messages import Message, Meta, encode
-from torg.kit.store import Store
 from torg.kit.values import Clock, Language, NewId
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class App:
         self._closing = False
         self._unknown = self.stats.of("-", "-", 404)
 
-    def add(self, routes: Iterable[Route], handle: Callable[[type[Message]], Handle], store: Store | None = None) -> None:
+    def add(self, routes: Iterable[Route], handle: Callable[[type[Message]], Handle], store: Answers | None = None) -> None:
         """Serves a context's routes; `handle` finds who handles a message, `store` files answers to Idempotency-Keys."""
         keys = Keys(store, self._secret, self._keys) if store else None
         for route in routes:

@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from torg.kit.errors import ConcurrentChange, DomainError, Invalid, Malformed
 from torg.kit.http.request import Request, Response
-from torg.kit.store import Answer, Store, awaited_answer, file_answer
-from torg.kit.values import stamp
+from torg.kit.store import Answer, AwaitedAnswer, awaited_answer
 
 if TYPE_CHECKING:
     from torg.kit.http.shared_keys import SharedKeys
@@ -36,10 +34,24 @@ class Awaited:
         return self.answer
 
 
+class Answers(Protocol):
+    """Where a context keeps what it answered."""
+
+    context: str
+
+    async def answered(self, caller: str, key: str) -> tuple[str, Answer] | None:
+        """The fingerprint and answer filed under a caller's key, if any."""
+        ...
+
+    async def file_answer(self, awaited: AwaitedAnswer, reply: object) -> None:
+        """Files an answer in a commit of its own. Raises ConcurrentChange."""
+        ...
+
+
 class Keys:
     """The keys of one context's requests; `shared` where other processes answer for them as well."""
 
-    def __init__(self, store: Store, secret: bytes, shared: SharedKeys | None = None) -> None:
+    def __init__(self, store: Answers, secret: bytes, shared: SharedKeys | None = None) -> None:
         self._store, self._secret, self._shared = store, secret, shared
         self._running: set[tuple[str, str]] = set()
 
@@ -89,12 +101,8 @@ class Keys:
         finally:
             awaited_answer.reset(token)
         if not awaited.filed:  # nothing was changed (a refusal), or by another context: file it on its own
-            await self._store.undisturbed(partial(self._file, awaited, response), "idempotency")
+            await self._store.file_answer(awaited, response)
         return response
-
-    async def _file(self, awaited: Awaited, response: Response) -> None:
-        async with self._store.transaction() as tx:
-            await file_answer(tx.sql, awaited, response, stamp(self._store.clock()))
 
 
 def _own_response(reply: object) -> Response:

@@ -12,11 +12,18 @@ from torg.kit.sql.sqlite import SqliteDatabase
 SCHEMES = ("postgresql", "postgres")
 
 
-async def open_database(settings: Settings, context: str, folder: Path, committer: Committer) -> Database:
-    """PostgreSQL where TORG_<CONTEXT>_DB or TORG_DB names one, else a SQLite file in the context's folder. Raises BadSettings or Unavailable."""
-    own = settings.databases.get(context, "")
+def shards_of(settings: Settings, context: str) -> int:
+    """How many databases TORG_<CONTEXT>_DB names."""
+    return len(settings.databases.get(context, "").split()) or 1
+
+
+async def open_database(settings: Settings, context: str, folder: Path, committer: Committer, shard: int = 0) -> Database:
+    """PostgreSQL where TORG_<CONTEXT>_DB (the one of this `shard`, where it names several) or TORG_DB names one, else a SQLite file in the context's folder.
+    Raises BadSettings or Unavailable."""
+    own = (settings.databases.get(context, "").split() or [""])[shard]
     url, name = own or settings.db, f"TORG_{context.upper()}_DB" if own else "TORG_DB"
-    replica = settings.replicas.get(context, "" if own else settings.db_replica)  # one of everybody's is none of a context's own database
+    replicas = settings.replicas.get(context, "" if own else settings.db_replica).split()  # one of everybody's is none of a context's own database
+    replica = replicas[shard] if shard < len(replicas) else ""
     beside = f"TORG_{context.upper()}_DB_REPLICA" if context in settings.replicas else "TORG_DB_REPLICA"
     if not url and replica:
         raise BadSettings(f"{beside} names a replica, but {name} names no database that it could be one of")

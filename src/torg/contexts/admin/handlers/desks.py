@@ -12,6 +12,7 @@ from torg.kit.bus import FailedMessage
 from torg.kit.errors import NotFound
 from torg.kit.operations import DeskView, LogRow
 from torg.kit.pages import after_number
+from torg.kit.shards import context_of_part, named, shard_of_id
 from torg.kit.values import stamp
 
 
@@ -40,12 +41,18 @@ async def list_consumers(_: c.ListConsumers, deps: AdminDeps) -> c.Consumers:
 
 
 async def browse_log(query: c.BrowseLog, deps: AdminDeps) -> c.LogPage:
-    desk = deps.desks.get(query.context)
+    desk = deps.desks.get(_part(query.context, query.stream, deps))
     if desk is None:
         raise NotFound("context.not_found", f"no context {query.context!r} runs here; these do: {', '.join(sorted(deps.desks))}")
     before = after_number(query.cursor)[0] if query.cursor else 0
     page = await desk.browse(query.stream, query.name, before, query.limit)
     return c.LogPage(tuple(_logged(row) for row in page.rows), str(page.onward) if page.onward else None)
+
+
+def _part(context: str, stream: str, deps: AdminDeps) -> str:
+    """Of a context that is spread over several databases the part whose log has the stream."""
+    parts = sum(context_of_part(name) == context for name in deps.desks)
+    return named(context, shard_of_id(stream, parts)) if parts > 1 else context
 
 
 async def _consumers(desk: DeskView) -> list[c.ConsumerView]:

@@ -10,6 +10,7 @@ from torg.contexts.admin.model import FOLLOWED, Account
 from torg.contexts.admin.ports import AdminDeps
 from torg.kit.messages import Envelope
 from torg.kit.operations import DeskView
+from torg.kit.shards import context_of_part
 
 SLICE = 300  # rows of a log between two breaths of the event loop
 ACCOUNTS = "accounts"
@@ -18,8 +19,8 @@ ACCOUNTS = "accounts"
 async def follow(deps: AdminDeps) -> None:
     """Brings the accounts up to the end of all logs, effects before causes: where each log ends is asked when its turn comes."""
     for source, kinds in FOLLOWED.items():
-        if desk := deps.desks.get(source):
-            await _follow(desk, await deps.books.read_until(ACCOUNTS, source), kinds, deps)
+        for part in sorted(name for name in deps.desks if context_of_part(name) == source):
+            await _follow(deps.desks[part], await deps.books.read_until(ACCOUNTS, part), kinds, deps)
 
 
 async def _follow(desk: DeskView, position: int, kinds: Sequence[type], deps: AdminDeps) -> None:

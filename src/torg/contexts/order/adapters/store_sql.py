@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 import msgspec
 
 from torg.contexts.order.contracts import OrderCount, OrderPlaced, OrderView, Status
-from torg.contexts.order.model import ENDED, Order, apply, fold, without_person
-from torg.kit.errors import DomainError, NotFound
+from torg.contexts.order.model import ENDED, Order, already_ordered, apply, fold, without_person
+from torg.kit.errors import NotFound
 from torg.kit.messages import Event, encode
 from torg.kit.pages import Page, after_time, cut
 from torg.kit.saga_runner import ACTIVE
 from torg.kit.sql import Database
 from torg.kit.sql.parts import listed, where
 from torg.kit.sql.port import A_MOMENT
-from torg.kit.store import Transaction
+from torg.kit.store import Store, Transaction
 from torg.kit.values import Clock, stamp
 
 SNAPSHOTS = 2048  # orders whose latest state is kept in memory
@@ -27,8 +27,8 @@ _decode = msgspec.json.Decoder(OrderView).decode
 class SqlOrderStore:
     """Implements OrderStore."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, clock: Clock, former: Callable[[str], Awaitable[Sequence[Store]]] | None = None) -> None:
+        self._database, self._clock, self._former = database, clock, former
         self._snapshots: OrderedDict[str, tuple[int, Order]] = OrderedDict()  # durable states, so that a fold begins where the last one ended
         self._overlap = 1 if database.shared else 0
 
@@ -41,13 +41,19 @@ class SqlOrderStore:
             "insert into order_of_cart (bucket_id, order_id) values (:bucket_id, :id) on conflict do nothing", bucket_id=view.bucket_id, id=view.id
         )
         if not first:
-            raise DomainError("cart.already_ordered", "this cart has been ordered already; your orders show it")
+            raise already_ordered()
         await tx.execute(
             """insert into orders (id, user_id, bucket_id, status, created_at, updated_at, view)
                values (:id, :user_id, :bucket_id, :status, :created_at, :created_at, :view)""",
             id=view.id, user_id=view.user_id, bucket_id=view.bucket_id, status=view.status, created_at=stamp(view.created_date), view=encode(view).decode(),
         )  # fmt: skip
         return order
+
+    async def ordered_elsewhere(self, user_id: str, cart_id: str) -> bool:
+        for store in await self._former(user_id) if self._former else ():
+            if await store.database.value("select 1 from order_of_cart where bucket_id = :cart_id", cart_id=cart_id):
+                return True
+        return False
 
     async def load(self, tx: Transaction, order_id: str) -> Order:
         version, known = self._snapshots.get(order_id, (0, None))
