@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 SERVERS = ("postgres", "kafka", "redis", "mongo", "elastic", "clickhouse", "consul", "toxiproxy", "dns")
-FIXTURES = frozenset({"redis_url", "redis_house", "elastic_url", "clickhouse_url", "broker"})
+FIXTURES = frozenset({"postgres_url", "redis_url", "redis_house", "elastic_url", "clickhouse_url", "broker", "consul"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of adapters on real servers are marked `engine`. A run of everything leaves them to
     `./torg test -m engine`, so that it stays a matter of minutes."""
-    theirs = [item for item in items if _needs_a_server(item)]
+    theirs = [item for item in items if item.get_closest_marker("engine") or _needs_a_server(item)]
     for item in theirs:
         item.add_marker("engine")
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr:
@@ -25,9 +25,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _needs_a_server(item: pytest.Item) -> bool:
     called = f"{item.path.stem} {getattr(getattr(item, 'callspec', None), 'id', '')}".lower()
     fixtures = getattr(item, "fixturenames", ())
-    if "src" not in item.path.parts:
-        return False
-    return "engines" in item.path.parts or any(server in called for server in SERVERS) or not FIXTURES.isdisjoint(fixtures)
+    if not FIXTURES.isdisjoint(fixtures):
+        return True
+    return "src" in item.path.parts and ("engines" in item.path.parts or any(server in called for server in SERVERS))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,14 +35,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engines",
         choices=("embedded", "server"),
         default="embedded",
-        help="what contexts' suites keep their records in: SQLite, or PostgreSQL that is started",
+        help="what contexts' suites keep their records in: SQLite, or PostgreSQL that is started; with --topology all engines of the shop",
     )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def engines(request: pytest.FixtureRequest) -> Iterator[None]:
     """With `--engines server` a server for the session's suites; one that TORG_TEST_DB names is used as it is."""
-    if request.config.getoption("--engines") == "embedded":
+    if request.config.getoption("--engines") == "embedded" or request.config.getoption("--topology", ""):
         yield
         return
     from torg.kit.testing.postgres import suites_on_a_server

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -228,6 +230,30 @@ async def test_a_user_who_is_moved_while_they_buy_has_every_cart_ordered_once(sh
 
 
 # ---------------------------------------------------------------- the map
+
+
+async def test_the_command_shows_and_changes_the_map(shop: Shop, tmp_path: Path):
+    databases = shop.app.settings.databases["order"]
+
+    async def told(*words: str, **more: str) -> tuple[int | None, str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
+        environment |= {"TORG_ORDER_DB": databases, "TORG_DATA": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path), **more}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "torg", "shards", *words, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        said, _ = await process.communicate()
+        return process.returncode, said.decode()
+
+    user = fresh()
+    assert await told("move", "--user", user, "--to", "1") == (0, f"new orders of user {user} go to shard 1 now\n")
+    status, said = await told("show")
+    assert status == 0
+    assert "slots 0-" in said
+    assert f"user {user}: shard 1" in said
+    assert await told("move", "--to", "1") == (1, "torg: say whom to move: --user ID, or --slots FIRST-LAST\n")
+    assert await told("move", "--user", user, "--to", "2") == (1, "torg: there is no shard 2: there are 2, from 0\n")
+    status, said = await told("show", TORG_ORDER_DB=databases.split()[0])
+    assert (status, said) == (1, "torg: TORG_ORDER_DB names one database at most: there is nothing to tell apart\n")
 
 
 async def test_slots_are_moved_as_ranges(shop: Shop):

@@ -201,6 +201,7 @@ def _or_explain(work: Callable[[], None], *expected: type[Exception]) -> None:
 
 app.command("torg.engines.cli:app", name="engines")
 app.command("torg.topics:app", name="topics")
+app.command("torg.shards:app", name="shards")
 
 
 def main() -> None:

@@ -83,6 +83,7 @@ class Running:
     front: Front | None = None
     kafka: Kafka | None = None
     sharing: Sharing | None = None
+    ending: bool = False
 
     @property
     def asgi(self) -> Asgi:
@@ -158,7 +159,7 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
         for owner, routes in groupby(module.routes, key=lambda route: _owner(route, module.name)):
             http.add(routes, _finder(handlers, call), app.shards.get(owner) or app.stores.get(owner))
         http.problem_page = module.problem_page or http.problem_page
-    checks = _checks(app) | wiring.needs(contexts, fleet)
+    checks = _checks(app) | wiring.needs(contexts, fleet) | ({"process": _staying(app)} if fleet else {})
     http.add(operations_routes(http, app.desks, app.supervisor, checks, _describe(app), topology.SPARED), _finder(handlers, call))
     if fleet:
         app.door = Door(app.shop, wiring.serving(here, http, faces, app.desks, app.registry, app.settings.public_url, fleet), fleet.gateway)
@@ -298,6 +299,15 @@ def _finder(handlers: Mapping[type[Message], Handle], call: LocalCalls) -> Calla
 
 def _checks(app: Running) -> dict[str, Check]:
     return {f"{module.name}.{name}": check for module in app.modules for name, check in module.checks.items()}
+
+
+def _staying(app: Running) -> Check:
+    """A process that is on its way out is asked by nobody any more."""
+
+    async def check() -> str:
+        return "ends just now" if app.ending else ""
+
+    return check
 
 
 def _in_turn(job: Job, store: Store) -> Job:

@@ -27,6 +27,7 @@ from torg.kit.listening import CannotStart, Listening
 from torg.kit.rehearsal import MovedClock
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.door import Asgi
+from torg.kit.rpc.fleet import Fleet
 from torg.kit.rpc.serving import Serving
 from torg.kit.settings import BadSettings, Settings
 from torg.kit.sql.migrate import MigrationRefused
@@ -136,23 +137,29 @@ async def _serve_part(settings: Settings, part: Part, app: compose.Running, stop
         outside[front] = asyncio.ensure_future(front.serve())
     ends: list[asyncio.Future[Any]] = [*outside.values(), asyncio.ensure_future(stopping.wait())]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    await _end_part(settings, part, app, closing)
-    await _drain(outside)
-    if inside and not await inside.stop(DRAIN):
-        telemetry.log.warning("some calls did not end in time", seconds=DRAIN)
-
-
-async def _end_part(settings: Settings, part: Part, app: compose.Running, closing: Closing) -> None:
-    """Others hear that this process ends before it does, and what would go on without end is ended."""
-    assert app.fleet is not None
-    await app.fleet.peers.close()
     closing.begin()
     if app.front or (settings.discovery and not part.supervised):
+        await app.fleet.peers.close()
         await asyncio.sleep(LINGERS if part.supervised else NOTICED)
-    app.fleet.waiting.end()
-    await app.http.close()
-    if app.front:
+    if inside is None:
+        app.fleet.waiting.end()
+    if app.front:  # requests that came in here may take other processes that ask this one: it answers them until the last of its own is answered
+        await app.http.close()
         await app.front.close()
+        await _drain(outside)
+        app.ending = True
+        await asyncio.sleep(LINGERS if part.supervised and len(part.contexts) > 1 else 0)
+    if inside:
+        await _end_inside(app, app.fleet, inside)
+
+
+async def _end_inside(app: compose.Running, fleet: Fleet, inside: Serving) -> None:
+    """Nobody asks this process any more; what would go on without end is ended."""
+    await fleet.peers.close()
+    fleet.waiting.end()
+    await app.http.close()
+    if not await inside.stop(DRAIN):
+        telemetry.log.warning("some calls did not end in time", seconds=DRAIN)
 
 
 class Closing:

@@ -16,7 +16,7 @@ from tests.fleet.test_up import _buy, _sent, _signed_in, get, processes, until
 from tests.test_up import free_port, until_ready, up
 from torg.kit.testing.engines import running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.engine]
 
 
 @pytest.fixture(scope="module")

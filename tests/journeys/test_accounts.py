@@ -111,7 +111,7 @@ async def test_the_export_holds_all_and_erasure_leaves_only_the_bookkeeping(shop
     support = await shop.staff("support")
     kept = await support.get(f"/orders/{order_id}")
     assert kept.json["user_id"] == anna.user_id, "the order itself is bookkeeping"
-    for log in (shop.store(context).log for context in topology.CONTEXTS):
+    for log in [(await shop.store(context)).log for context in topology.CONTEXTS]:
         for row in await log.stream(anna.user_id):
             assert anna.email not in repr(row.message), f"the log of {log.context} still tells the address"
     free_again = await shop.guest().post("/users", {"email": anna.email, "password": PASSWORD, "full_name": "Someone else"})

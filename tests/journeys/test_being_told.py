@@ -149,7 +149,7 @@ async def _letters(shop: Shop, buyer: Buyer, at_least: int = 0) -> list[EmailMes
 
 
 async def _has_letter(shop: Shop, buyer: Buyer, kind: str) -> bool:
-    rows = await shop.store("notification").database.all("select kind from mail where user_id = :user and status = 'sent'", user=buyer.user_id)
+    rows = await (await shop.store("notification")).database.all("select kind from mail where user_id = :user and status = 'sent'", user=buyer.user_id)
     return kind in {row["kind"] for row in rows}
 
 

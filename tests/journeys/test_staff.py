@@ -201,7 +201,7 @@ async def test_goodwill_money_with_one_reference_comes_once(shop: Shop):
 
 @asynccontextmanager
 async def _away(shop: Shop, context: str, table: str) -> AsyncIterator[None]:
-    store = shop.store(context)
+    store = await shop.store(context)
     async with store.transaction() as tx:
         await tx.execute(f"alter table {table} rename to hidden")
     try:

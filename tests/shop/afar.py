@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from bench.fleet import cpu
 from yarl import URL
 
 from tests.shop.goods import CURRENCY, fill
@@ -21,6 +24,8 @@ from tests.shop.opening import Shop, indexed
 from tests.shop.people import Visitor
 from tests.shop.waiting import until
 from torg import compose, serve, topology
+from torg.engines import run
+from torg.engines.catalogue import ENGINES
 from torg.fleet import wiring
 from torg.fleet.plan import plan
 from torg.fleet.supervisor import NOTICED, Supervisor
@@ -34,10 +39,13 @@ from torg.kit.rehearsal import MovedClock
 from torg.kit.rpc.fleet import Fleet, until_settled
 from torg.kit.rpc.peers import FilePeers
 from torg.kit.settings import Settings
-from torg.kit.sql.sqlite import SqliteDatabase
+from torg.kit.sql.committer import Committer
+from torg.kit.sql.opening import open_database
 from torg.kit.store import Store
+from torg.kit.testing.engines import started
 from torg.kit.testing.http import Answer
-from torg.opening import operating
+from torg.opening import ENGINES as ENGINE_SETTINGS
+from torg.opening import operating, with_engines
 
 MAIN_CONTEXT = "user"  # runs in the main process of every mix
 HEARD = 2 * NOTICED  # seconds until all processes know of a change of their peers
@@ -48,9 +56,11 @@ class FarShop(Shop):
 
     told_within = 0.2
 
-    def __init__(self, shape: compose.Running, clock: MovedClock, supervisor: Supervisor, fleet: Fleet, browser: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, shape: compose.Running, settings: Settings, clock: MovedClock, supervisor: Supervisor, fleet: Fleet, browser: aiohttp.ClientSession
+    ) -> None:
         super().__init__(shape, clock)
-        self.supervisor, self._fleet, self._browser = supervisor, fleet, browser
+        self.settings, self.supervisor, self._fleet, self._browser = settings, supervisor, fleet, browser
         self._stores: dict[str, Store] = {}
 
     async def send(self, method: str, target: str, body: object = None, *, raw: bytes | None = None, **headers: Any) -> Answer:
@@ -65,9 +75,9 @@ class FarShop(Shop):
     def call(self) -> Call:
         return Chained(self._fleet.remote, wiring.OPERATOR, edge=True)
 
-    def store(self, context: str) -> Store:
+    async def store(self, context: str) -> Store:
         if context not in self._stores:
-            database = SqliteDatabase(Path(self.app.settings.data).parent / "data" / context / f"{context}.db", sync="OFF")
+            database = await open_database(self.settings, context, Path(self.settings.data) / context, Committer())
             self._stores[context] = Store(context, database, Log(context, database, self.app.registry), values.utc_now)
         return self._stores[context]
 
@@ -100,39 +110,67 @@ class FarShop(Shop):
             await store.database.close()
 
 
+@dataclass
+class Cost:
+    """What a topology took for a run of journeys: seconds of CPU of the shop's processes and of the engines, and seconds on the clock."""
+
+    ready: float = 0
+    wall: float = 0
+    shop: float = 0
+    engines: float = 0
+
+    def __str__(self) -> str:
+        spent = f"{self.shop:.0f} s of CPU in the shop's processes, {self.engines:.0f} s in engines"
+        return f"ready after {self.ready:.1f} s; journeys took {self.wall:.0f} s, {spent}"
+
+
 @asynccontextmanager
-async def open_far_shop(folder: Path, chosen: str) -> AsyncIterator[FarShop]:
-    """The whole shop in the processes of a topology, filled and indexed, until the block ends."""
+async def open_far_shop(folder: Path, chosen: str, servers: bool = False, cost: Cost | None = None) -> AsyncIterator[FarShop]:
+    """The whole shop in the processes of a topology, filled and indexed, until the block ends. On `servers`, all of its engines are real ones of its own, and
+    the shop in one process is there twice."""
+    cost = cost or Cost()
     data, clock, front = folder / "data", MovedClock(folder / "clock"), serve.free_port("127.0.0.1", 0)
     clock.advance(seconds=0)
-    settings = Settings(
-        port=front.getsockname()[1], data=str(data), sync="OFF", currency=CURRENCY, password_memory_kib=8, log_level="error", clock=str(folder / "clock"),
-        public_url=f"http://127.0.0.1:{front.getsockname()[1]}", demo=False,
-    )  # fmt: skip
-    planned = plan(topology.read(chosen), {}, settings)
-    words = Words([process.name for process in planned], sys.stdout, os.environ)
-    supervisor = Supervisor(planned, environment(settings), data / "fleet" / "peers.toml", front, words)
     async with AsyncExitStack() as stack:
         stack.callback(front.close)
+        engines = [stack.enter_context(started(engine.name)) for engine in ENGINES] if servers else []
+        named: dict[str, Any] = {name.removeprefix("TORG_").lower(): url for _, settings in engines for name, url in settings.items()}
+        settings = Settings(
+            port=front.getsockname()[1], data=str(data), sync="OFF", currency=CURRENCY, password_memory_kib=8, log_level="error",
+            clock=str(folder / "clock"), public_url=f"http://127.0.0.1:{front.getsockname()[1]}", demo=False, **named,
+        )  # fmt: skip
+        topology_ = topology.read(chosen)
+        planned = plan(topology_, dict.fromkeys(topology_.processes, 2 if servers and topology_.alone else 1), settings)
+        words = Words([process.name for process in planned], sys.stdout, os.environ)
+        supervisor = Supervisor(planned, environment(settings), data / "fleet" / "peers.toml", front, words)
         stack.push_async_callback(supervisor.stop)
         fleet = await stack.enter_async_context(operating(settings, FilePeers(data / "fleet" / "peers.toml")))
+        began = time.monotonic()
         await supervisor.start()
         await supervisor.open()
+        cost.ready = time.monotonic() - began
         browser = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()))
-        shape = await compose.compose(msgspec.structs.replace(settings, data=str(folder / "shape"), acquirer_secret=_kept(data / "acquirer" / "secret")))
+        embedded = with_engines(settings, "embedded")
+        shape = await compose.compose(msgspec.structs.replace(embedded, data=str(folder / "shape"), acquirer_secret=_kept(data / "acquirer" / "secret")))
         stack.push_async_callback(shape.close)
-        shop = FarShop(shape, clock, supervisor, fleet, browser)
+        shop = FarShop(shape, settings, clock, supervisor, fleet, browser)
         stack.push_async_callback(shop.close)
         with within(60):
             await fill(shop.call)
         await shop.settle()
         await until(lambda: indexed(shop), "the search index is complete")
+        began = time.monotonic()
         yield shop
+        cost.wall = time.monotonic() - began
+        cost.shop = sum(cpu(pid) for pid in supervisor.pids().values())
+        cost.engines = sum(cpu(running.pid) for place, _ in engines if (running := run.running(place)))
 
 
 def environment(settings: Settings) -> dict[str, str]:
     """What tells processes of these settings."""
-    told = {name: str(getattr(settings, name)) for name in ("data", "sync", "currency", "password_memory_kib", "log_level", "clock", "public_url")}
+    told = {
+        name: str(getattr(settings, name)) for name in ("data", "sync", "currency", "password_memory_kib", "log_level", "clock", "public_url", *ENGINE_SETTINGS)
+    }
     named = {f"TORG_{name.upper()}": value for name, value in told.items()}
     return {**named, "TORG_FRONT": settings.public_url, "TORG_DISCOVERY": f"file:{settings.data}/fleet/peers.toml", "PYTHONPATH": os.pathsep.join(sys.path)}
 

@@ -78,7 +78,7 @@ class Shop:
     def routes(self) -> Sequence[Route]:
         return self.app.http.routes
 
-    def store(self, context: str) -> Store:
+    async def store(self, context: str) -> Store:
         """A context's records, as nobody but the context itself should see them."""
         return self.app.stores[context]
 

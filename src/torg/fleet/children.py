@@ -62,10 +62,13 @@ class Child:
         if self._process.returncode is None:
             self._process.kill()
 
-    async def end(self) -> None:
+    def tell_to_end(self) -> None:
         self.ending = True
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
+
+    async def end(self) -> None:
+        self.tell_to_end()
         try:
             async with asyncio.timeout(ENDS):
                 await self.wait()

@@ -167,8 +167,12 @@ class Supervisor:
         return True
 
     async def _end(self, child: Child) -> None:
-        """Nobody asks it any more before it is told to end."""
+        """Nobody asks it any more before it ends. A gateway's process hands its own requests on first: who answers them may ask its contexts."""
         child.ending = True
+        if child.planned.front:
+            child.tell_to_end()
+            while child.alive and await child.answers(self._connections, "/ready"):
+                await asyncio.sleep(LOOK_EVERY)
         self.members.remove(child.address)
         await asyncio.sleep(NOTICED)
         await child.end()

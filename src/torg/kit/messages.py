@@ -19,12 +19,14 @@ Rule = Callable[[Any, datetime], str | None]
 
 
 class Message(msgspec.Struct, frozen=True):
-    """Common ground of commands, queries and events. A command that is `IDEMPOTENT` may be sent again where nobody knows whether it has arrived."""
+    """Common ground of commands, queries and events. A command that is `IDEMPOTENT` may be sent again where nobody knows whether it has arrived.
+    Who is asked one that `WAITS` mostly waits for something to happen: it counts for no work where a process is chosen."""
 
     NAME: ClassVar[str] = ""
     VERSION: ClassVar[int] = 1
     RULES: ClassVar[dict[str, Rule]] = {}
     IDEMPOTENT: ClassVar[bool] = False
+    WAITS: ClassVar[bool] = False
 
 
 class Command(Message, Generic[R], frozen=True):

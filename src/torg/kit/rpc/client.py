@@ -62,6 +62,7 @@ class _Call:
     link: Link
     due: float
     safe: bool
+    load: int
 
     @property
     def left(self) -> float:
@@ -108,7 +109,7 @@ class RemoteCalls:
         return _Call(
             context, (wire.PREFIX + kind.NAME).encode(), encode(message), carried, trace or meta.trace, link,
             link.due or time.monotonic() + self._patience,
-            isinstance(message, Query) or kind.IDEMPOTENT,
+            isinstance(message, Query) or kind.IDEMPOTENT, 0 if kind.WAITS else 1,
         )  # fmt: skip
 
     async def _answer(self, call: _Call) -> Answer:
@@ -167,7 +168,7 @@ class RemoteCalls:
         within, began = max(int(call.left * 1000), 1), time.monotonic()
         signature = self._signer.sign(within / 1000, *wire.signed_parts(call.path, call.link, within, call.meta, call.body))
         request = wire.request(instance.address, call.path, call.link, within, call.meta, call.body, signature, call.trace)
-        instance.load += 1
+        instance.load += call.load
         try:
             async with asyncio.timeout(within / 1000):
                 answer = await self._connections.ask(instance.address, request)
@@ -181,7 +182,7 @@ class RemoteCalls:
             instance.breaker.gave_up()
             raise
         finally:
-            instance.load -= 1
+            instance.load -= call.load
         instance.succeeded()
         return answer
 

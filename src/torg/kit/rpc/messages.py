@@ -37,6 +37,8 @@ class LogPart(msgspec.Struct, frozen=True):
 class TailLog(Query[LogPart], frozen=True, kw_only=True):
     """Rows of these names behind a position. Without any it waits for one, so many seconds at most."""
 
+    WAITS = True
+
     context: str
     after: int
     limit: int

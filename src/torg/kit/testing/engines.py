@@ -30,16 +30,24 @@ def running(name: str) -> Iterator[Mapping[str, str]]:
 @contextmanager
 def served(name: str) -> Iterator[tuple[Place | None, Mapping[str, str]]]:
     """As `running`, with the place of the engine for tests that kill it and start it again; None for one that somebody else runs."""
+    if url := os.environ.get(f"TORG_TEST_{name.upper()}"):
+        with open_folder() as folder:
+            yield None, dict.fromkeys(named(name).settings(run.place_of(named(name), folder, free_port())), url)
+    else:
+        with started(name) as (place, settings):
+            yield place, settings
+
+
+@contextmanager
+def started(name: str) -> Iterator[tuple[Place, Mapping[str, str]]]:
+    """An empty engine of one's own: where it is, and its settings' environment."""
     engine = named(name)
     with open_folder() as folder:
         place = run.place_of(engine, folder, free_port())
         try:
-            if url := os.environ.get(f"TORG_TEST_{name.upper()}"):
-                yield None, dict.fromkeys(engine.settings(place), url)
-            else:
-                with refusal_skips():
-                    run.start(engine, place, _tell)
-                yield place, engine.settings(place)
+            with refusal_skips():
+                run.start(engine, place, _tell)
+            yield place, engine.settings(place)
         finally:
             run.stop(engine, place, _tell)
 

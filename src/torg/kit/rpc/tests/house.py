@@ -23,7 +23,7 @@ from torg.kit.rpc.server import RpcServer
 from torg.kit.rpc.serving import Serving
 from torg.kit.rpc.signing import Signer
 from torg.kit.rpc.tests import kitchen
-from torg.kit.rpc.tests.kitchen import Brew, Cup, Smash, Wipe
+from torg.kit.rpc.tests.kitchen import Brew, Cup, LookOut, Smash, Wipe
 
 SECRET = b"the fleet's"
 
@@ -46,7 +46,7 @@ class Kitchen:
 
     @property
     def handlers(self) -> Mapping[type[Message], Handle]:
-        return {Brew: self, Smash: self, Wipe: self}
+        return {Brew: self, LookOut: self, Smash: self, Wipe: self}
 
 
 def signer(secret: bytes = SECRET) -> Signer:

@@ -20,6 +20,11 @@ class Brew(Query[Cup], frozen=True):
     of: str
 
 
+@message("kitchen.look_out")
+class LookOut(Query[None], frozen=True):
+    WAITS = True
+
+
 @message("kitchen.smash")
 class Smash(Command[None], frozen=True):
     of: str

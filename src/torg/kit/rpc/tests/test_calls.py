@@ -18,7 +18,7 @@ from torg.kit.messages import Meta
 from torg.kit.rpc import wire
 from torg.kit.rpc.http import Connections
 from torg.kit.rpc.tests.house import REFUSALS, Kitchen, calling, free_port, listening, raising, server, signer
-from torg.kit.rpc.tests.kitchen import Brew, Cup, Smash, Wipe
+from torg.kit.rpc.tests.kitchen import Brew, Cup, LookOut, Smash, Wipe
 from torg.kit.telemetry import current_meta
 
 META = Meta(cause="order/o1/3", actor="анна", request="r-1", trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -235,6 +235,23 @@ async def test_who_comes_back_is_asked_again():
                     with suppress(Unavailable):
                         await call(Brew("tea"))
             assert (await call(Brew("tea"))).of == "tea"
+
+
+async def test_who_only_waits_for_something_to_happen_has_time_for_others():
+    kitchens, done = (Kitchen(), Kitchen()), asyncio.Event()
+
+    async def wait(message: object) -> Cup | None:
+        return None if isinstance(message, LookOut) and await done.wait() else Cup("tea")
+
+    kitchens[0].does = kitchens[1].does = wait
+    async with listening(server(kitchens[0])) as one, listening(server(kitchens[1])) as other, calling(one, other) as call:
+        looking = asyncio.ensure_future(call(LookOut()))
+        await asyncio.sleep(0.05)
+        for _ in range(40):
+            await call(Brew("tea"))
+        done.set()
+        await looking
+    assert min(len(kitchen.asked) for kitchen in kitchens) > 5
 
 
 async def test_connections_are_used_again_and_many_at_a_time_each_have_their_own():
