@@ -15,6 +15,7 @@ from typing import Any
 from torg.fleet.plan import Planned
 from torg.fleet.words import Words
 from torg.kit.rpc.http import Broken, Connections, Unreachable
+from torg.kit.rpc.peers import LOOK_EVERY
 
 ENDS = 20.0  # seconds that a process may take to end in order; after that it is killed
 OPEN = b"open\n"
@@ -61,6 +62,11 @@ class Child:
     def kill(self) -> None:
         if self._process.returncode is None:
             self._process.kill()
+
+    async def until_done(self, connections: Connections) -> None:
+        """Until it has no request of its own under way any more."""
+        while self.alive and await self.answers(connections, "/ready"):  # noqa: ASYNC110 it is asked, it does not tell
+            await asyncio.sleep(LOOK_EVERY)
 
     def tell_to_end(self) -> None:
         self.ending = True

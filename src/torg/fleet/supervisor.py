@@ -171,8 +171,7 @@ class Supervisor:
         child.ending = True
         if child.planned.front:
             child.tell_to_end()
-            while child.alive and await child.answers(self._connections, "/ready"):
-                await asyncio.sleep(LOOK_EVERY)
+            await child.until_done(self._connections)
         self.members.remove(child.address)
         await asyncio.sleep(NOTICED)
         await child.end()
