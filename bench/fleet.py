@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -80,10 +81,19 @@ class Fleet:
         self.stop()
 
 
+@dataclass
+class Engines:
+    """Servers that run: the settings that use them, their process ids and places by name."""
+
+    settings: dict[str, str] = field(default_factory=dict)
+    pids: dict[str, int] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+
+
 @contextmanager
-def engines(names: Sequence[str], folder: Path) -> Iterator[tuple[dict[str, str], dict[str, int]]]:
-    """Fresh servers: the settings that use them, and their process ids by name."""
-    settings, pids, places = dict[str, str](), dict[str, int](), list[tuple[str, Place]]()
+def engines(names: Sequence[str], folder: Path) -> Iterator[Engines]:
+    """Fresh servers."""
+    servers = Engines()
     with ExitStack() as ending:
         for name in names:
             engine = named(name)
@@ -92,10 +102,10 @@ def engines(names: Sequence[str], folder: Path) -> Iterator[tuple[dict[str, str]
             run.start(engine, place, _quietly)
             started = run.running(place)
             assert started is not None, f"{name} answers, so it runs"
-            settings |= engine.settings(place)
-            pids[name] = started.pid
-            places.append((name, place))
-        yield settings, pids
+            servers.settings |= engine.settings(place)
+            servers.pids[name] = started.pid
+            servers.places[name] = place
+        yield servers
 
 
 def cpu(pid: int) -> float:

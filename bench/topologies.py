@@ -13,9 +13,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from bench.buyers import ORDER, Buyer, buyers, goods
+import asyncpg
+
+from bench.buyers import ORDER, Buyer, buyers, goods, order
 from bench.buying import figures, percentile
-from bench.fleet import Fleet, cpu, engines, memory, own_cpu
+from bench.fleet import Engines, Fleet, cpu, engines, memory, own_cpu
 from bench.house import House
 from bench.wire import Connection, request
 
@@ -25,10 +27,19 @@ TOPOLOGIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "one process": ((), ()),
     "one process on servers": (SERVERS, ()),
     "services on servers": (SERVERS, ("--topology", "services")),
+    "services on servers, two of order and inventory": (SERVERS, ("--topology", "services", "--instances", "order=2,inventory=2")),
 }
 RATE, SECONDS = 51.0, 30.0  # requests a second (three checkouts), and for how long
 ORDERS_RATE, ORDERS_SECONDS = 8.0, 20.0
 CROWD = 48
+MOST = 600  # orders, as fast as they are taken
+COUNTED = {
+    "torg_sql_statements_total": "SQL statements on PostgreSQL, each a round trip",
+    "torg_sql_transactions_total": "transactions",
+    "torg_sql_retries_total": "transactions done anew",
+    "torg_messages_total": "messages handled by consumers",
+    "torg_rpc_seconds_count": "calls between processes",
+}
 
 
 @dataclass
@@ -50,55 +61,121 @@ async def measure(house: House) -> None:
     totals = dict[str, float]()
     for name, (servers, arguments) in TOPOLOGIES.items():
         folder = house.folder / name.replace(" ", "-")
-        with engines(servers, folder) as (settings, pids):
+        with engines(servers, folder) as running:
             small = {"TORG_DEMO_PRODUCTS": "300"} if house.quick else {}
-            with Fleet(folder, {**settings, **small}, arguments) as fleet:
-                totals[name] = await _one(house, name, fleet, pids)
+            with Fleet(folder, {**running.settings, **small}, arguments) as fleet:
+                totals[name] = await _Topology(house, f"Topology: {name}", fleet, running).measure()
     base = totals["one process on servers"]
     times = totals["services on servers"] / base
     house.book.add("Topologies", "a request of the mix: services, as a multiple of one process on servers", "times the CPU", [times], "≤ 3")
 
 
-async def _one(house: House, name: str, fleet: Fleet, engine_pids: dict[str, int]) -> float:
-    add, section = house.book.add, f"Topology: {name}"
-    crowd, products = await buyers(fleet.port, house.of(CROWD, 8)), await goods(fleet.port, 200)
-    seconds, rate = house.of(int(SECONDS), 3), RATE
-    await _shopping(crowd, products, rate, 3, fleet.port)  # so that nothing is measured for the first time
-    await asyncio.sleep(2)
-    add(section, "ready, seeding included", "seconds", [fleet.ready])
-    spent = _Spent(fleet, engine_pids)
-    heard = await _shopping(crowd, products, rate, seconds, fleet.port)
-    await asyncio.sleep(house.of(4, 1))
-    count = sum(map(len, heard.times.values()))
-    own = spent.tell(house, section, "request of the mix", count)
-    for kind, times in sorted(heard.times.items()):
-        add(section, f"{kind}: p50", "ms", [percentile(times, 50)])
-        add(section, f"{kind}: p95", "ms", [percentile(times, 95)])
-    await _orders(house, section, fleet, engine_pids, crowd, products)
-    add(section, "memory of the shop's processes", "MB resident", [sum(memory(pid) for pid in fleet.processes().values())])
-    if heard.wrong:
-        house.book.remark(f"{name}: {dict(heard.wrong)}")
-    return own
+@dataclass
+class _Topology:
+    """One shop on its engines, and the section of the book it is told in."""
 
+    house: House
+    section: str
+    fleet: Fleet
+    engines: Engines
 
-async def _orders(house: House, section: str, fleet: Fleet, engine_pids: dict[str, int], crowd: Sequence[Buyer], products: Sequence[str]) -> None:
-    before, spent = await _sums(fleet), _Spent(fleet, engine_pids)
-    heard, pace = Heard(fleet.port), _Pace(ORDERS_RATE, house.of(int(ORDERS_SECONDS), 2))
-    await _paced(pace, lambda number: _order(crowd[number % len(crowd)], products[number % len(products)], heard))
-    await asyncio.sleep(house.of(5, 1))
-    after, count = await _sums(fleet), pace.count
-    spent.tell(house, section, "order, cart included", count)
-    for share in (50, 95):
-        house.book.add(section, f"POST /orders answered, p{share}", "ms", [percentile(heard.times["checkout"], share)])
-    for what, metric in (
-        ("SQL statements on PostgreSQL", "torg_sql_statements_total"),
-        ("transactions", "torg_sql_transactions_total"),
-        ("transactions done anew", "torg_sql_retries_total"),
-        ("messages handled by consumers", "torg_messages_total"),
-        ("calls between processes", "torg_rpc_calls_total"),
-    ):
-        if (done := after.get(metric, 0) - before.get(metric, 0)) > 0:
-            house.book.add(section, what, "per order", [done / count])
+    async def measure(self) -> float:
+        """CPU-milliseconds of the shop's own processes for a request of the mix."""
+        crowd, products = await buyers(self.fleet.port, self.house.of(CROWD, 8)), await goods(self.fleet.port, 200)
+        await _shopping(crowd, products, RATE, 3, self.fleet.port)  # so that nothing is measured for the first time
+        await asyncio.sleep(2)
+        self._add("ready, seeding included", "seconds", self.fleet.ready)
+        own = await self._mix(crowd, products)
+        await self._orders(crowd, products)
+        await self._most(crowd, products)
+        self._add("memory of the shop's processes", "MB resident", sum(memory(pid) for pid in self.fleet.processes().values()))
+        return own
+
+    async def _mix(self, crowd: Sequence[Buyer], products: Sequence[str]) -> float:
+        before, spent = await self._counted(), _Spent(self.fleet, self.engines.pids)
+        heard = await _shopping(crowd, products, RATE, self.house.of(int(SECONDS), 3), self.fleet.port)
+        await asyncio.sleep(self.house.of(4, 1))
+        count = sum(map(len, heard.times.values()))
+        own = self._tell_spent(spent, "request of the mix", count)
+        await self._tell_counted(before, "per request of the mix", count)
+        for kind, times in sorted(heard.times.items()):
+            for share in (50, 95):
+                self._add(f"{kind}: p{share}", "ms", percentile(times, share))
+        if heard.wrong:
+            self.house.book.remark(f"{self.section}: {dict(heard.wrong)}")
+        return own
+
+    async def _orders(self, crowd: Sequence[Buyer], products: Sequence[str]) -> None:
+        """At a fixed rate."""
+        before, told, spent = await self._counted(), await self._told(), _Spent(self.fleet, self.engines.pids)
+        heard, pace = Heard(self.fleet.port), _Pace(ORDERS_RATE, self.house.of(int(ORDERS_SECONDS), 2))
+        await _paced(pace, lambda number: _order(crowd[number % len(crowd)], products[number % len(products)], heard))
+        await asyncio.sleep(self.house.of(5, 1))
+        self._tell_spent(spent, "order, cart included", pace.count)
+        for share in (50, 95):
+            self._add(f"POST /orders answered, p{share}", "ms", percentile(heard.times["checkout"], share))
+        await self._tell_counted(before, "per order", pace.count)
+        messages, records = ((after - earlier) for after, earlier in zip(await self._told(), told, strict=True))
+        if messages:
+            self._add("messages told", "per order", messages / pace.count)
+        if records:
+            self._add("a message on the bus, key, headers and envelope included", "bytes", records / messages)
+
+    async def _most(self, crowd: Sequence[Buyer], products: Sequence[str]) -> None:
+        """As fast as they are taken: each buyer orders again as soon as the last order is confirmed."""
+        for buyer in crowd:
+            await buyer.connection.ask("DELETE", "/cart", token=buyer.token)
+        spent = _Spent(self.fleet, self.engines.pids)
+        sales = await order(crowd, products, self.house.of(MOST, 16))
+        self._add(f"{len(crowd)} buyers, each ordering again at once", "orders/s confirmed", sales.outcomes["confirmed"] / sales.seconds)
+        for share in (50, 95):
+            self._add(f"click to confirmed, p{share}", "ms", percentile(sales.confirmed, share))
+        shares = {name: seconds / sales.seconds for name, seconds in spent.seconds().items()}
+        own = sum(share for name, share in shares.items() if not name.endswith("(engine)"))
+        self._add("meanwhile at work, of one core: the shop's processes", "cores", own)
+        self._add("meanwhile at work: the engines", "cores", sum(shares.values()) - own)
+        self._add("meanwhile at work: the buyers", "cores", sales.load)
+
+    def _add(self, name: str, unit: str, value: float) -> None:
+        self.house.book.add(self.section, name, unit, [value])
+
+    def _tell_spent(self, spent: _Spent, what: str, count: int) -> float:
+        """CPU-milliseconds for each of `count`; what the shop's own processes took in all."""
+        millis = {name: seconds * 1000 / count for name, seconds in spent.seconds().items()}
+        own = sum(each for name, each in millis.items() if not name.endswith("(engine)"))
+        self._add(f"a {what}: the shop's own processes", "CPU-ms", own)
+        for name, each in sorted(millis.items(), key=lambda each: -each[1]):
+            if each >= 0.005:
+                self._add(f"a {what}: {name}", "CPU-ms", each)
+        return own
+
+    async def _counted(self) -> dict[str, float]:
+        """The metrics of all processes, summed."""
+        sums = dict[str, float]()
+        for port in self.fleet.ports():
+            for name, value in (await figures(port)).items():
+                sums[name] = sums.get(name, 0.0) + value
+        return sums
+
+    async def _tell_counted(self, before: dict[str, float], unit: str, count: int) -> None:
+        after = await self._counted()
+        for metric, what in COUNTED.items():
+            if (done := after.get(metric, 0) - before.get(metric, 0)) > 0:
+                self._add(what, unit, done / count)
+
+    async def _told(self) -> tuple[int, int]:
+        """How many rows all logs have, and how many bytes of them the bus has; nothing, where the logs are files."""
+        if "postgres" not in self.engines.places:
+            return 0, 0
+        connection = await asyncpg.connect(self.engines.settings["TORG_DB"])
+        try:
+            logs = await connection.fetch(
+                "select table_schema as context from information_schema.tables where table_name = 'log' and table_type = 'BASE TABLE'"
+            )
+            rows = sum([await connection.fetchval(f'select count(*) from "{log["context"]}".log') for log in logs])
+        finally:
+            await connection.close()
+        return rows, sum(file.stat().st_size for file in self.engines.places["kafka"].data.glob("log/torg.*/*.log"))
 
 
 async def _order(buyer: Buyer, product: str, heard: Heard) -> None:
@@ -172,20 +249,5 @@ class _Spent:
         own = {name: own_cpu(pid) for name, pid in self._fleet.processes().items()}
         return own | {f"{name} (engine)": cpu(pid) for name, pid in self._engines.items()}
 
-    def tell(self, house: House, section: str, what: str, count: int) -> float:
-        """Writes CPU-milliseconds for each of `count` into the book; what the shop's own processes took in all."""
-        spent = {name: (seconds - self._before.get(name, 0)) * 1000 / count for name, seconds in self._now().items()}
-        own = sum(millis for name, millis in spent.items() if not name.endswith("(engine)"))
-        house.book.add(section, f"a {what}: the shop's own processes", "CPU-ms", [own])
-        for name, millis in sorted(spent.items(), key=lambda each: -each[1]):
-            if millis >= 0.005:
-                house.book.add(section, f"a {what}: {name}", "CPU-ms", [millis])
-        return own
-
-
-async def _sums(fleet: Fleet) -> dict[str, float]:
-    sums = dict[str, float]()
-    for port in fleet.ports():
-        for name, value in (await figures(port)).items():
-            sums[name] = sums.get(name, 0.0) + value
-    return sums
+    def seconds(self) -> dict[str, float]:
+        return {name: seconds - self._before.get(name, 0) for name, seconds in self._now().items()}
