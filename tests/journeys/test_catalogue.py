@@ -119,6 +119,7 @@ async def test_an_import_tells_of_each_bad_row_and_takes_the_others(shop: Shop):
     assert (reply.json["rows"], reply.json["added"], reply.json["rejected"]) == (2, 1, 1)
     assert all(fault["line"] == 3 for fault in reply.json["errors"])
     assert (await shop.guest().get(f"/products/{id_}")).status == 200
+    await until(lambda: _found(shop, "copper kettle", [id_]), "what was imported is found")
 
 
 async def test_a_product_page_leads_on_to_others(shop: Shop):

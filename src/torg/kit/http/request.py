@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,6 +16,7 @@ from torg.kit.values import Language
 Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
 MAX_BODY = 1 << 20  # bytes
+THROWN_AWAY, PATIENCE = 4 << 20, 2.0  # bytes and seconds of a body that is too large anyway
 
 
 @dataclass(slots=True)
@@ -63,12 +66,12 @@ class Request:
         """The whole body. Raises TooLarge as soon as more than `limit` bytes have come."""
         if self._body is None:
             if int(self.header("content-length") or 0) > limit:
-                raise TooLarge("body.too_large", f"a body may have {limit} bytes at most")
+                raise await self._too_large(limit)
             first = await self.receive()  # most bodies come in one piece
-            if first["type"] != "http.request" or first.get("more_body"):
+            if first["type"] != "http.request" or first.get("more_body") or len(first.get("body", b"")) > limit:
                 self._body = b"".join([chunk async for chunk in self._chunks(limit, first)])
             else:
-                self._body = self._measured(first.get("body", b""), limit)
+                self._body = first.get("body", b"")
         return self._body
 
     async def chunks(self, limit: int) -> AsyncIterator[bytes]:
@@ -81,17 +84,24 @@ class Request:
         while message["type"] == "http.request":
             chunk = message.get("body", b"")
             size += len(chunk)
-            yield self._measured(chunk, limit, size)
+            if size > limit:
+                raise await self._too_large(limit, message)
+            yield chunk
             if not message.get("more_body", False):
                 return
             message = await self.receive()
         raise Malformed("body.incomplete", "the connection ended before the body did")
 
-    @staticmethod
-    def _measured(chunk: bytes, limit: int, size: int | None = None) -> bytes:
-        if (len(chunk) if size is None else size) > limit:
-            raise TooLarge("body.too_large", f"a body may have {limit} bytes at most")
-        return chunk
+    async def _too_large(self, limit: int, last: Any = None) -> TooLarge:
+        """What to raise, once the rest is read and thrown away: clients listen when all is sent, and would hear of a closed connection instead. One that
+        sends far too much, or slowly, hears just that."""
+        message, left = last or {"type": "http.request", "more_body": True}, THROWN_AWAY
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while left > 0 and message["type"] == "http.request" and message.get("more_body"):
+                    message = await self.receive()
+                    left -= len(message.get("body", b""))
+        return TooLarge("body.too_large", f"a body may have {limit} bytes at most")
 
     async def form(self) -> dict[str, str]:
         """An HTML form's fields (application/x-www-form-urlencoded)."""

@@ -13,7 +13,7 @@ import pytest
 
 from torg.kit.auth import SIGNED_IN, Identity, Role
 from torg.kit.calls import Handle
-from torg.kit.errors import ConcurrentChange, DomainError, Unavailable
+from torg.kit.errors import ConcurrentChange, DomainError, TooLarge, Unavailable
 from torg.kit.http import App, Request, Response, ServerEvent, delete, event_stream, get, page, post
 from torg.kit.http.cache import ResponseCache
 from torg.kit.http.openapi import openapi
@@ -319,3 +319,26 @@ async def test_refusal_is_a_page_for_people_and_a_document_for_programs() -> Non
 
 async def _nobody(_: str) -> Identity | None:
     return None
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_that_is_too_large_is_read_on_so_that_its_sender_hears_the_answer(announced: bool):
+    pieces = [b"x" * 60, b"y" * 60, b"z" * 60]
+    sent = iter([{"type": "http.request", "body": piece, "more_body": piece != pieces[-1]} for piece in pieces])
+    request = Request("POST", "/", b"", {b"content-length": b"180"} if announced else {}, lambda: asyncio.sleep(0, next(sent)), "r1")
+    with pytest.raises(TooLarge, match="100 bytes at most"):
+        await request.body(100)
+    assert list(sent) == []
+
+
+async def test_who_sends_without_end_is_not_listened_to_without_end():
+    heard = 0
+
+    async def receive() -> Any:
+        nonlocal heard
+        heard += 1
+        return {"type": "http.request", "body": b"x" * (1 << 20), "more_body": True}
+
+    with pytest.raises(TooLarge):
+        await Request("POST", "/", b"", {}, receive, "r1").body()
+    assert heard < 10
