@@ -41,7 +41,7 @@ from torg.engines.catalogue import named
 from torg.engines.port import Place
 from torg.kit.testing.engines import started
 
-SERVERS = ("postgres", "kafka", "redis", "elastic")
+SERVERS = ("postgres", "kafka", "redis", "elastic", "mongo", "clickhouse")
 AWAY = 60.0  # seconds without search
 BETWEEN = 4.0  # seconds from one fault to the next
 DOUBTS_LAST = 20.0  # seconds: what only time can tell counts as violated after fifteen
@@ -141,13 +141,13 @@ class _Crashes:
             opening = await opening_stock(admin)
             people = [Buyer(address, browser, record, list(opening), Random(f"crash/{number}"), Counter()) for number in range(BUYERS)]
             began = time.monotonic()
-            with Ledger(self.data / "replayed.ndjson") as ledger:
-                living = [asyncio.create_task(person.live()) for person in people]
-                replaying = asyncio.create_task(self._replay(orders, address, ledger))
-                await self._all_faults(admin, replaying)
-                self.over = True
-                await go_home(living)
-                await replaying
+            ledger = Ledger(self.data / "replayed.ndjson")
+            living = [asyncio.create_task(person.live()) for person in people]
+            replaying = asyncio.create_task(self._replay(orders, address, ledger))
+            await self._all_faults(admin, replaying)
+            self.over = True
+            await go_home(living)
+            await replaying
             figures.seconds, figures.promised = time.monotonic() - began, len(record.promises)
             self.tell(f"{figures.tally.acknowledged} orders were replayed; now everything is counted")
             await admin.sign_in()
