@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[2] / "src")]
@@ -47,6 +48,10 @@ BETWEEN = 4.0  # seconds from one fault to the next
 DOUBTS_LAST = 20.0  # seconds: what only time can tell counts as violated after fifteen
 CAUGHT_UP = 120.0  # seconds within which reports must have counted everything
 BUYERS, REPLAYED_BY = 4, 12
+NEW: dict[str, Any] = {
+    "id": "zeppelin-1", "name": "Walnut zeppelin lamp", "category": "produce.tropical-fruit.bananas", "brand": "Airy",
+    "price": {"amount": 4990, "currency": "USD"},
+}  # fmt: skip
 SHOP = {"TORG_PASSWORD_MEMORY_KIB": "64", "TORG_CARD_PAYMENT_MINUTES": "0.2", "TORG_SECRET": "a-secret-of-the-chaos", "TORG_LOG_FORMAT": "json"}
 
 
@@ -123,6 +128,7 @@ class _Crashes:
     between: float
     search_away: float
     figures: Figures = field(default_factory=Figures)
+    listed: int = 0
     over: bool = False
 
     async def _replay(self, orders: int, address: str, ledger: Ledger) -> None:
@@ -139,6 +145,7 @@ class _Crashes:
             admin.email = "admin@torg.example"
             await admin.sign_in()
             opening = await opening_stock(admin)
+            self.listed = (await admin.insist("GET", "/products?limit=1"))[1]["total"]
             people = [Buyer(address, browser, record, list(opening), Random(f"crash/{number}"), Counter()) for number in range(BUYERS)]
             began = time.monotonic()
             ledger = Ledger(self.data / "replayed.ndjson")
@@ -155,6 +162,7 @@ class _Crashes:
             figures.faults += await oracle.faults(DOUBTS_LAST, alone=False)
             figures.settled_after, figures.orders = oracle.settled_after, oracle.counts
             await self._replayed_orders(admin, ledger)
+            await self._search(admin)
             await self._reports(admin)
         return figures
 
@@ -168,7 +176,7 @@ class _Crashes:
             "kafka is killed and started again": lambda: self.servers.crash("kafka", signal.SIGKILL),
             "postgres is ended as by -m immediate and started again": lambda: self.servers.crash("postgres", signal.SIGQUIT),
             "redis is emptied": self._empty_redis,
-            f"elastic is away for {self.search_away:.0f} s": lambda: self.servers.crash("elastic", signal.SIGKILL, self.search_away),
+            f"elastic is away for {self.search_away:.0f} s": lambda: self._without_search(admin),
         }
         for told, fault in engines.items():
             await asyncio.sleep(self.between)
@@ -202,6 +210,14 @@ class _Crashes:
         except (aiohttp.ClientError, TimeoutError):
             return False
 
+    async def _without_search(self, admin: Buyer) -> None:
+        """What is new meanwhile is found afterwards."""
+        crashing = asyncio.create_task(self.servers.crash("elastic", signal.SIGKILL, self.search_away))
+        await asyncio.sleep(self.search_away / 3)
+        status, reply = await admin.insist("POST", "/products", NEW, NEW["id"])
+        assert status == 201, (status, reply)
+        await crashing
+
     async def _empty_redis(self) -> None:
         import redis.asyncio
 
@@ -229,6 +245,19 @@ class _Crashes:
             else:
                 found[order["status"]] += 1
         self.figures.orders += found
+
+    async def _search(self, admin: Buyer) -> None:
+        """What is new is found, and everything else still is."""
+        deadline, found = time.monotonic() + CAUGHT_UP, list[str]()
+        while found != [NEW["id"]] and time.monotonic() < deadline:
+            await asyncio.sleep(0.5)
+            status, page = await admin.insist("GET", "/products?query=zeppelin")
+            found = [item["id"] for item in page["items"]] if status == 200 else []
+        if found != [NEW["id"]]:
+            self.figures.faults.append(f"the search for zeppelin finds {found}, not {NEW['id']}")
+        _, page = await admin.insist("GET", "/products?limit=1")
+        if page["total"] != self.listed + 1:
+            self.figures.faults.append(f"the search finds {page['total']} products, there are {self.listed + 1}")
 
     async def _reports(self, admin: Buyer) -> None:
         """Sales are counted once each, late or not."""
