@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -97,3 +98,13 @@ class Database(Reads, Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+open_here: ContextVar[object] = ContextVar("open_here", default=None)
+"""The database whose transaction is open around what runs."""
+
+
+def refuse_bypass(database: object) -> None:
+    """A read beside an open transaction would see another state than the transaction does."""
+    if open_here.get() is database:
+        raise RuntimeError("this read is outside the transaction that is open around it: others may change what it sees; ask the transaction")

@@ -16,7 +16,7 @@ from typing import Any
 from torg.kit.errors import Occupied, Unavailable
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.dialect import SQLITE
-from torg.kit.sql.port import Row
+from torg.kit.sql.port import Row, open_here, refuse_bypass
 from torg.kit.telemetry import COMMITS, COMMITTED, WAITING, log
 
 
@@ -116,6 +116,20 @@ class SqliteDatabase(SqliteReads):
     def begin(self) -> _Member:
         return _Member(self)
 
+    async def all(self, statement: str, **parameters: Any) -> Sequence[Row]:
+        refuse_bypass(self)
+        return self.connection.execute(statement, parameters).fetchall()
+
+    async def one(self, statement: str, **parameters: Any) -> Row | None:
+        refuse_bypass(self)
+        row: Row | None = self.connection.execute(statement, parameters).fetchone()
+        return row
+
+    async def value(self, statement: str, **parameters: Any) -> Any:
+        refuse_bypass(self)
+        row = self.connection.execute(statement, parameters).fetchone()
+        return row[0] if row else None
+
     def relaxed(self, behind: float) -> SqliteReads:
         return self
 
@@ -180,7 +194,7 @@ class SqliteDatabase(SqliteReads):
 class _Member:
     """A transaction as a context manager: a lean class, since `@asynccontextmanager` alone costs a third of the throughput."""
 
-    __slots__ = ("_database", "_transaction")
+    __slots__ = ("_database", "_token", "_transaction")
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
@@ -197,9 +211,11 @@ class _Member:
             database._turn.release()
             raise _unavailable(database.path, error) from error
         self._transaction = SqliteTransaction(database._writer)
+        self._token = open_here.set(database)
         return self._transaction
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        open_here.reset(self._token)
         database = self._database
         group = database._group
         assert group is not None, "a transaction ended outside its group"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import Context
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,9 @@ async def test_a_transaction_sees_its_own_rows_before_others_do(shelf: Store):
     async with shelf.transaction() as tx:
         await tx.append("s", [WasPut("s", 1)])
         assert len(await tx.stream("s")) == 1
-        assert await shelf.log.stream("s") == []
+        assert await asyncio.create_task(shelf.log.stream("s"), context=Context()) == []
+        with pytest.raises(RuntimeError, match="outside the transaction"):
+            await shelf.log.stream("s")
 
 
 async def test_the_tail_is_the_same_from_memory_and_from_the_table(shelf: Store):

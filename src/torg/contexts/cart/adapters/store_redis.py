@@ -122,7 +122,8 @@ class RedisCartStore:
     async def _known(self, owner: Owner) -> Row | None:
         if owner.kind == "guest":  # what they order, they order as members
             return None
-        return await self._store.database.one("select cart_id, before, ordered from member_cart where user_id = :id", id=owner.id)
+        async with self._store.transaction() as tx:  # a consumer's, where one closes a cart
+            return await tx.one("select cart_id, before, ordered from member_cart where user_id = :id", id=owner.id)
 
     def _value(self, cart: Cart) -> bytes:
         return self._new_id().encode() + encode((cart.id, cart.lines, cart.promo_code))

@@ -58,6 +58,16 @@ async def test_a_lost_cart_is_an_empty_one_and_can_be_ordered_from_again(redis_h
     assert again.cart_id not in ordered, "a cart is ordered once"
 
 
+async def test_an_order_whose_cart_is_lost_is_told_all_the_same(redis_house: House, raw: Client) -> None:
+    house = redis_house
+    house.market.sell("1", 250)
+    await house.put("1", 2)
+    quoted = await quote(house)
+    await raw.flushall()
+    await house.tell(placed(quoted, ORDER))
+    assert (await house.cart()).id == ORDER
+
+
 async def test_what_was_ordered_is_not_ordered_again_when_its_closing_was_lost(redis_house: House, raw: Client) -> None:
     house = redis_house
     house.market.sell("1", 250)

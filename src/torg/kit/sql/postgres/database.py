@@ -14,13 +14,13 @@ import asyncpg
 from torg.kit import telemetry
 from torg.kit.errors import Interleaved, Unavailable
 from torg.kit.sql.dialect import POSTGRES
-from torg.kit.sql.port import Reads, Row
+from torg.kit.sql.port import Reads, Row, refuse_bypass
 from torg.kit.sql.postgres.address import Address
 from torg.kit.sql.postgres.months import keep_months
 from torg.kit.sql.postgres.notices import Notices
 from torg.kit.sql.postgres.pool import Pool, open_pool
 from torg.kit.sql.postgres.replica import Relaxed, Replica
-from torg.kit.sql.postgres.transaction import Begun, Counts, PostgresReads, open_here
+from torg.kit.sql.postgres.transaction import Begun, Counts, PostgresReads
 from torg.kit.values import new_id
 
 REPLICA_WAIT_SECONDS: Final = 1.0
@@ -55,11 +55,11 @@ class PostgresDatabase(PostgresReads):
         return Begun(self, self._pool, self._counts)
 
     async def all(self, statement: str, **parameters: Any) -> Sequence[Row]:
-        self._refuse_bypass()
+        refuse_bypass(self)
         return await super().all(statement, **parameters)
 
     async def one(self, statement: str, **parameters: Any) -> Row | None:
-        self._refuse_bypass()
+        refuse_bypass(self)
         return await super().one(statement, **parameters)
 
     async def execute_alone(self, statement: str) -> None:
@@ -67,7 +67,7 @@ class PostgresDatabase(PostgresReads):
         await self._pool.execute(statement)
 
     def relaxed(self, behind: float) -> Reads:
-        self._refuse_bypass()
+        refuse_bypass(self)
         return Relaxed(self._replica, self, behind, self.context) if self._replica else self
 
     async def lease(self, name: str, seconds: float) -> bool:
@@ -102,7 +102,3 @@ class PostgresDatabase(PostgresReads):
         if self._replica:
             await self._replica.pool.close()
         await self._pool.close()
-
-    def _refuse_bypass(self) -> None:
-        if open_here.get() is self:
-            raise RuntimeError("this read is outside the transaction that is open around it: others may change what it sees; ask the transaction")

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from contextvars import ContextVar, Token
+from contextvars import Token
 from types import TracebackType
 from typing import Any, Final, Protocol
 
@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from torg.kit import telemetry
 from torg.kit.errors import Interleaved, Occupied, Unavailable
-from torg.kit.sql.port import Row
+from torg.kit.sql.port import Row, open_here
 from torg.kit.sql.postgres.faults import said
 from torg.kit.sql.postgres.pool import Pool
 from torg.kit.sql.statements import numbered, values
@@ -24,7 +24,6 @@ BEGIN: Final = "begin isolation level repeatable read"
 # A lock would not do: who waited for it still sees what was there before. A row that both write is refused to the second.
 _CLAIM: Final = "insert into claim (name, times) values (:name, 1) on conflict (name) do update set times = claim.times + 1"
 
-open_here: ContextVar[object] = ContextVar("open_here", default=None)
 """The database whose transaction is open around the running code."""
 
 
