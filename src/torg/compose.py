@@ -233,8 +233,6 @@ async def _build(context: str, app: Running, world: World) -> list[Module]:
     count = shards_of(app.settings, context)
     if count == 1:
         return [await _build_part(context, 0, app, world)]
-    if app.fleet and not app.kafka:
-        raise BadSettings(f"TORG_{context.upper()}_DB names {count} databases: where contexts run in several processes, that takes a bus (TORG_BUS)")
     parts = [await _build_part(context, shard, app, world) for shard in range(count)]
     if parts[0].sharding is None:
         raise BadSettings(f"TORG_{context.upper()}_DB names {count} databases, but what {context} keeps can't be spread: only orders can")

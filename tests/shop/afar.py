@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -125,9 +125,11 @@ class Cost:
 
 
 @asynccontextmanager
-async def open_far_shop(folder: Path, chosen: str, servers: bool = False, cost: Cost | None = None) -> AsyncIterator[FarShop]:
+async def open_far_shop(
+    folder: Path, chosen: str, servers: bool = False, cost: Cost | None = None, databases: Mapping[str, str] | None = None
+) -> AsyncIterator[FarShop]:
     """The whole shop in the processes of a topology, filled and indexed, until the block ends. On `servers`, all of its engines are real ones of its own, and
-    the shop in one process is there twice."""
+    the shop in one process is there twice. `databases` are of single contexts."""
     cost = cost or Cost()
     data, clock, front = folder / "data", MovedClock(folder / "clock"), serve.free_port("127.0.0.1", 0)
     clock.advance(seconds=0)
@@ -137,7 +139,7 @@ async def open_far_shop(folder: Path, chosen: str, servers: bool = False, cost: 
         named: dict[str, Any] = {name.removeprefix("TORG_").lower(): url for _, settings in engines for name, url in settings.items()}
         settings = Settings(
             port=front.getsockname()[1], data=str(data), sync="OFF", currency=CURRENCY, password_memory_kib=8, log_level="error",
-            clock=str(folder / "clock"), public_url=f"http://127.0.0.1:{front.getsockname()[1]}", demo=False, **named,
+            clock=str(folder / "clock"), public_url=f"http://127.0.0.1:{front.getsockname()[1]}", demo=False, databases=dict(databases or {}), **named,
         )  # fmt: skip
         topology_ = topology.read(chosen)
         planned = plan(topology_, dict.fromkeys(topology_.processes, 2 if servers and topology_.alone else 1), settings)
@@ -172,6 +174,7 @@ def environment(settings: Settings) -> dict[str, str]:
         name: str(getattr(settings, name)) for name in ("data", "sync", "currency", "password_memory_kib", "log_level", "clock", "public_url", *ENGINE_SETTINGS)
     }
     named = {f"TORG_{name.upper()}": value for name, value in told.items()}
+    named |= {f"TORG_{context.upper()}_DB": urls for context, urls in settings.databases.items()}
     return {**named, "TORG_FRONT": settings.public_url, "TORG_DISCOVERY": f"file:{settings.data}/fleet/peers.toml", "PYTHONPATH": os.pathsep.join(sys.path)}
 
 

@@ -28,6 +28,8 @@ from torg.kit.rpc.fleet import Faces, Fleet, join
 from torg.kit.rpc.messages import DescribeApi, PurgeAnswers
 from torg.kit.rpc.peers import Peers
 from torg.kit.rpc.server import RpcServer
+from torg.kit.settings import Settings
+from torg.kit.sql.opening import shards_of
 from torg.kit.values import Randomness
 
 OPERATOR: Final = "operator"
@@ -35,10 +37,11 @@ OPERATOR: Final = "operator"
 AUDITED: Final = 2.0  # seconds that an answer waits for its line in the audit trail
 
 
-def join_fleet(name: str, contexts: Collection[str], peers: Peers, secret: str, registry: Registry, randomness: Randomness) -> Fleet:
+def join_fleet(name: str, contexts: Collection[str], peers: Peers, settings: Settings, secret: str, registry: Registry, randomness: Randomness) -> Fleet:
     """What a process of these contexts needs to ask those of all the others. Two secrets stand side by side (new,old) while one replaces the other."""
     elsewhere = [context for context in topology.CONTEXTS if context not in contexts]
-    return join(name, elsewhere, peers, tuple(part.encode() for part in secret.split(",")), registry, values.utc_now, randomness)
+    parts = {context: shards_of(settings, context) for context in elsewhere}
+    return join(name, elsewhere, peers, tuple(part.encode() for part in secret.split(",")), registry, values.utc_now, randomness, parts)
 
 
 def authenticating(call: Call, fleet: Fleet | None) -> Faces | Authenticating:

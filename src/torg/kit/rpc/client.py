@@ -24,6 +24,7 @@ from torg.kit.rpc.http import Answer, Broken, Connections, Unreachable
 from torg.kit.rpc.metrics import AGAIN, ASKED
 from torg.kit.rpc.peers import Peers
 from torg.kit.rpc.signing import Signer
+from torg.kit.shards import context_of_part
 from torg.kit.telemetry import current_meta
 
 R = TypeVar("R")
@@ -188,12 +189,13 @@ class RemoteCalls:
 
 
 class Asking:
-    """Asks a context's process for what is no message of the context's; a link of the chain like any call."""
+    """Asks the process of a context, or of a part of one, for what is no message of the context's; a link of the chain like any call."""
 
     def __init__(self, remote: RemoteCalls, caller: str) -> None:
         self._remote, self._caller, self._floor = remote, caller, 0 if caller in EDGES else 1
 
-    async def __call__(self, context: str, message: Any) -> Any:
+    async def __call__(self, part: str, message: Any) -> Any:
+        context = context_of_part(part)
         token = lengthened(self._caller, self._floor, context, type(message).__name__)
         try:
             return await self._remote.ask(context, message)

@@ -24,6 +24,7 @@ from torg.kit.rpc.messages import PurgeAnswers
 from torg.kit.rpc.peers import Peers
 from torg.kit.rpc.server import RpcServer
 from torg.kit.rpc.signing import Signer
+from torg.kit.shards import named
 from torg.kit.tasks import Supervisor
 from torg.kit.values import Clock, Randomness
 
@@ -58,7 +59,7 @@ class Fleet:
         return Asking(self.remote, self.name)
 
     def desks(self) -> dict[str, DeskView]:
-        """The desks of contexts that run elsewhere and have one."""
+        """The desks of contexts that run elsewhere and have one, or one for each of their databases."""
         return {context: RemoteDesk(context, self.ask, log) for context, log in self.logs.items()}
 
     def server(
@@ -102,12 +103,16 @@ class Fleet:
         await self.connections.close()
 
 
-def join(name: str, contexts: Collection[str], peers: Peers, secrets: tuple[bytes, ...], registry: Registry, clock: Clock, randomness: Randomness) -> Fleet:
-    """`name`: on whose behalf this process asks what nobody asked it for; `contexts` run elsewhere."""
+def join(
+    name: str, contexts: Collection[str], peers: Peers, secrets: tuple[bytes, ...], registry: Registry, clock: Clock, randomness: Randomness,
+    parts: Mapping[str, int] | None = None,
+) -> Fleet:  # fmt: skip
+    """`name`: on whose behalf this process asks what nobody asked it for; `contexts` run elsewhere; `parts`: over how many databases some are spread."""
     connections, calls = Connections(), Signer(secrets, b"torg.rpc", clock)
     remote = RemoteCalls(peers, connections, calls, Random(int.from_bytes(randomness(8))))  # noqa: S311 spreads load and retries; guards nothing
     ask = Asking(remote, name)
-    logs = {context: RemoteLog(context, ask, registry) for context in contexts}
+    named_parts = [named(context, shard) for context in contexts for shard in range((parts or {}).get(context, 1))]
+    logs = {part: RemoteLog(part, ask, registry) for part in named_parts}
     purges = Purges(name, contexts, remote)
     return Fleet(name, tuple(contexts), peers, connections, remote, calls, Signer(secrets, b"torg.gateway", clock), logs, Waiting(), purges)
 
