@@ -76,7 +76,7 @@ async def index_equals_store(deps: CatalogDeps) -> list[str]:
         page = await deps.index.search(SearchRequest(sort=sort, limit=LARGEST_PAGE))
         total = page.total
         known = {stocked.product.id: stocked for stocked in await deps.products.find_all([card.id for card in page.items])}
-        differences += [f"the search shows {card.id} other than it is" for card in page.items if not _same(card, known.get(card.id))]
+        differences += [sentence for card in page.items if (sentence := _difference(card, known.get(card.id)))]
     on_sale = sum((await deps.products.count_by_category()).values())
     if total != on_sale:
         differences.append(f"the search finds {total} products of {on_sale} on sale")
@@ -111,10 +111,14 @@ def _note(said: dict[str, Money], message: Message) -> None:
         said[message.product_id] = message.price
 
 
-def _same(card: ProductCard, stocked: model.Stocked | None) -> bool:
+def _difference(card: ProductCard, stocked: model.Stocked | None) -> str:
     """As far as a search can tell: how many there are of a product in stock may be some seconds old."""
     if stocked is None or not stocked.product.on_sale:
-        return False
+        return f"the search shows {card.id}, which is not on sale"
     product, figures = stocked.product, stocked.figures
-    shown = (card.name, card.price, card.in_stock, round(card.rating_average * 100), card.rating_count)
-    return shown == (product.name, product.price.amount, figures.quantity > 0, figures.rating_hundredths, figures.rating_count)
+    shown: dict[str, object] = {
+        "name": card.name, "price": card.price, "in stock": card.in_stock, "rating": round(card.rating_average * 100), "ratings": card.rating_count,
+    }  # fmt: skip
+    real = (product.name, product.price.amount, figures.quantity > 0, figures.rating_hundredths, figures.rating_count)
+    wrong = [f"{name} {value!r}, not {other!r}" for (name, value), other in zip(shown.items(), real, strict=True) if value != other]
+    return f"the search shows {card.id} other than it is: {'; '.join(wrong)}" if wrong else ""

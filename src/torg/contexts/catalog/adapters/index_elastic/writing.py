@@ -17,6 +17,7 @@ from torg.kit.telemetry import log
 
 READ_AT_ONCE = 500  # products
 OLDER_THAN_IT_HAS, NOT_THERE = 409, 404
+REFUSED_FOR_GOOD = (400, 413)  # for what the product says itself
 NO_INDEX = "index_not_found_exception"
 
 
@@ -89,12 +90,14 @@ class Writer:
         return found
 
     async def _write(self, actions: Iterable[Action] | AsyncIterable[Action]) -> None:
-        """A product that the index can't take is left out, since it must not keep back the others."""
+        """A product that the index can't take is left out, since it must not keep back the others. Whatever else stands in the way is waited for."""
         async for id_, status, reason in self._connection.write(actions):
             if NO_INDEX in reason:
                 raise Unavailable("the search index was deleted; it is built anew")
-            if status >= 400 and status not in (OLDER_THAN_IT_HAS, NOT_THERE):
+            if status in REFUSED_FOR_GOOD:
                 log.error("a product can't be put into the search index", product=id_, status=status, reason=reason)
+            elif status >= 400 and status not in (OLDER_THAN_IT_HAS, NOT_THERE):
+                raise Unavailable(f"the search index takes no products now: {status} {reason}")
 
 
 def _put(index: str, product: ProductDocument, version: int) -> Action:
