@@ -81,7 +81,7 @@ class Pool:
 
 async def open_pool(address: Address, named: str, at_least: int = 1) -> Pool:
     """Raises Unavailable when nothing answers there."""
-    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)  # while the server is away it would tell so with a traceback each time; whoever asks tells already
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)  # it would tell of a server that is away by tracebacks; whoever asks tells already
     try:
         made = await asyncpg.create_pool(
             address.plain, min_size=at_least, max_size=address.most, connection_class=_Connection, command_timeout=STATEMENT_SECONDS + 2,
