@@ -248,6 +248,22 @@ async def test_a_product_that_cannot_be_indexed_does_not_keep_back_the_others(op
     assert index.position == 3
 
 
+async def test_new_figures_wait_while_the_index_cannot_be_read(elastic: OnElastic, opened: Opened, tmp_path: Path) -> None:
+    """As after a crash of the server, which answers before its shards are back."""
+    index = await opened()
+    await index.put([product("1", "Pizza")], position=3)
+    await index.flush()
+    (serving,) = ask(elastic.url, "GET", f"/_alias/{elastic.address(tmp_path).name}-v1")
+    ask(elastic.url, "POST", f"/{serving}/_close")
+    await index.change([ProductChange(id="1", rating_average=4.5, rating_count=1)], position=4)
+    with pytest.raises(Unavailable, match="can't be read now"):
+        await index.flush()
+    ask(elastic.url, "POST", f"/{serving}/_open?wait_for_active_shards=1")
+    await index.flush()
+    (shown,) = (await index.search(SearchRequest())).items
+    assert (shown.rating_count, index.position) == (1, 4)
+
+
 # an engine that is away
 
 

@@ -28,6 +28,7 @@ class _Source(msgspec.Struct, frozen=True):
 class _Found(msgspec.Struct, frozen=True):
     id: str = msgspec.field(name="_id")
     source: _Source | None = msgspec.field(default=None, name="_source")
+    error: msgspec.Raw = msgspec.Raw()
 
 
 class _FoundAll(msgspec.Struct, frozen=True):
@@ -86,6 +87,8 @@ class Writer:
         found: dict[str, ProductDocument] = {}
         for some in portions(ids, READ_AT_ONCE):
             answer = await self._connection.ask("POST", f"/{index}/_mget", {"ids": some}, kind=_FoundAll, deadline=WRITING)
+            if reason := next((bytes(one.error) for one in answer.docs if one.error), b""):  # whether these are there nobody can say now
+                raise Unavailable(f"the search index can't be read now: {reason.decode()[:200]}")
             found |= {one.id: one.source.product for one in answer.docs if one.source is not None}
         return found
 
