@@ -14,6 +14,7 @@ import pytest
 
 from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog.adapters.index_elastic import Address, BadAddress, ElasticProductIndex, Patience
+from torg.contexts.catalog.adapters.index_elastic.index import MOST_WAITING
 from torg.contexts.catalog.adapters.index_opening import open_index
 from torg.contexts.catalog.ports import ProductChange, ProductDocument, SearchRequest
 from torg.contexts.catalog.tests.elastic import OnElastic, ask
@@ -262,6 +263,20 @@ async def test_new_figures_wait_while_the_index_cannot_be_read(elastic: OnElasti
     await index.flush()
     (shown,) = (await index.search(SearchRequest())).items
     assert (shown.rating_count, index.position) == (1, 4)
+
+
+async def test_a_process_that_goes_back_in_time_brings_all_that_is_new(opened: Opened) -> None:
+    """As after a crash, with more than may wait: what it brings anew is older than what the index has, but for one product."""
+    index = await opened()
+    await index.put([product("1", "Pizza")], position=10)
+    await index.flush()
+    await index.remove([], position=3)
+    others = [ProductChange(id=str(number), quantity=1) for number in range(2, MOST_WAITING + 2)]
+    await index.change([ProductChange(id="1", rating_average=4.5, rating_count=1), *others])
+    await index.remove([], position=11)
+    await index.flush()
+    (shown,) = (await index.search(SearchRequest())).items
+    assert (shown.rating_count, index.position) == (1, 11)
 
 
 # an engine that is away

@@ -160,9 +160,10 @@ class ElasticProductIndex:
         await self._connection.close()
 
     async def _accept(self, updates: Mapping[str, Update], position: int | None) -> None:
+        """Nothing is written between what comes without a position and the position that it reaches: the index would take it for older than it is."""
         self._waiting.accept(updates, position)
         self._wake.set()
-        if len(self._waiting) >= MOST_WAITING:
+        if position is not None and len(self._waiting) >= MOST_WAITING:
             await self._flush(everything=False)
 
     async def _woken(self) -> None:
