@@ -160,7 +160,7 @@ async def open_far_shop(
         with within(60):
             await fill(shop.call)
         await shop.settle()
-        await until(lambda: indexed(shop), "the search index is complete")
+        await until(lambda: indexed(shop), "the search index is complete", 60)  # of two instances one may wait for the other's lease to end
         began = time.monotonic()
         yield shop
         cost.wall = time.monotonic() - began
