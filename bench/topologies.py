@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import asyncpg
@@ -123,6 +123,7 @@ class _Topology:
 
     async def _most(self, crowd: Sequence[Buyer], products: Sequence[str]) -> None:
         """As fast as they are taken: each buyer orders again as soon as the last order is confirmed."""
+        crowd = [replace(buyer, connection=await Connection.open(self.fleet.port)) for buyer in crowd]  # theirs have been idle for too long
         for buyer in crowd:
             await buyer.connection.ask("DELETE", "/cart", token=buyer.token)
         spent = _Spent(self.fleet, self.engines.pids)
