@@ -6,6 +6,7 @@ the answers do (an open loop), so that all topologies have the same work."""
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
 from collections import Counter
@@ -60,7 +61,7 @@ async def measure(house: House) -> None:
     """One topology after the other, each on fresh engines and a freshly seeded shop."""
     totals = dict[str, float]()
     for name, (servers, arguments) in TOPOLOGIES.items():
-        folder = house.folder / name.replace(" ", "-")
+        folder = house.folder / re.sub(r"\W+", "-", name)  # Kafka takes a comma for the end of a path
         with engines(servers, folder) as running:
             small = {"TORG_DEMO_PRODUCTS": "300"} if house.quick else {}
             with Fleet(folder, {**running.settings, **small}, arguments) as fleet:
