@@ -73,5 +73,7 @@ def _measure(names: Sequence[str], folder: Path, book: Book, repeats: int, quick
     house = House(folder, seeded, book, repeats, quick, server_core, load_core)
     for name in names:
         console.print(f"measuring {name} …")
+        if name in WITH_ENGINES:  # many processes, which inherit where this one runs
+            os.sched_setaffinity(0, cores)
         uvloop.run(MEASUREMENTS[name](house))
     os.sched_setaffinity(0, cores)
