@@ -23,7 +23,7 @@ from torg import compose, topology
 from torg.fleet import wiring
 from torg.kit import telemetry
 from torg.kit.errors import Unavailable
-from torg.kit.listening import CannotStart, Listening
+from torg.kit.listening import CannotStart, Listening, listens
 from torg.kit.rehearsal import MovedClock
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.door import Asgi
@@ -216,14 +216,9 @@ async def _until_answering(settings: Settings, serving: asyncio.Future[None]) ->
     for _ in range(500):
         if serving.done():
             await serving
-        try:
-            _, writer = await asyncio.open_connection(settings.host, settings.port)
-        except OSError:
-            await asyncio.sleep(0.01)
-            continue
-        writer.close()
-        await writer.wait_closed()
-        return
+        if await listens(settings.host, settings.port):
+            return
+        await asyncio.sleep(0.01)
     raise CannotStart(f"nothing answers at {settings.host}:{settings.port}, though the server was started")
 
 

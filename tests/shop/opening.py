@@ -24,6 +24,7 @@ from torg.kit import values
 from torg.kit.bus import FailedMessage
 from torg.kit.calls import Call, Handle
 from torg.kit.http import Route
+from torg.kit.listening import listens
 from torg.kit.messages import Message, context_of
 from torg.kit.settings import Settings
 from torg.kit.store import Store
@@ -223,23 +224,13 @@ async def _on_port(app: compose.Running) -> AsyncIterator[None]:
         app.asgi, address=app.settings.host, port=app.settings.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False, http=HTTPModes.http1
     )
     serving = asyncio.ensure_future(server.serve())
-    await until(lambda: _answers(app.settings), "the port answers")
+    await until(lambda: listens(app.settings.host, app.settings.port), "the port answers")
     try:
         yield
     finally:
         await app.http.close()
         server.stop()  # type: ignore[no-untyped-call]
         await serving
-
-
-async def _answers(settings: Settings) -> bool:
-    try:
-        _, writer = await asyncio.open_connection(settings.host, settings.port)
-    except OSError:
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True
 
 
 def _free_port() -> int:

@@ -64,9 +64,11 @@ class Child:
             self._process.kill()
 
     async def until_done(self, connections: Connections) -> None:
-        """Until it has no request of its own under way any more."""
-        while self.alive and await self.answers(connections, "/ready"):  # noqa: ASYNC110 it is asked, it does not tell
-            await asyncio.sleep(LOOK_EVERY)
+        """Until it has no request of its own under way any more, as long as it may take to end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDS):
+                while self.alive and await self.answers(connections, "/ready"):  # noqa: ASYNC110 it is asked, it does not tell
+                    await asyncio.sleep(LOOK_EVERY)
 
     def tell_to_end(self) -> None:
         self.ending = True

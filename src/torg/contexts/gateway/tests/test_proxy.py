@@ -15,7 +15,7 @@ import pytest
 from torg.contexts.gateway.adapters.front_asgi import Gateway
 from torg.contexts.gateway.adapters.proxy_http import Proxy
 from torg.kit import values
-from torg.kit.listening import Listening
+from torg.kit.listening import Listening, listens
 from torg.kit.messages import Registry
 from torg.kit.rpc.door import Door
 from torg.kit.rpc.fleet import Fleet, join
@@ -75,14 +75,9 @@ async def listening(application: Any, port: int = 0) -> AsyncIterator[str]:
 
 async def answering(port: int) -> None:
     for _ in range(500):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.01)
-            continue
-        writer.close()
-        await writer.wait_closed()
-        return
+        if await listens("127.0.0.1", port):
+            return
+        await asyncio.sleep(0.01)
     raise AssertionError(f"nobody listens at {port}")
 
 
