@@ -58,6 +58,14 @@ def _running_engines(file: Path) -> dict[str, str]:
     return {setting: url for name, url in named if (setting := name.removeprefix("TORG_").lower()) in ENGINES}
 
 
+def engines_environment(settings: Settings) -> dict[str, str]:
+    """Has processes that are started use these engines and no others, whatever the environment that they inherit names."""
+    own = {f"TORG_{context.upper()}_DB": settings.databases.get(context, "") for context in topology.CONTEXTS}
+    followed = topology.CONTEXTS if not settings.db_replica else settings.replicas  # one that has none of its own has everybody's
+    replicas = {f"TORG_{context.upper()}_DB_REPLICA": settings.replicas.get(context, "") for context in followed}
+    return {f"TORG_{name.upper()}": getattr(settings, name) for name in ENGINES} | own | replicas
+
+
 def up(settings: Settings, instances: str) -> None:
     """Runs the shop until it is told to end. Raises one of FAILURES."""
     chosen = topology.read(settings.topology)
@@ -88,7 +96,7 @@ async def _together(settings: Settings, planned: Sequence[Planned]) -> None:
     settings = msgspec.structs.replace(settings, public_url=settings.public_url or address)
     environment = {
         "TORG_DATA": str(data), "TORG_HOST": "127.0.0.1", "TORG_PUBLIC_URL": settings.public_url, "TORG_FRONT": compose.inside(settings),
-        "TORG_DISCOVERY": f"file:{peers}", **{f"TORG_{name.upper()}": getattr(settings, name) for name in ENGINES},
+        "TORG_DISCOVERY": f"file:{peers}", **engines_environment(settings),
     }  # fmt: skip
     words = Words([process.name for process in planned], sys.stdout, os.environ)
     with serve.own_folder(data, data / "fleet"), serve.free_port(settings.host, settings.port) as front:

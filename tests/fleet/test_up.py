@@ -116,6 +116,16 @@ def test_a_hangup_replaces_every_process_and_an_interrupt_ends_all(running: tupl
     assert not [file for file in data.rglob("*-wal") if file.stat().st_size]
 
 
+def test_embedded_engines_are_those_of_every_process_whatever_the_environment_names(tmp_path: Path):
+    nowhere = {"TORG_DB": "postgresql://nobody@127.0.0.1:1/none", "TORG_ORDER_DB": "postgresql://nobody@127.0.0.1:1/order"}
+    nowhere |= {"TORG_ORDER_DB_REPLICA": "postgresql://nobody@127.0.0.1:1/order"}
+    process = up("--topology", "order", "--engines", "embedded", "--port", str(free_port()), "--data", str(tmp_path), "--empty", **nowhere)
+    assert get(until_ready(process), "/ready")[0] == 200
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert (tmp_path / "order" / "order.db").exists()
+
+
 def test_processes_do_not_outlive_who_watches_them(tmp_path: Path):
     process = up("--topology", "order", "--port", str(free_port()), "--data", str(tmp_path), "--empty")
     until_ready(process)

@@ -44,8 +44,7 @@ from torg.kit.sql.opening import open_database
 from torg.kit.store import Store
 from torg.kit.testing.engines import started
 from torg.kit.testing.http import Answer
-from torg.opening import ENGINES as ENGINE_SETTINGS
-from torg.opening import operating, with_engines
+from torg.opening import engines_environment, operating, with_engines
 
 MAIN_CONTEXT = "user"  # runs in the main process of every mix
 HEARD = 2 * NOTICED  # seconds until all processes know of a change of their peers
@@ -170,11 +169,8 @@ async def open_far_shop(
 
 def environment(settings: Settings) -> dict[str, str]:
     """What tells processes of these settings."""
-    told = {
-        name: str(getattr(settings, name)) for name in ("data", "sync", "currency", "password_memory_kib", "log_level", "clock", "public_url", *ENGINE_SETTINGS)
-    }
-    named = {f"TORG_{name.upper()}": value for name, value in told.items()}
-    named |= {f"TORG_{context.upper()}_DB": urls for context, urls in settings.databases.items()}
+    told = {name: str(getattr(settings, name)) for name in ("data", "sync", "currency", "password_memory_kib", "log_level", "clock", "public_url")}
+    named = {f"TORG_{name.upper()}": value for name, value in told.items()} | engines_environment(settings)
     return {**named, "TORG_FRONT": settings.public_url, "TORG_DISCOVERY": f"file:{settings.data}/fleet/peers.toml", "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
