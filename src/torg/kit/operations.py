@@ -13,6 +13,7 @@ import msgspec
 
 from torg.kit import telemetry
 from torg.kit.bus import FailedMessage, Failures
+from torg.kit.errors import Unavailable
 from torg.kit.messages import Envelope, Message, Meta
 from torg.kit.sql import Row
 from torg.kit.store import Store
@@ -207,6 +208,9 @@ async def _inspected(context: str, invariant: Invariant) -> Inspected:
     began = time.perf_counter()
     try:
         found = await invariant.check()
+    except Unavailable as away:
+        telemetry.log.warning("an invariant cannot be checked now", invariant=invariant.name, reason=away.detail)
+        found = [f"this could not be checked: {away.detail}"]
     except Exception as error:  # noqa: BLE001 what can't be checked must not pass for something that holds, nor hide the others
         telemetry.log.error("an invariant could not be checked", invariant=invariant.name, exc_info=error)
         found = [f"this could not be checked: {type(error).__name__}: {error}"]

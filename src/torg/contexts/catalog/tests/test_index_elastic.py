@@ -100,6 +100,18 @@ async def test_a_process_that_shows_it_lives_is_not_replaced(opened: Opened) -> 
             await asyncio.sleep(0.1)
 
 
+async def test_a_process_in_the_middle_of_a_long_write_is_not_replaced(opened: Opened) -> None:
+    one, other = await opened(), await opened()
+    await one.claim()
+    async with one._writing, running(one):
+        await one.put([product("1", "Pizza")], position=5)
+        for _ in range(30):
+            assert not await other.claim()
+            await asyncio.sleep(0.1)
+    await one.flush()
+    assert one.position == 5
+
+
 async def test_other_processes_hear_how_far_the_index_is(opened: Opened) -> None:
     one, other = await opened(), await opened()
     await one.rebuild(PRODUCTS[:5], position=7)

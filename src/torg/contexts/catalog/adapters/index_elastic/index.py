@@ -117,6 +117,22 @@ class ElasticProductIndex:
 
     async def run(self) -> None:
         """An engine that is away is waited for, with what waits to be written."""
+        signing = asyncio.create_task(self._sign())
+        try:
+            await self._keep_up()
+        finally:
+            signing.cancel()
+            await asyncio.gather(signing, return_exceptions=True)
+
+    async def _sign(self) -> None:
+        """Signs of life, however long what is being written takes."""
+        while True:
+            await asyncio.sleep(self._patience.renew)
+            with suppress(Unavailable):  # whoever writes tells of it
+                if self._register.mine:
+                    await self.claim()
+
+    async def _keep_up(self) -> None:
         settled_at, away = time.monotonic(), False
         while True:
             await self._woken()
