@@ -56,11 +56,12 @@ REMEMBERED_DAYS = 7  # how long processed message ids are kept
 
 @dataclass(frozen=True)
 class World:
-    """What a process takes from outside: replaced in tests and simulations."""
+    """What a process takes from outside: replaced in tests and simulations. `disk` makes what waits for the disk."""
 
     clock: Clock = values.utc_now
     new_id: NewId = values.new_id
     randomness: Randomness = values.randomness
+    disk: Callable[[], Committer] = Committer
 
 
 @dataclass
@@ -150,7 +151,9 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     if sharing and isinstance(faces, Faces):
         sharing.recognise(faces)
     http = App(world.clock, world.new_id, faces, cache, wiring.auditing(call, contexts, fleet), secret, sharing.keys if sharing else None)
-    app = Running(settings, http, call, {}, acquirer=sandbox, registry=registry(), fleet=fleet, kafka=open_kafka(settings), sharing=sharing)
+    app = Running(
+        settings, http, call, {}, acquirer=sandbox, committer=world.disk(), registry=registry(), fleet=fleet, kafka=open_kafka(settings), sharing=sharing
+    )  # fmt: skip
     for context in (context for context in contexts if context in topology.CONTEXTS):
         for module in await _build(context, app, world):
             handlers.update(module.handlers)

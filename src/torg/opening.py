@@ -128,7 +128,7 @@ async def _fill_from_outside(settings: Settings) -> None:
 async def operating(settings: Settings, peers: Peers) -> AsyncIterator[Fleet]:
     """A fleet's processes, as the command line asks them."""
     world = compose.World()
-    fleet = wiring.join_fleet(wiring.OPERATOR, (), peers, settings, compose.fleet_secret(settings, world), compose.registry(), world.randomness)
+    fleet = wiring.join_fleet(wiring.OPERATOR, (), peers, settings, compose.fleet_secret(settings, world), compose.registry(), world.clock, world.randomness)
     looking = asyncio.ensure_future(peers.run())
     try:
         yield fleet

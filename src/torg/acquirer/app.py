@@ -19,6 +19,7 @@ from torg.kit.http import App
 from torg.kit.log import Log
 from torg.kit.messages import Registry
 from torg.kit.module import bound
+from torg.kit.sql.committer import Committer
 from torg.kit.sql.migrate import KIT, migrate
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
@@ -50,9 +51,10 @@ class Acquirer:
         await self.store.database.close()
 
 
-async def open_acquirer(folder: Path, secret: str, public_url: str, webhook_url: str, clock: Clock, new_id: NewId, sync: str = "FULL") -> Acquirer:
+async def open_acquirer(folder: Path, secret: str, public_url: str, webhook_url: str, clock: Clock, new_id: NewId, sync: str = "FULL", committer: Committer | None = None) -> Acquirer:
     """Opens the books in `folder`. `public_url` is the address that buyers' browsers reach it at, without the prefix; nothing runs yet."""
-    database = _database(folder, sync)
+    folder.mkdir(parents=True, exist_ok=True)
+    database = SqliteDatabase(folder / "acquirer.db", sync, committer)
     await migrate(database, [KIT, Path(__file__).parent / "migrations"], clock)
     store = Store("acquirer", database, Log("acquirer", database, Registry(())), clock)
     base_url, faults = public_url.rstrip("/") + PREFIX, FaultPanel()
@@ -60,11 +62,6 @@ async def open_acquirer(folder: Path, secret: str, public_url: str, webhook_url:
     deps = AcquirerDeps(clock=clock, new_id=new_id, store=store, books=Books(database, clock), notices=notices, faults=faults, base_url=base_url)
     jobs = (Job("acquirer.notices", 0, notices.run), Job("acquirer.banks", POLL, partial(settle_late_ones, deps)))
     return Acquirer(_http(deps, secret), base_url, secret, faults, notices, store, jobs)
-
-
-def _database(folder: Path, sync: str) -> SqliteDatabase:
-    folder.mkdir(parents=True, exist_ok=True)
-    return SqliteDatabase(folder / "acquirer.db", sync)
 
 
 def _http(deps: AcquirerDeps, secret: str) -> App:

@@ -11,7 +11,6 @@ import msgspec
 from torg import __version__, topology
 from torg.contexts.admin.contracts import RecordAudit
 from torg.contexts.user.contracts import Authenticate
-from torg.kit import values
 from torg.kit.auth import Authenticate as Authenticating
 from torg.kit.auth import Identity
 from torg.kit.calls import Call, LocalCalls
@@ -30,18 +29,20 @@ from torg.kit.rpc.peers import Peers
 from torg.kit.rpc.server import RpcServer
 from torg.kit.settings import Settings
 from torg.kit.sql.opening import shards_of
-from torg.kit.values import Randomness
+from torg.kit.values import Clock, Randomness
 
 OPERATOR: Final = "operator"
 """As who the command line asks."""
 AUDITED: Final = 2.0  # seconds that an answer waits for its line in the audit trail
 
 
-def join_fleet(name: str, contexts: Collection[str], peers: Peers, settings: Settings, secret: str, registry: Registry, randomness: Randomness) -> Fleet:
+def join_fleet(
+    name: str, contexts: Collection[str], peers: Peers, settings: Settings, secret: str, registry: Registry, clock: Clock, randomness: Randomness
+) -> Fleet:  # fmt: skip
     """What a process of these contexts needs to ask those of all the others. Two secrets stand side by side (new,old) while one replaces the other."""
     elsewhere = [context for context in topology.CONTEXTS if context not in contexts]
     parts = {context: shards_of(settings, context) for context in elsewhere}
-    return join(name, elsewhere, peers, tuple(part.encode() for part in secret.split(",")), registry, values.utc_now, randomness, parts)
+    return join(name, elsewhere, peers, tuple(part.encode() for part in secret.split(",")), registry, clock, randomness, parts)
 
 
 def authenticating(call: Call, fleet: Fleet | None) -> Faces | Authenticating:
