@@ -51,10 +51,11 @@ class Acquirer:
         await self.store.database.close()
 
 
-async def open_acquirer(folder: Path, secret: str, public_url: str, webhook_url: str, clock: Clock, new_id: NewId, sync: str = "FULL", committer: Committer | None = None) -> Acquirer:
+async def open_acquirer(
+    folder: Path, secret: str, public_url: str, webhook_url: str, clock: Clock, new_id: NewId, sync: str = "FULL", committer: Committer | None = None
+) -> Acquirer:  # fmt: skip
     """Opens the books in `folder`. `public_url` is the address that buyers' browsers reach it at, without the prefix; nothing runs yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    database = SqliteDatabase(folder / "acquirer.db", sync, committer)
+    database = _database(folder, sync, committer)
     await migrate(database, [KIT, Path(__file__).parent / "migrations"], clock)
     store = Store("acquirer", database, Log("acquirer", database, Registry(())), clock)
     base_url, faults = public_url.rstrip("/") + PREFIX, FaultPanel()
@@ -62,6 +63,11 @@ async def open_acquirer(folder: Path, secret: str, public_url: str, webhook_url:
     deps = AcquirerDeps(clock=clock, new_id=new_id, store=store, books=Books(database, clock), notices=notices, faults=faults, base_url=base_url)
     jobs = (Job("acquirer.notices", 0, notices.run), Job("acquirer.banks", POLL, partial(settle_late_ones, deps)))
     return Acquirer(_http(deps, secret), base_url, secret, faults, notices, store, jobs)
+
+
+def _database(folder: Path, sync: str, committer: Committer | None) -> SqliteDatabase:
+    folder.mkdir(parents=True, exist_ok=True)
+    return SqliteDatabase(folder / "acquirer.db", sync, committer)
 
 
 def _http(deps: AcquirerDeps, secret: str) -> App:
