@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from torg.contexts.web.adapters.categories_memory import MemoryCategories
@@ -9,7 +11,7 @@ from torg.contexts.web.adapters.pages_jinja import JinjaPages
 from torg.contexts.web.adapters.renewals_memory import Buy, MemoryRenewals
 from torg.contexts.web.adapters.statics import read_statics
 from torg.contexts.web.adapters.texts import read_texts
-from torg.contexts.web.ports import WebDeps
+from torg.contexts.web.ports import Static, WebDeps
 from torg.contexts.web.routes import FUNCTIONS, problem_page, routes
 from torg.kit.module import Kit, Module
 
@@ -17,14 +19,20 @@ HERE = Path(__file__).parent
 
 
 def build(kit: Kit) -> Module:
-    statics, addresses = read_statics(HERE / "static")
+    statics, pages = _made()
     deps = WebDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
-        pages=JinjaPages(HERE / "templates", read_texts(HERE / "locale"), addresses, FUNCTIONS),
-        renewals=MemoryRenewals(_buyer(kit), kit.clock), categories=MemoryCategories(kit.call), statics=statics,
+        pages=pages, renewals=MemoryRenewals(_buyer(kit), kit.clock), categories=MemoryCategories(kit.call), statics=statics,
         describe=kit.describe, public_url=kit.public_url, secure=kit.public_url.startswith("https:"),
     )  # fmt: skip
     return Module(name="web", routes=routes(deps), problem_page=problem_page(deps))
+
+
+@cache
+def _made() -> tuple[Mapping[str, Static], JinjaPages]:
+    """What is the same for every shop of a process: compiling the templates takes longer than everything else at its start."""
+    statics, addresses = read_statics(HERE / "static")
+    return statics, JinjaPages(HERE / "templates", read_texts(HERE / "locale"), addresses, FUNCTIONS)
 
 
 def _buyer(kit: Kit) -> Buy:
