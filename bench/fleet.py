@@ -50,7 +50,10 @@ class Fleet:
         """Process ids by what runs in them."""
         found = {"shop": self._process.pid}
         for pid in _children(self._process.pid):
-            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            except OSError:  # it has ended meanwhile
+                continue
             if "--name" in words:
                 found[words[words.index("--name") + 1]] = pid
         if len(found) > 1:

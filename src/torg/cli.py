@@ -182,6 +182,45 @@ def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> No
     sys.exit(pytest.main([*arguments, *(["tests/journeys"] if elsewhere and not named else [])]))
 
 
+@app.command
+def simulate(
+    *,
+    seeds: int = 100,
+    first: int = 1,
+    seed: int | None = None,
+    topology: Literal["all", "fleet"] = "all",
+    orders: int = 120,
+    jobs: int | None = None,
+    story: Path | None = None,
+    bugs: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Run the whole shop on made-up time, disks and networks that fail as seeds say, and judge what came of it. The same seed gives the same run.
+
+    Parameters
+    ----------
+    seeds
+        How many, from `first` on. Looking for bugs, after how many it is given up.
+    first
+        The first of them.
+    seed
+        Just this one; when it fails, the shortest schedule that still does is looked for and told.
+    topology
+        all: every context in one process. fleet: each in one of its own, behind a gateway.
+    orders
+        How many errands people have in each run; most of them are orders.
+    jobs
+        How many processes simulate side by side; as many as there are cores.
+    story
+        The file for everything that happened in the one seed, line by line.
+    bugs
+        Puts known bugs in, one after the other, and tells how many seeds it takes to notice each.
+    """
+    from torg.simulation import cli as simulation
+
+    chosen = simulation.Chosen(topology=topology, orders=orders, jobs=jobs or os.cpu_count() or 1, story=story)
+    sys.exit(simulation.simulate(range(seed, seed + 1) if seed is not None else range(first, first + seeds), chosen, bugs))
+
+
 def _settings(overrides: dict[str, object]) -> settings_.Settings:
     try:
         return settings_.load(os.environ, overrides)
