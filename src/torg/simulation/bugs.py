@@ -1,0 +1,395 @@
+"""Known bugs, to be put in on purpose: the proof that the simulation would notice them. Each is a small change of a running program, made in a worker's
+process and nowhere else; what they are modelled on has cost real shops money, goods or their customers' trust."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any, Final, Literal
+
+Topology = Literal["all", "fleet"]
+
+
+@dataclass(frozen=True)
+class Bug:
+    """`put_in` changes this process for good."""
+
+    sentence: str
+    put_in: Callable[[], None]
+    topology: Topology = "all"
+
+
+# ---------------------------------------------------------------- commits and logs
+
+
+def acknowledge_before_commit() -> None:
+    from torg.kit.sql import sqlite
+
+    async def not_at_all(_: Any) -> None: ...
+
+    _set(sqlite, "asyncio", SimpleNamespace(**{**vars(asyncio), "shield": not_at_all}))
+
+
+def publish_before_commit() -> None:
+    from torg.kit import store
+
+    async def leave(self: Any, kind: Any, error: Any, trace: Any) -> None:
+        if kind is None and self._tx.appended:
+            self._store.log.publish(self._tx.appended)
+            self._tx.appended = []
+        await own(self, kind, error, trace)
+
+    own = store._Own.__aexit__
+    store._Own.__aexit__ = leave  # type: ignore[method-assign]
+
+
+def skip_a_row_now_and_then() -> None:
+    from torg.kit.log import Log
+
+    async def tail(self: Any, after: int, limit: int) -> Any:
+        return [row for row in await whole(self, after, limit) if row.position % 97]
+
+    whole = Log.tail
+    Log.tail = tail  # type: ignore[method-assign]
+
+
+def remember_what_was_not_committed() -> None:
+    from torg.contexts.order.adapters.store_sql import SqlOrderStore
+
+    def remember(self: Any, tx: Any, order: Any, version: int) -> None:
+        self._snapshots[order.id] = (version, order)
+
+    SqlOrderStore._remember = remember  # type: ignore[method-assign]
+
+
+# ---------------------------------------------------------------- consumers
+
+
+def handle_again_what_was_handled() -> None:
+    from torg.kit.bus.consumer import BusConsumer
+
+    async def file_nothing(self: Any, tx: Any, rows: Any) -> None: ...
+
+    async def once(self: Any, tx: Any, row: Any) -> bool:
+        await self._handle(row)
+        return True
+
+    BusConsumer._file_all = file_nothing  # type: ignore[method-assign]
+    BusConsumer._once = once  # type: ignore[method-assign]
+
+
+def file_positions_before_effects() -> None:
+    from torg.kit.bus.consumer import BusConsumer
+
+    async def take(self: Any, rows: Any, positions: Any) -> bool:
+        async with self._store.transaction() as tx:
+            await self._file_positions(tx, positions)
+        return await all_of(self, rows, {})
+
+    all_of = BusConsumer._take_all
+    BusConsumer._take_all = take  # type: ignore[method-assign]
+
+
+# ---------------------------------------------------------------- keys
+
+
+def answer_apart_from_its_effect() -> None:
+    from torg.kit.store import Transaction
+
+    async def answer(self: Any, reply: Any) -> Any:
+        return reply
+
+    Transaction.answer = answer  # type: ignore[method-assign]
+
+
+def key_good_for_any_body() -> None:
+    from torg.kit.http import idempotency
+
+    def replay(fingerprint: str, filed_for: str, answer: Any) -> Any:
+        return strict(filed_for, filed_for, answer)
+
+    strict = idempotency._replay
+    idempotency._replay = replay
+
+
+def key_of_everybody() -> None:
+    from torg.kit.store import Store
+
+    async def answered(self: Any, caller: str, key: str) -> Any:
+        row = await self.database.one("select caller from answer where key = :key", key=key)
+        return await own(self, row["caller"] if row else caller, key)
+
+    own = Store.answered
+    Store.answered = answered  # type: ignore[method-assign]
+
+
+# ---------------------------------------------------------------- sagas
+
+
+def forget_deadlines() -> None:
+    from torg.kit.saga_runner import SagaRunner
+
+    async def sleep_on(self: Any) -> None: ...
+
+    SagaRunner.work_on_deadlines = sleep_on  # type: ignore[method-assign]
+
+
+def take_silence_for_no() -> None:
+    from torg.kit import saga
+
+    def overdue(table: Any, now_at: Any, now: Any) -> Any:
+        if now_at.status == "running":
+            return saga.failed(table, now_at, "no answer", now)
+        return patient(table, now_at, now)
+
+    patient = saga.overdue
+    _set(saga, "overdue", overdue)
+
+
+def no_undo_of_reservations() -> None:
+    _without_undo("reserve")
+
+
+def no_undo_of_payments() -> None:
+    _without_undo("pay")
+
+
+def _without_undo(name: str) -> None:
+    from torg.contexts.order.sagas import CHECKOUT
+
+    steps = tuple(replace(step, undo=None, make_undo=None, undone=None) if step.name == name else step for step in CHECKOUT.steps)
+    object.__setattr__(CHECKOUT, "steps", steps)
+
+
+def no_refund_of_cancelled_orders() -> None:
+    from torg.contexts.order.sagas import CANCEL
+
+    object.__setattr__(CANCEL, "steps", tuple(step for step in CANCEL.steps if step.name != "refund"))
+
+
+# ---------------------------------------------------------------- stock
+
+
+def check_stock_then_take_it() -> None:
+    """In two transactions: a hundred carts may all find the last one."""
+    from torg.contexts.inventory import handlers
+    from torg.contexts.inventory.adapters import store_sql
+    from torg.contexts.inventory.contracts import ReserveItems
+    from torg.contexts.inventory.handlers import orders
+    from torg.contexts.inventory.model import allocation
+
+    async def reserve(cmd: Any, deps: Any) -> None:
+        products = tuple(line.product_id for line in allocation.merged(cmd.lines))
+        async with deps.transaction() as tx:
+            plan = allocation.allocate(cmd.lines, await deps.shelves.free(tx, products), cmd.city)
+        seen = SimpleNamespace(**{**vars(allocation), "allocate": lambda *_: plan})
+        before = vars(orders)["allocation"]
+        _set(orders, "allocation", seen)
+        try:
+            await careful(cmd, deps)
+        finally:
+            _set(orders, "allocation", before)
+
+    careful = orders.reserve_items
+    store_sql._HOLD = store_sql._HOLD.partition(" and on_hand")[0]
+    _replace(handlers.REACTIONS, ReserveItems, reserve)
+
+
+def forget_to_let_go() -> None:
+    from torg.contexts.inventory.adapters.store_sql import SqlShelves
+
+    async def let_go(self: Any, tx: Any, parts: Any) -> Any:
+        return ()
+
+    SqlShelves.let_go = let_go  # type: ignore[method-assign]
+
+
+def restock_as_often_as_asked() -> None:
+    from torg.contexts.inventory.adapters.store_sql import SqlShelves
+
+    async def first_time(self: Any, tx: Any, id: str) -> bool:
+        return True
+
+    SqlShelves.first_time = first_time  # type: ignore[method-assign]
+
+
+def sell_what_the_offer_says() -> None:
+    """The number that buyers see is not kept up with what is held."""
+    from torg.contexts.inventory.adapters import store_sql
+
+    store_sql._CHANGE = store_sql._CHANGE.replace("available + :change", "available + 0 * :change")
+
+
+def let_reservations_run_out_unnoticed() -> None:
+    from torg.contexts.inventory import handlers
+    from torg.contexts.order.contracts import OrderConfirmed
+    from torg.contexts.order.sagas import CHECKOUT
+
+    async def confirmed(event: Any, deps: Any) -> None: ...
+
+    object.__setattr__(CHECKOUT, "steps", tuple(replace(step, broken_by=()) for step in CHECKOUT.steps))
+    _replace(handlers.REACTIONS, OrderConfirmed, confirmed)
+
+
+# ---------------------------------------------------------------- money
+
+
+def pay_from_an_empty_wallet() -> None:
+    from torg.contexts.payment.adapters import ledger_sql
+
+    ledger_sql._DEBIT = ledger_sql._DEBIT.replace(" and amount >= :amount", " and 0 <= :amount")
+
+
+def debit_without_credit() -> None:
+    from torg.contexts.payment.adapters.ledger_sql import SqlLedger
+
+    async def move(self: Any, tx: Any, leg: Any, currency: str) -> bool:
+        return True if leg.amount > 0 and leg.account.startswith("wallet") else await both(self, tx, leg, currency)
+
+    both = SqlLedger._move
+    SqlLedger._move = move  # type: ignore[method-assign]
+
+
+def refund_as_often_as_asked() -> None:
+    from torg.contexts.payment import handlers
+    from torg.contexts.payment.contracts import RefundPayment
+
+    async def refund(cmd: Any, deps: Any) -> None:
+        import msgspec
+
+        await once(msgspec.structs.replace(cmd, refund_id=f"{cmd.refund_id}/{deps.new_id()}"), deps)
+        await once(cmd, deps)
+
+    once = handlers.REACTIONS[RefundPayment]
+    _replace(handlers.REACTIONS, RefundPayment, refund)
+
+
+def charge_the_list_price() -> None:
+    """What was promised after the promo code is not what is taken."""
+    from torg.contexts.order.sagas import CHECKOUT
+    from torg.kit.values import Money
+
+    def charge(state: Any) -> Any:
+        import msgspec
+
+        asked = state.charge()
+        return msgspec.structs.replace(asked, amount=Money(asked.amount.amount + 1, asked.amount.currency))
+
+    object.__setattr__(CHECKOUT, "steps", tuple(replace(step, make=charge) if step.name == "pay" else step for step in CHECKOUT.steps))
+
+
+def never_capture() -> None:
+    from torg.contexts.payment.handlers import acquiring
+
+    async def look(payment: Any, _: Any, deps: Any) -> Any:
+        return replace(await deps.acquirer.get(payment.acquirer_id), status="captured", captured=payment.amount.amount)
+
+    _replace(acquiring.ERRANDS, "capture", look)
+
+
+def open_a_new_charge_for_each_try() -> None:
+    from torg.contexts.payment.handlers import acquiring
+
+    async def create(payment: Any, _: Any, deps: Any) -> Any:
+        await deps.acquirer.create_session(deps.new_id(), payment.amount, deps.shop_url)
+        return await first(payment, _, deps)
+
+    first = acquiring.ERRANDS["create"]
+    _replace(acquiring.ERRANDS, "create", create)
+
+
+# ---------------------------------------------------------------- orders and carts
+
+
+def order_a_cart_as_often_as_asked() -> None:
+    from torg.contexts.order.adapters import store_sql
+    from torg.contexts.order.adapters.store_sql import SqlOrderStore
+
+    async def place(self: Any, tx: Any, placed: Any) -> Any:
+        await tx.execute("delete from order_of_cart where bucket_id = :id", id=placed.bucket_id)
+        return await once(self, tx, placed)
+
+    once = SqlOrderStore.place
+    assert store_sql, "the table that it empties is this one's"
+    SqlOrderStore.place = place  # type: ignore[method-assign]
+
+
+def read_then_write_promo_uses() -> None:
+    from torg.contexts.cart import handlers
+    from torg.contexts.cart.contracts import RedeemPromoCode
+
+    async def redeem(cmd: Any, deps: Any) -> None:
+        async with deps.transaction() as tx:
+            used = await tx.value("select used from promo_code where code = :code", code=cmd.code.upper())
+            most = await tx.value("select uses_total from promo_code where code = :code", code=cmd.code.upper())
+        await asyncio.sleep(0.01)
+        if most is not None and used >= most:
+            await careful(cmd, deps)
+            return
+        async with deps.transaction() as tx:
+            await tx.execute("update promo_code set used = 0 where code = :code", code=cmd.code.upper())
+            await careful(cmd, deps)
+            await tx.execute("update promo_code set used = :used where code = :code", code=cmd.code.upper(), used=used + 1)
+
+    careful = handlers.HANDLERS[RedeemPromoCode]
+    _replace(handlers.HANDLERS, RedeemPromoCode, redeem)
+
+
+def cancel_what_has_left_the_house() -> None:
+    from torg.contexts.shipping.contracts import ShippingCancelled
+    from torg.contexts.shipping.model import delivery
+
+    _set(delivery, "cancelling_answer", lambda order_id, found: ShippingCancelled(order_id))
+
+
+def show_orders_to_anybody() -> None:
+    from torg.contexts.order import handlers
+
+    _set(handlers, "_may_see", lambda viewer, user_id: True)
+
+
+def _set(module: Any, name: str, value: Any) -> None:
+    setattr(module, name, value)
+
+
+def _replace(table: Any, key: Any, value: Any) -> None:
+    table[key] = value
+
+
+def _known(*bugs: tuple[Callable[[], None], str]) -> Mapping[str, Bug]:
+    return {bug.__name__: Bug(sentence, bug) for bug, sentence in bugs}
+
+
+BUGS: Final = _known(
+    (acknowledge_before_commit, "A change is acknowledged before it is safe on the disk."),
+    (publish_before_commit, "Others hear of a change before it is safe: it may never have been."),
+    (skip_a_row_now_and_then, "A reader of a log steps over a row, as over a hole in a sequence."),
+    (remember_what_was_not_committed, "An order's state is kept in memory before its commit, which may fail."),
+    (handle_again_what_was_handled, "Processed messages are not remembered: one that is delivered again takes effect again."),
+    (file_positions_before_effects, "A consumer's position is committed before the effects of what it has read."),
+    (answer_apart_from_its_effect, "The answer to an Idempotency-Key is filed apart from its effect."),
+    (key_good_for_any_body, "An Idempotency-Key answers for another body than it was first sent with."),
+    (key_of_everybody, "An Idempotency-Key answers for whoever sends it."),
+    (forget_deadlines, "Nobody looks after a saga whose answer has not come."),
+    (take_silence_for_no, "A step that was not answered in time counts as not done, and is not undone."),
+    (no_undo_of_reservations, "An order that comes to nothing keeps its stock."),
+    (no_undo_of_payments, "An order that comes to nothing keeps its money."),
+    (no_refund_of_cancelled_orders, "A cancelled order is not paid back."),
+    (check_stock_then_take_it, "Stock is looked at in one transaction and taken in another."),
+    (forget_to_let_go, "Units that were held stay held."),
+    (restock_as_often_as_asked, "A return that is asked again is put on the shelf again."),
+    (sell_what_the_offer_says, "What is offered is not brought down by what is held."),
+    (let_reservations_run_out_unnoticed, "A reservation runs out while its order is paid, and nobody looks."),
+    (pay_from_an_empty_wallet, "A wallet pays without a look at what it holds."),
+    (debit_without_credit, "Money leaves one account and never comes to the other."),
+    (refund_as_often_as_asked, "A refund is known by its request, not by its reason: asked again it is paid again."),
+    (charge_the_list_price, "What is charged is not what was confirmed."),
+    (never_capture, "An authorized payment is taken for captured, and never is."),
+    (open_a_new_charge_for_each_try, "Each try to pay opens another charge at the acquirer."),
+    (order_a_cart_as_often_as_asked, "Two tabs order one cart twice."),
+    (read_then_write_promo_uses, "A promo code's uses are read, and written back later."),
+    (cancel_what_has_left_the_house, "A parcel that has been handed over is cancelled, and paid back."),
+    (show_orders_to_anybody, "Whoever knows an order's number sees it."),
+)

@@ -1,0 +1,67 @@
+"""A simulated disk: what is committed is safe a drawn moment later, unless its process dies before that, or the disk will not."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from torg.kit.sql.committer import Committer
+
+QUICKEST, SLOWEST = 0.0002, 0.004  # seconds that a commit takes to be safe
+FULL, FAILING = (sqlite3.SQLITE_FULL, "database or disk is full"), (sqlite3.SQLITE_IOERR, "disk I/O error")
+Fault = tuple[int, str]
+HEALTHY: Final = None
+
+
+class SimulatedDisk(Committer):
+    """Of one process. `fault` is what SQLite says instead of writing; `slow` how many times longer it takes; `commits` what was made safe."""
+
+    def __init__(self, random: Random) -> None:
+        super().__init__()
+        self._random = random
+        self.fault: Fault | None = HEALTHY
+        self.slow, self.commits = 1.0, 0
+        self.before_commit: Callable[[], None] = _nothing
+        self.after_commit: Callable[[], None] = _nothing
+
+    def run(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._under_way += 1
+        self.idle.clear()
+        future.add_done_callback(self._done)
+        took = (QUICKEST + self._random.random() * (SLOWEST - QUICKEST)) * self.slow
+        loop.call_later(took, self._finish, work, future)
+        return future
+
+    def _finish(self, work: Callable[[], None], future: asyncio.Future[None]) -> None:
+        if future.cancelled():
+            return
+        try:
+            if self.fault:
+                raise _said(self.fault)
+            self.before_commit()
+            work()
+        except (sqlite3.Error, Died) as error:
+            if not isinstance(error, Died):
+                future.set_exception(error)
+            return
+        self.commits += 1
+        future.set_result(None)
+        self.after_commit()
+
+
+class Died(Exception):
+    """The process was killed in this very moment."""
+
+
+def _said(fault: Fault) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(fault[1])
+    error.sqlite_errorcode = fault[0]
+    return error
+
+
+def _nothing() -> None: ...

@@ -1,0 +1,174 @@
+"""An event loop on made-up time. Which of the tasks that could go on does so is drawn from a seed: the same seed gives the same run, whatever the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from asyncio import AbstractEventLoop, Task
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import contextmanager, suppress
+from contextvars import Context
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from torg.simulation.processes import running_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torg.simulation.network import Network
+
+T = TypeVar("T")
+STEP: Final = 20e-6  # seconds that a step of a task takes
+THREAD: Final = 0.002  # seconds that what is done in a thread takes at most
+MOST_STEPS: Final = 1_000_000
+
+
+class Endless(RuntimeError):
+    """The run does not come to its end: everybody waits for ever, or somebody goes round in circles."""
+
+
+class SimulatedLoop(asyncio.BaseEventLoop):
+    """Callbacks keep their order, as asyncio promises; among tasks that can go on the next one is drawn. Time passes by what steps take, and jumps to the
+    next timer when nobody has anything to do."""
+
+    _ready: deque[Any]
+    _scheduled: list[Any]
+    _stopping: bool
+
+    def __init__(self, random: Random, now: float = 0.0) -> None:
+        super().__init__()
+        self.network: Network
+        self.steps = 0
+        self.defects: list[str] = []
+        self._random, self._now = random, now
+        self._tasks_ready: list[Any] = []
+        self._all_tasks: dict[Task[Any], None] = {}
+        self.set_task_factory(cast("Any", self._make_task))
+
+    def time(self) -> float:
+        return self._now
+
+    # ---------------------------------------------------------------- the scheduler
+
+    def _run_once(self) -> None:
+        self._due()
+        ready = self._ready
+        while ready:
+            handle = ready.popleft()
+            if not handle._cancelled:
+                self._run_or_queue(handle)
+        tasks = self._tasks_ready
+        if not tasks:
+            self._jump()
+            return
+        chosen = int(self._random.random() * len(tasks))
+        tasks[chosen], tasks[-1] = tasks[-1], tasks[chosen]
+        handle = tasks.pop()
+        self._now += STEP
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise Endless(f"{MOST_STEPS} steps, and no end")
+        if not handle._cancelled and self._lives(handle):
+            handle._run()
+
+    def _run_or_queue(self, handle: Any) -> None:
+        if isinstance(getattr(handle._callback, "__self__", None), Task):
+            self._tasks_ready.append(handle)
+        elif self._lives(handle):
+            handle._run()
+
+    def _lives(self, handle: Any) -> bool:
+        process = handle._context.get(running_in)
+        if process is None or process.state == "running":
+            return True
+        (process.held if process.state == "paused" else process.lost).append(handle)
+        return False
+
+    def _due(self) -> None:
+        """Timers whose time has come."""
+        timers = self._scheduled
+        while timers and (timers[0]._cancelled or timers[0]._when <= self._now):
+            timer = heapq.heappop(timers)
+            timer._scheduled = False
+            if not timer._cancelled:
+                self._ready.append(timer)
+
+    def _jump(self) -> None:
+        if self._stopping:
+            return
+        self._due()
+        if self._ready:
+            return
+        if not self._scheduled:
+            raise Endless("everybody waits, and nothing will ever happen again")
+        self._now = max(self._now, self._scheduled[0]._when)
+
+    # ---------------------------------------------------------------- what a loop is asked for
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
+        """There are no threads: what one would do happens at once, a drawn moment later."""
+        future: asyncio.Future[T] = self.create_future()
+
+        def work() -> None:
+            if future.cancelled():
+                return
+            try:
+                done = func(*args)
+            except Exception as error:  # noqa: BLE001 handed on to whoever waits
+                future.set_exception(error)
+            else:
+                future.set_result(done)
+
+        self.call_later(self._random.random() * THREAD, work)
+        return future
+
+    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, *, sock: Any = None, **_: Any) -> Any:
+        return await self.network.connection(protocol_factory, (host, port), sock)
+
+    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
+        return self.network.listen(protocol_factory, (host, port))
+
+    async def sock_connect(self, sock: Any, address: Any) -> None:
+        await self.network.connect_socket(sock, address[:2])
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """What nobody caught: a defect, unless the run is over."""
+        if not self.is_closed():
+            self.defects.append(f"{context['message']}: {context.get('exception')!r}")
+
+    def _process_events(self, event_list: Any) -> None: ...
+
+    def _write_to_self(self) -> None: ...
+
+    # ---------------------------------------------------------------- ending
+
+    def _make_task(self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], context: Context | None = None, **more: Any) -> Task[Any]:
+        task = Task(coroutine, loop=loop, context=context, **more)
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._all_tasks[task] = None
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: Task[Any]) -> None:
+        self._all_tasks.pop(task, None)
+
+    def throw_away(self) -> None:
+        """Ends the loop with everything on it where it is. Nothing of it goes on: only its memory is given back."""
+        self.close()
+        for task in self._all_tasks:
+            with suppress(Exception):  # its last words are about a loop and files that are closed
+                cast("Coroutine[Any, Any, Any]", task.get_coro()).close()
+
+
+@contextmanager
+def made_up_time(loop: SimulatedLoop) -> Iterator[None]:
+    """time.monotonic and time.perf_counter tell the loop's time. For a process that does nothing but simulate."""
+    real = time.monotonic, time.perf_counter
+    time.monotonic = time.perf_counter = loop.time
+    try:
+        yield
+    finally:
+        time.monotonic, time.perf_counter = real

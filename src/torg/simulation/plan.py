@@ -1,0 +1,131 @@
+"""What a run is made of, drawn from its seed before it begins: errands of people, and faults. Data, so that it can be shown, and cut down."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, Final, Literal
+
+import msgspec
+
+PEOPLE, PRODUCTS = 24, 24
+SCARCE: Final = 2  # of the products, of which there are a few units
+UNITS, FEW = 500, 5
+POCKET, SMALL_CHANGE = 2_000_000, 9_000  # minor units
+POOR: Final = 4  # of the people, who have but small change
+CURRENCY: Final = "USD"
+CODE, CODES = "THRICE", 3
+"""A promo code, and how often it can be used."""
+TOP_UP: Final = 777  # minor units
+LONGEST: Final = 20.0  # seconds for which people come, and things break
+
+Kind = Literal["order", "double", "tabs", "changed", "edited", "top_up", "price", "correct"]
+What = Literal[
+    "kill", "kill_before_commit", "kill_after_commit", "forget_positions", "pause", "cut", "cut_one_way", "slow", "reset",
+    "disk_full", "disk_fails", "disk_slow", "clock", "acquirer",
+]  # fmt: skip
+METHODS = (("balance", 5), ("cash", 2), ("card", 4))
+CARDS = (("success", 6), ("refusal", 1), ("confirmation", 1), ("late", 1), ("silent", 1), ("gives up", 1), ("leaves", 1))
+KINDS: tuple[tuple[Kind, int], ...] = (
+    ("order", 12), ("double", 2), ("tabs", 2), ("changed", 1), ("edited", 2), ("top_up", 1), ("price", 1), ("correct", 1),
+)  # fmt: skip
+WHATS: tuple[tuple[What, int], ...] = (
+    ("kill", 5), ("kill_before_commit", 3), ("kill_after_commit", 3), ("forget_positions", 1), ("pause", 3), ("cut", 2), ("cut_one_way", 2), ("slow", 2),
+    ("reset", 4), ("disk_full", 1), ("disk_fails", 2), ("disk_slow", 1), ("clock", 1), ("acquirer", 4),
+)  # fmt: skip
+ACQUIRERS: tuple[dict[str, float | bool], ...] = (
+    {"lost_replies": 3}, {"wrong_signatures": 2}, {"lost_webhooks": 3}, {"webhook_before_reply": True}, {"webhooks_twice": True}, {"webhook_delay": 8.0},
+    {"slow_replies": 6.0}, {"slow_replies": 20.0}, {"late_seconds": 30.0},
+)  # fmt: skip
+
+
+class Errand(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What somebody does, from second `at` on. `lines` are products, by number, with quantities; `then` what they do `later` seconds after they bought."""
+
+    at: float
+    person: int
+    kind: Kind
+    lines: tuple[tuple[int, int], ...] = ()
+    method: str = "balance"
+    card: str = "success"
+    code: bool = False
+    then: Literal["", "cancel", "return"] = ""
+    later: float = 0.0
+    patient: bool = True
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that goes wrong at second `at`, with one process or between two, for so many `seconds`. `amount` says how badly."""
+
+    at: float
+    what: What
+    where: str
+    other: str = ""
+    seconds: float = 0.0
+    amount: float = 0.0
+    settings: dict[str, float | bool] = {}
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A run. In `loopback` everything that contexts tell each other is encoded, decoded and delivered twice."""
+
+    seed: int
+    topology: Literal["all", "fleet"]
+    errands: tuple[Errand, ...]
+    faults: tuple[Fault, ...]
+    loopback: bool = False
+
+
+def draw(seed: int, topology: Literal["all", "fleet"], orders: int, processes: list[str]) -> Plan:
+    """A seed's plan. Some runs are quiet, most are not; in some one kind of fault prevails."""
+    random = Random(f"plan {seed}")
+    errands = tuple(sorted((_errand(random) for _ in range(orders)), key=lambda errand: errand.at))
+    count = random.choice((0, 2, 4, 8, 16))
+    favourite = _weighted(random, WHATS) if random.random() < 0.3 else None
+    faults = tuple(sorted((_fault(random, favourite, processes) for _ in range(count)), key=lambda fault: fault.at))
+    return Plan(seed, topology, errands, faults, topology == "all" and seed % 4 == 0)
+
+
+def _errand(random: Random) -> Errand:
+    kind = _weighted(random, KINDS)
+    some = [_product(random) for _ in range(random.choice((1, 1, 1, 2, 3)))]
+    return Errand(
+        at=round(random.random() * LONGEST, 3), person=random.randrange(PEOPLE), kind=kind,
+        lines=tuple((number, random.randint(1, 3)) for number in dict.fromkeys(some)), method=_weighted(random, METHODS), card=_weighted(random, CARDS),
+        code=random.random() < 0.1, then=random.choice(("", "", "", "cancel", "cancel", "return")), later=round(random.random() ** 3 * 60, 3),
+        patient=random.random() < 0.8,
+    )  # fmt: skip
+
+
+def _product(random: Random) -> int:
+    """Some are bought more often than others; now and then it is one of those of which there are few."""
+    if random.random() < 0.15:
+        return random.randrange(SCARCE)
+    return SCARCE + int((PRODUCTS - SCARCE) * random.random() ** 2)
+
+
+def _fault(random: Random, favourite: What | None, processes: list[str]) -> Fault:
+    what = favourite if favourite and random.random() < 0.8 else _weighted(random, WHATS)
+    where, other = random.choice(processes), random.choice([*processes, "outside", "acquirer"])
+    if what in ("kill", "pause", "slow") and random.random() < 0.1:
+        where = "acquirer"
+    return Fault(
+        at=round(random.random() * LONGEST, 4), what=what, where=where, other=other if other != where else "outside",
+        seconds=round(random.choice((0.2, 1.0, 3.0, 8.0)) * (0.5 + random.random()), 3), amount=_amount(random, what),
+        settings=random.choice(ACQUIRERS) if what == "acquirer" else {},
+    )  # fmt: skip
+
+
+def _amount(random: Random, what: What) -> float:
+    match what:
+        case "reset":
+            return round(random.random(), 2)
+        case "slow" | "disk_slow":
+            return random.choice((10.0, 100.0, 1000.0))
+        case "clock":
+            return random.choice((-3600.0, -60.0, 60.0, 3600.0))
+        case _:
+            return 0.0
+
+
+def _weighted(random: Random, choices: tuple[tuple[What, int], ...] | tuple[tuple[Kind, int], ...] | tuple[tuple[str, int], ...]) -> Any:
+    return random.choices([name for name, _ in choices], [weight for _, weight in choices])[0]

@@ -1,0 +1,57 @@
+"""Simulated processes: groups of tasks that stop all at once, and may be killed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass, field
+from typing import Literal
+
+State = Literal["running", "paused", "dead"]
+
+
+@dataclass(eq=False)
+class Process:
+    """What runs in a `context` made by `inside` belongs to it: as long as it is paused nothing of that goes on, and once it is dead nothing ever will.
+    `on_death` is what happens in that moment elsewhere, to connections and locks. `ahead` is by how many seconds its wall clock is wrong."""
+
+    name: str
+    address: str
+    state: State = "running"
+    ahead: float = 0.0
+    held: list[asyncio.Handle] = field(default_factory=list)
+    lost: list[object] = field(default_factory=list)
+    on_death: list[Callable[[], None]] = field(default_factory=list)
+
+    def inside(self) -> Context:
+        """A context whose tasks, and theirs, belong to this process."""
+        context = copy_context()
+        context.run(running_in.set, self)
+        return context
+
+    def pause(self) -> None:
+        """As SIGSTOP does."""
+        if self.state == "running":
+            self.state = "paused"
+
+    def resume(self, loop: asyncio.AbstractEventLoop) -> None:
+        """As SIGCONT does: what came meanwhile goes on, in the order in which it came."""
+        if self.state == "paused":
+            self.state = "running"
+            held, self.held = self.held, []
+            for handle in held:
+                loop._ready.append(handle)  # type: ignore[attr-defined]
+
+    def kill(self) -> None:
+        """As SIGKILL does. What it was about to do is kept until the end of the run, so that nothing of it runs even as it is thrown away."""
+        if self.state != "dead":
+            self.state = "dead"
+            self.lost += self.held
+            self.held = []
+            for call in self.on_death:
+                call()
+
+
+running_in: ContextVar[Process | None] = ContextVar("running_in", default=None)
+"""The process to which the running task belongs; None: the world outside."""
