@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 STEP: Final = 20e-6  # seconds that a step of a task takes
 THREAD: Final = 0.002  # seconds that what is done in a thread takes at most
-MOST_STEPS: Final = 1_000_000
+MOST_STEPS: Final = 1_000_000  # where nobody says how many are likely
 
 
 class Endless(RuntimeError):
@@ -38,10 +38,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     _scheduled: list[Any]
     _stopping: bool
 
-    def __init__(self, random: Random, now: float = 0.0) -> None:
+    def __init__(self, random: Random, now: float = 0.0, most_steps: int = MOST_STEPS) -> None:
         super().__init__()
         self.network: Network
-        self.steps = 0
+        self.steps, self._most_steps = 0, most_steps
         self.defects: list[str] = []
         self._random, self._now = random, now
         self._tasks_ready: list[Any] = []
@@ -69,8 +69,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         handle = tasks.pop()
         self._now += STEP
         self.steps += 1
-        if self.steps > MOST_STEPS:
-            raise Endless(f"{MOST_STEPS} steps, and no end")
+        if self.steps > self._most_steps:
+            raise Endless(f"{self._most_steps} steps, and no end")
         if not handle._cancelled and self._lives(handle):
             handle._run()
 

@@ -27,6 +27,7 @@ from torg.simulation.site import Site
 from torg.simulation.template import PREPARED, accounts, products
 
 CLERKS = ("price", "correct")
+STEPS_OF_AN_ERRAND = 1000  # a third of that is usual
 PEOPLE_END_WITHIN = 400.0  # seconds after the last fault
 
 
@@ -50,7 +51,7 @@ def run(plan: Plan, template: Path, story: bool = False) -> Outcome:
     random.seed(f"{plan.seed}/chance")
     folder = Path(tempfile.mkdtemp(prefix="torg-simulation-", dir=_memory()))
     shutil.copytree(template, folder, dirs_exist_ok=True)
-    loop = SimulatedLoop(Random(f"{plan.seed}/schedule"), PREPARED)
+    loop = SimulatedLoop(Random(f"{plan.seed}/schedule"), PREPARED, STEPS_OF_AN_ERRAND * (len(plan.errands) + 50))
     loop.network = Network(loop, Random(f"{plan.seed}/network"))
     one = _Run(plan, loop, folder)
     gc.disable()
