@@ -189,7 +189,7 @@ def simulate(
     first: int = 1,
     seed: int | None = None,
     topology: Literal["all", "fleet"] = "all",
-    orders: int = 120,
+    orders: int = 240,
     jobs: int | None = None,
     story: Path | None = None,
     bugs: Annotated[bool, Parameter(negative="")] = False,

@@ -27,7 +27,8 @@ class Bug:
 def acknowledge_before_commit() -> None:
     from torg.kit.sql import sqlite
 
-    async def not_at_all(_: Any) -> None: ...
+    async def not_at_all(_: Any) -> None:
+        await asyncio.sleep(0)
 
     _set(sqlite, "asyncio", SimpleNamespace(**{**vars(asyncio), "shield": not_at_all}))
 

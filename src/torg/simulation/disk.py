@@ -10,7 +10,7 @@ from typing import Final
 
 from torg.kit.sql.committer import Committer
 
-QUICKEST, SLOWEST = 0.0002, 0.004  # seconds that a commit takes to be safe
+QUICKEST, SLOWEST = 0.002, 0.04  # seconds that a commit takes to be safe
 FULL, FAILING = (sqlite3.SQLITE_FULL, "database or disk is full"), (sqlite3.SQLITE_IOERR, "disk I/O error")
 Fault = tuple[int, str]
 HEALTHY: Final = None

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-PEOPLE, PRODUCTS = 24, 24
+PEOPLE, PRODUCTS = 48, 24
 SCARCE: Final = 2  # of the products, of which there are a few units
 UNITS, FEW = 500, 5
 POCKET, SMALL_CHANGE = 2_000_000, 9_000  # minor units
@@ -16,7 +16,7 @@ CURRENCY: Final = "USD"
 CODE, CODES = "THRICE", 3
 """A promo code, and how often it can be used."""
 TOP_UP: Final = 777  # minor units
-LONGEST: Final = 20.0  # seconds for which people come, and things break
+LONGEST: Final = 8.0  # seconds for which people come, and things break
 
 Kind = Literal["order", "double", "tabs", "changed", "edited", "top_up", "price", "correct"]
 What = Literal[

@@ -89,6 +89,8 @@ class _Run:
             found = self._loop.run_until_complete(self._all())
         except Endless as error:
             found = [f"ENDLESS: {error}"]
+        except Exception as error:  # noqa: BLE001 what nobody thought of is a finding as well
+            found = [f"BROKEN: {type(error).__name__}: {error}"]
         found += self._defects + self._loop.defects
         self._tell(f"{self._loop.steps} steps, {self._loop.network.carried} packets, {found}")
         self.counts += self._judge.counts
