@@ -241,6 +241,9 @@ def _or_explain(work: Callable[[], None], *expected: type[Exception]) -> None:
 app.command("torg.engines.cli:app", name="engines")
 app.command("torg.topics:app", name="topics")
 app.command("torg.shards:app", name="shards")
+app.command("torg.recovery.commands:backup", name="backup")
+app.command("torg.recovery.commands:backup_key", name="backup-key")
+app.command("torg.recovery.commands:restore", name="restore")
 
 
 def main() -> None:
