@@ -244,6 +244,7 @@ app.command("torg.shards:app", name="shards")
 app.command("torg.recovery.commands:backup", name="backup")
 app.command("torg.recovery.commands:backup_key", name="backup-key")
 app.command("torg.recovery.commands:restore", name="restore")
+app.command("torg.recovery.rebuild:app", name="rebuild")
 
 
 def main() -> None:
