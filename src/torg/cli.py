@@ -155,7 +155,7 @@ def bench(
     Parameters
     ----------
     only
-        Just these: starts, pages, search, carts, orders, telemetry, topologies (which starts real engines, and is measured only when it is named).
+        Just these: starts, pages, search, carts, orders, telemetry, overload, topologies (which starts real engines, and is measured only when it is named).
     repeats
         How often each is measured; medians are told.
     quick
