@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.shop import Shop, open_shop, until
-from tests.shop.goods import goods
+from tests.shop.goods import PASSWORD, goods
 from tests.shop.holding import everything_holds
 from tests.shop.people import Buyer
 from torg.kit.testing.postgres import SUITES
@@ -96,6 +96,17 @@ async def _finds(shop: Shop, orders: list[tuple[Buyer, str]]) -> None:
     for person, order_id in orders:
         seen = (await buyers[person.email].get(f"/orders/{order_id}")).json
         assert seen["status"] in ("placed", "reserved", "paid", "confirmed"), seen
+
+
+async def test_a_running_shop_is_asked_to_build_anew(tmp_path: Path):
+    async with open_shop(tmp_path) as shop:
+        as_admin = ("--to", shop.address, "--password", PASSWORD)
+        status, said = await torg("rebuild", "ratings", *as_admin)
+        assert (status, said.startswith("0 products in ")) == (0, True), said
+        status, said = await torg("rebuild", "search", *as_admin)
+        assert (status, said.startswith(f"{len(goods())} products in ")) == (0, True), said
+        status, said = await torg("rebuild", "search", "--to", shop.address, "--password", "a guess")
+        assert (status, said) == (1, "torg: the e-mail address or the password is wrong\n")
 
 
 async def test_a_shop_on_servers_is_told_what_to_use_instead(tmp_path: Path):

@@ -22,6 +22,7 @@ from torg.recovery.restore import restore as restore_
 
 ELSEWHERE: Final = ("db", "bus", "redis", "documents", "facts")
 """Engines that keep what is in no file of the data folder. The search index is not missed: it is built anew."""
+MODEST: Final = 10  # how far it stands back where processors are scarce: people who order go first
 
 
 def backup(to: Path, *, data: Path | None = None, key_file: Path | None = None, embedded: bool = False) -> None:
@@ -44,6 +45,7 @@ def backup(to: Path, *, data: Path | None = None, key_file: Path | None = None, 
         folder = Path(settings.data)
         if not embedded:
             _refuse_servers(settings, folder)
+        os.nice(MODEST)
         with _Telling() as telling:
             made = back_up(folder, to, recipients(key_file) if key_file else (), values.utc_now, telling)
         print(_summary(made, to))  # noqa: T201 it is a command

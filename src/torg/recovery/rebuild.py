@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from dataclasses import dataclass
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import aiohttp
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from torg.demo import seed
 from torg.kit import settings as settings_
@@ -26,10 +25,9 @@ class Refused(Exception):
     """What the shop said instead of doing it."""
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """Which shop is asked, and by whom.
+@app.command
+def search(*, to: str = "", email: str = ADMIN, password: str = "", data: Path | None = None) -> None:
+    """The search index, from the catalogue's products: filled beside the one that serves, which goes when the new one has caught up.
 
     Parameters
     ----------
@@ -42,40 +40,39 @@ class Asked:
     data
         The shop's data folder (TORG_DATA, var/ in the checkout).
     """
-
-    to: str = ""
-    email: str = ADMIN
-    password: str = ""
-    data: Path | None = None
-
-
-HERE: Final = Asked()
-
-
-@app.command
-def search(asked: Annotated[Asked, Parameter(name="*")] = HERE) -> None:
-    """The search index, from the catalogue's products: filled beside the one that serves, which goes when the new one has caught up."""
-    told = _answer(asked, "/catalog/index/rebuild")
+    told = _answer("/catalog/index/rebuild", to, email, password, data)
     print(f"{told['products']:,} products in {told['seconds']:.1f} s")  # noqa: T201 it is a command
 
 
 @app.command
-def ratings(asked: Annotated[Asked, Parameter(name="*")] = HERE) -> None:
-    """Products' ratings, from the published reviews, and what readers find helpful, from their votes."""
-    told = _answer(asked, "/reviews/ratings/rebuild")
+def ratings(*, to: str = "", email: str = ADMIN, password: str = "", data: Path | None = None) -> None:
+    """Products' ratings, from the published reviews, and what readers find helpful, from their votes.
+
+    Parameters
+    ----------
+    to
+        The shop's address (http://, TORG_HOST, TORG_PORT: http://127.0.0.1:8000).
+    email
+        An operator's account.
+    password
+        Its password. Without it, the demonstration's (TORG_DEMO_PASSWORD, or what the data folder keeps); for other accounts it is asked for.
+    data
+        The shop's data folder (TORG_DATA, var/ in the checkout).
+    """
+    told = _answer("/reviews/ratings/rebuild", to, email, password, data)
     print(f"{told['products']:,} products in {told['seconds']:.1f} s; {told['mended']:,} ratings were wrong")  # noqa: T201 it is a command
 
 
-def _answer(asked: Asked, path: str) -> Any:
+def _answer(path: str, to: str, email: str, password: str, data: Path | None) -> Any:
     try:
-        settings = settings_.load(os.environ, {"data": str(asked.data)} if asked.data else {})
-        address = asked.to or f"http://{settings.host}:{settings.port}"
-        return asyncio.run(_rebuilt(address, asked.email, asked.password or _password(asked.email, settings), path))
+        settings = settings_.load(os.environ, {"data": str(data)} if data else {})
+        address = to or f"http://{settings.host}:{settings.port}"
+        return asyncio.run(_rebuilt(address, email, password or _password(email, settings), path))
     except settings_.BadSettings as error:
         print(f"torg: {error}", file=sys.stderr)  # noqa: T201 it is a command
         sys.exit(2)
     except (aiohttp.ClientError, OSError, TimeoutError, Refused) as error:
-        sys.exit(f"torg: {error or type(error).__name__}")
+        sys.exit(f"torg: {str(error) or type(error).__name__}")
 
 
 def _password(email: str, settings: settings_.Settings) -> str:
