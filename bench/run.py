@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from bench import buying, machine, pages, searches, starting, topologies, tracing
+from bench import buying, machine, overload, pages, searches, starting, topologies, tracing
 from bench.figures import Book
 from bench.house import House, Measurement
 from bench.processes import DidNotStart
@@ -25,6 +25,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "carts": buying.measure_carts,
     "orders": buying.measure_orders,
     "telemetry": tracing.measure,
+    "overload": overload.measure,
     "topologies": topologies.measure,
 }
 WITH_ENGINES = frozenset({"topologies"})

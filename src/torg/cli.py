@@ -155,7 +155,7 @@ def bench(
     Parameters
     ----------
     only
-        Just these: starts, pages, search, carts, orders, telemetry, topologies (which starts real engines, and is measured only when it is named).
+        Just these: starts, pages, search, carts, orders, telemetry, overload, topologies (which starts real engines, and is measured only when it is named).
     repeats
         How often each is measured; medians are told.
     quick
@@ -241,6 +241,10 @@ def _or_explain(work: Callable[[], None], *expected: type[Exception]) -> None:
 app.command("torg.engines.cli:app", name="engines")
 app.command("torg.topics:app", name="topics")
 app.command("torg.shards:app", name="shards")
+app.command("torg.recovery.commands:backup", name="backup")
+app.command("torg.recovery.commands:backup_key", name="backup-key")
+app.command("torg.recovery.commands:restore", name="restore")
+app.command("torg.recovery.rebuild:app", name="rebuild")
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from torg.kit.bus.feed import Feed
 from torg.kit.calls import Handle, LocalCalls, LoopbackCalls, undisturbed
 from torg.kit.chain import Chained
 from torg.kit.http import App, Route
+from torg.kit.http.admission import Admission
 from torg.kit.http.cache import ResponseCache
 from torg.kit.http.operations import Describe, operations_routes
 from torg.kit.log import Log
@@ -150,7 +151,9 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     faces = wiring.authenticating(call, fleet)
     if sharing and isinstance(faces, Faces):
         sharing.recognise(faces)
-    http = App(world.clock, world.new_id, faces, cache, wiring.auditing(call, contexts, fleet), secret, sharing.keys if sharing else None)
+    http = App(
+        world.clock, world.new_id, faces, cache, wiring.auditing(call, contexts, fleet), secret, sharing.keys if sharing else None, Admission.of_this_loop()
+    )
     app = Running(
         settings, http, call, {}, acquirer=sandbox, committer=world.disk(), registry=registry(), fleet=fleet, kafka=open_kafka(settings), sharing=sharing
     )  # fmt: skip

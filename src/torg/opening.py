@@ -39,7 +39,7 @@ def with_engines(settings: Settings, chosen: str | None) -> Settings:
     if chosen == "embedded":
         return msgspec.structs.replace(settings, **dict.fromkeys(ENGINES, ""), databases={}, replicas={})
     if chosen == "server" and not settings.db:
-        settings = msgspec.structs.replace(settings, **_running_engines(Path(settings.data) / "engines" / "env"))
+        settings = msgspec.structs.replace(settings, **running_engines(Path(settings.data)))
         if not settings.db:
             raise BadSettings(
                 "--engines server: no setting names a database (TORG_DB), and none runs on this data folder: ./torg engines up starts all engines, "
@@ -48,10 +48,10 @@ def with_engines(settings: Settings, chosen: str | None) -> Settings:
     return settings
 
 
-def _running_engines(file: Path) -> dict[str, str]:
-    """What `torg engines` has written down of the engines that it runs."""
+def running_engines(data: Path) -> dict[str, str]:
+    """What `torg engines` has written down of the engines that it runs on a data folder, by setting."""
     try:
-        lines = shlex.split(file.read_text())
+        lines = shlex.split((data / "engines" / "env").read_text())
     except OSError:
         return {}
     named = (line.partition("=")[::2] for line in lines)

@@ -172,21 +172,22 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(folder: Path, *, dawdling: Random | None = None, **settings: Any) -> AsyncIterator[Shop]:
-    """The whole shop, filled and indexed, until the block ends. `dawdling`: contexts take random moments to ask and to answer each other, as on a
-    network, so that requests get in each other's way wherever they can. Where suites run on a server, in a new database of that."""
-    async with own_base(os.environ.get(SUITES, "")) as base, _open_shop(folder, dawdling, {"db": base, **settings}) as shop:
+async def open_shop(folder: Path, *, dawdling: Random | None = None, filled: bool = False, **settings: Any) -> AsyncIterator[Shop]:
+    """The whole shop, filled (unless it is already) and indexed, until the block ends. `dawdling`: contexts take random moments to ask and to answer each
+    other, as on a network, so that requests get in each other's way wherever they can. Where suites run on a server, in a new database of that."""
+    async with own_base(os.environ.get(SUITES, "")) as base, _open_shop(folder, dawdling, filled, {"db": base, **settings}) as shop:
         yield shop
 
 
 @asynccontextmanager
-async def _open_shop(folder: Path, dawdling: Random | None, settings: dict[str, Any]) -> AsyncIterator[Shop]:
+async def _open_shop(folder: Path, dawdling: Random | None, filled: bool, settings: dict[str, Any]) -> AsyncIterator[Shop]:
     clock, port = MovableClock(), _free_port()
     chosen = {"port": port, "data": str(folder), "sync": "OFF", "currency": CURRENCY, "password_memory_kib": 8, "log_level": "error", **settings}
     app = await compose.compose(Settings(**chosen), world=compose.World(clock=clock))
     await compose.start(app)
     try:
-        await fill(app.call)
+        if not filled:
+            await fill(app.call)
         if dawdling:
             _dawdle(app, dawdling)
         async with _on_port(app):

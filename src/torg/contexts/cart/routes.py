@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torg.contexts.cart import contracts as c
 from torg.kit.auth import Role
-from torg.kit.http import Request, Response, Route, delete, get, post, put
+from torg.kit.http import Request, Response, Route, Urgency, delete, get, post, put
 from torg.kit.values import is_id
 
 COOKIE, HEADER = "cart", "X-Cart-Id"
@@ -24,7 +24,7 @@ def routes(secure: bool) -> Sequence[Route]:
             headers += [(name.decode(), value.decode()) for name, value in Response().with_cookie(COOKIE, cart.id, KEPT, secure).headers]
         return headers
 
-    on_cart = {"fill": {"guest_cart_id": guest_cart_id}, "reply_headers": named, "status": 200}
+    on_cart = {"fill": {"guest_cart_id": guest_cart_id}, "reply_headers": named, "status": 200, "urgency": Urgency.CART}
     return (
         get("/cart", c.GetCart, summary="The cart, at today's prices", **on_cart),
         delete("/cart", c.ClearCart, summary="Empty the cart", **on_cart),

@@ -8,7 +8,7 @@ from torg.contexts.order import contracts as c
 from torg.contexts.order import handlers, model
 from torg.contexts.order.ports import OrderDeps
 from torg.kit.auth import SIGNED_IN, Role
-from torg.kit.http import Request, Response, Route, ServerEvent, event_stream, get, post, signed_in
+from torg.kit.http import Request, Response, Route, ServerEvent, Urgency, event_stream, get, post, signed_in
 from torg.kit.messages import encode
 
 OPERATORS = frozenset({Role.SUPPORT})
@@ -25,10 +25,10 @@ def routes(deps: OrderDeps) -> Sequence[Route]:
         *_for_operators(),
         post(
             "/orders", c.PlaceOrder, who=SIGNED_IN, status=202, idempotency="required", location=lambda order: f"/api/v1/orders/{order.id}",
-            summary="Order what is in the cart",
+            summary="Order what is in the cart", urgency=Urgency.CHECKOUT,
         ),
         get("/orders", c.ListOrders, who=SIGNED_IN, summary="Your orders of a period, newest first"),
-        get("/orders/{order_id}", c.GetOrder, who=SIGNED_IN, summary="One order"),
+        get("/orders/{order_id}", c.GetOrder, who=SIGNED_IN, urgency=Urgency.CHECKOUT, summary="One order"),
         get("/orders/{order_id}/events", c.GetHistory, who=SIGNED_IN, summary="An order's history from the log"),
         get("/orders/{order_id}/saga", c.GetSaga, who=SIGNED_IN, summary="How far an order's checkout saga is"),
         get("/orders/{order_id}/stream", endpoint=stream, who=SIGNED_IN, media="text/event-stream", summary="An order's changes of status, live (SSE)"),

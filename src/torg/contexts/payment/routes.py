@@ -10,7 +10,7 @@ from torg.contexts.payment.handlers.acquiring import take_notice
 from torg.contexts.payment.ports import PaymentDeps
 from torg.kit.auth import SIGNED_IN
 from torg.kit.errors import NotFound
-from torg.kit.http import Request, Response, Route, get, post
+from torg.kit.http import Request, Response, Route, Urgency, get, post
 
 SIGNATURE = "acquirer-signature"
 
@@ -31,10 +31,10 @@ def routes(deps: PaymentDeps) -> Sequence[Route]:
             summary="Put money into your wallet",
         ),
         get("/payments", c.ListPayments, who=SIGNED_IN, summary="Your payments, newest first; of one order with order_id"),
-        get("/payments/{payment_id}", c.GetPayment, who=SIGNED_IN, summary="One payment"),
+        get("/payments/{payment_id}", c.GetPayment, who=SIGNED_IN, urgency=Urgency.CHECKOUT, summary="One payment"),
         post("/payments/{payment_id}/check", c.CheckPayment, who=SIGNED_IN, status=202, summary="Have the acquirer asked how a card payment stands"),
         post(
-            "/payments/webhooks/{acquirer}", endpoint=webhook, status=204, body=dict[str, Any], refuses=(400, 401, 404),
+            "/payments/webhooks/{acquirer}", endpoint=webhook, status=204, body=dict[str, Any], refuses=(400, 401, 404), urgency=Urgency.CHECKOUT,
             summary="Where an acquirer tells how payments stand, signed in the header Acquirer-Signature",
         ),
     )  # fmt: skip

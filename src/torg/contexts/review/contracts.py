@@ -135,6 +135,21 @@ class WriteReview(Command[ReviewView], frozen=True, kw_only=True):
     text: ReviewText
 
 
+class RatingsRebuilt(msgspec.Struct, frozen=True):
+    """How many products were looked at, and how many of their ratings were wrong before."""
+
+    products: int
+    mended: int
+    seconds: float
+
+
+@message("review.rebuild_ratings")
+class RebuildRatings(Command[RatingsRebuilt], frozen=True):
+    """Counts ratings anew from the published reviews, and what is helpful from the votes, while both are shown; others are told of ratings that were wrong."""
+
+    IDEMPOTENT = True
+
+
 @message("review.vote")
 class Vote(Command[ReviewView], frozen=True, kw_only=True):
     """One vote for each person; voting again changes it. Raises NotFound `review.not_found`, Forbidden `review.own`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+
 from torg.contexts.order.contracts import OrderDelivered
 from torg.contexts.review import contracts as c
 from torg.contexts.review import model
@@ -14,6 +17,7 @@ from torg.kit.errors import DomainError, Forbidden, NotFound
 from torg.kit.store import Transaction
 
 MODERATORS = frozenset({Role.MODERATOR})
+RECOUNTED = 200  # products in a transaction
 
 # ---------------------------------------------------------------- readers and buyers ask
 
@@ -90,6 +94,26 @@ async def reply_to_review(cmd: c.ReplyToReview, deps: ReviewDeps) -> c.ReviewVie
         return await tx.answer(_there(review.id, await deps.reviews.find(review.id, tx)).view(cmd.language))
 
 
+# ---------------------------------------------------------------- operators ask
+
+
+async def rebuild_ratings(_: c.RebuildRatings, deps: ReviewDeps) -> c.RatingsRebuilt:
+    """Some products in a transaction: each is right from then on, and whoever writes meanwhile waits for these only."""
+    began, looked, mended, last = time.perf_counter(), 0, 0, ""
+    while products := await deps.reviews.rated(last, RECOUNTED):
+        mended += await deps.store.undisturbed(partial(_recount, last, products[-1], deps), "review.ratings")
+        looked, last = looked + len(products), products[-1]
+    return c.RatingsRebuilt(looked, mended, round(time.perf_counter() - began, 3))
+
+
+async def _recount(after: str, last: str, deps: ReviewDeps) -> int:
+    async with deps.transaction() as tx:
+        wrong = await deps.reviews.recount(tx, after, last)
+        for product_id, stars in wrong.items():
+            await tx.append(f"rating/{product_id}", [_rating(product_id, stars)])
+        return len(wrong)
+
+
 # ---------------------------------------------------------------- others tell
 
 
@@ -145,6 +169,7 @@ HANDLERS: Handlers = {
     c.ListReviewsByStatus: list_reviews_by_status,
     c.ModerateReview: moderate_review,
     c.ReplyToReview: reply_to_review,
+    c.RebuildRatings: rebuild_ratings,
 }
 
 REACTIONS: Handlers = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -53,6 +53,14 @@ class ReviewStore(Protocol):
 
     async def written_by(self, user_id: str, cursor: str, limit: int) -> Page[Review]:
         """Newest first."""
+        ...
+
+    async def rated(self, after: str, limit: int) -> Sequence[str]:
+        """Products with reviews or a rating, in the order of their ids, behind one."""
+        ...
+
+    async def recount(self, tx: Transaction, after: str, last: str) -> Mapping[str, Distribution]:
+        """Counts stars and votes anew for the products behind `after` up to `last`; the stars of those that had others."""
         ...
 
     async def miscounted(self) -> list[str]:

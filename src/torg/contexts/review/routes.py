@@ -9,6 +9,7 @@ from torg.contexts.review.handlers import MODERATORS
 from torg.kit.auth import SIGNED_IN, Role
 from torg.kit.http import Route, get, post
 
+OPERATORS = frozenset({Role.ADMIN})
 SELLERS = frozenset({Role.PARTNER})
 
 
@@ -25,4 +26,5 @@ def routes() -> Sequence[Route]:
         post("/reviews/{review_id}/moderation", c.ModerateReview, who=MODERATORS, idempotency="accepted", summary="Publish or reject a review"),
         post("/reviews/{review_id}/votes", c.Vote, who=SIGNED_IN, idempotency="accepted", summary="Say whether a review is helpful"),
         post("/reviews/{review_id}/reply", c.ReplyToReview, who=SELLERS, idempotency="accepted", summary="Answer a review as the seller"),
+        post("/reviews/ratings/rebuild", c.RebuildRatings, who=OPERATORS, summary="Count ratings and votes anew, while they are shown"),
     )  # fmt: skip

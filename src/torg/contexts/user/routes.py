@@ -8,7 +8,7 @@ from torg.contexts.user import contracts as c
 from torg.contexts.user.model import profile_tag
 from torg.contexts.user.ports import UserDeps
 from torg.kit.auth import SIGNED_IN, Role
-from torg.kit.http import Request, Route, delete, get, patch, post, put
+from torg.kit.http import Request, Route, Urgency, delete, get, patch, post, put
 
 SUPPORT = frozenset({Role.SUPPORT})
 ADMIN = frozenset({Role.ADMIN})
@@ -36,7 +36,7 @@ def _sessions() -> Sequence[Route]:
     """No Idempotency-Keys here: a filed answer would keep tokens in clear."""
     signing_in = {"address": lambda request: request.client, "guest_cart_id": _guest_cart}
     return (
-        post("/sessions", c.SignIn, status=201, fill=signing_in, reply_headers=_unkept, refuses=(429,), summary="Sign in"),
+        post("/sessions", c.SignIn, status=201, fill=signing_in, reply_headers=_unkept, refuses=(429,), urgency=Urgency.CART, summary="Sign in"),
         post("/sessions/refresh", c.RefreshSession, status=201, reply_headers=_unkept, summary="Get a new pair of tokens; a used one ends the session"),
         delete("/sessions/current", c.SignOut, who=SIGNED_IN, summary="Sign out, at once"),
         delete("/sessions", c.SignOutEverywhere, who=SIGNED_IN, summary="Sign out everywhere"),

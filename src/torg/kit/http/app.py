@@ -12,6 +12,7 @@ from torg.kit import telemetry
 from torg.kit.auth import STAFF, Authenticate, permit
 from torg.kit.calls import Handle
 from torg.kit.errors import DomainError, Forbidden, Malformed, NotFound, Problem, TooManyRequests, Unauthenticated, Unavailable
+from torg.kit.http.admission import RETRY_AFTER, Admission
 from torg.kit.http.binding import Binding
 from torg.kit.http.cache import Keeping, Kept, Key, ResponseCache
 from torg.kit.http.idempotency import Answers, Keys
@@ -53,7 +54,7 @@ class _Served:
 class App:
     """All routes of a process. `authenticate` turns a token into an identity; `cache` keeps public answers (None: keeps nothing); `audit` is told
     of every request of the staff that was to change something, once it was handled; `secret` keys what is filed of a request's body; `keys` are
-    those for which other processes answer as well."""
+    those for which other processes answer as well; `admission` says who is let in while more is asked than can be done (None: everybody)."""
 
     def __init__(
         self,
@@ -64,10 +65,12 @@ class App:
         audit: Audit | None = None,
         secret: bytes = b"",
         keys: SharedKeys | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self._clock, self._new_id, self._authenticate, self._audit = clock, new_id, authenticate, audit
         self.cache, self._keys, self._secret = cache, keys, hashlib.blake2b(secret, digest_size=32).digest()
         self.problem_page: ProblemPage | None = None
+        self.admission = admission
         self.stats = RequestStats()
         self.routes: list[Route] = []
         self._router = Router()
@@ -153,11 +156,7 @@ class App:
         served: _Served | None = None
         try:
             served = self._find(request)
-            await self._identify(request, served.route)
-            permit(request.identity, served.route.who)
-            meta = Meta(actor=request.identity.user_id if request.identity else "", request=request.id, trace=_trace(request))
-            with telemetry.span("http", served.route.path, meta), telemetry.acting(_within_span(meta)):
-                return served, await served.ask(request)
+            return served, await self._in_turn(request, served)
         except DomainError as refusal:
             return served, self._problem(request, refusal)
         except Unavailable as away:
@@ -168,6 +167,24 @@ class App:
             telemetry.log.error("a request failed", path=request.path, request_id=request.id, exc_info=error)
             problem = Problem("Internal error", 500, f"this is a defect; its log lines carry {request.id}", "internal", instance=request.id)
             return served, self._refusal(request, problem, [])
+
+    async def _in_turn(self, request: Request, served: _Served) -> Response:
+        """Once there is time for it; whoever is refused instead costs neither a look at the token nor the reading of a body."""
+        if self.admission is None:
+            return await self._work(request, served)
+        if not self.admission.begins(served.route.urgency) and not await self.admission.admits(served.route.urgency):
+            return _overloaded(request)
+        try:
+            return await self._work(request, served)
+        finally:
+            self.admission.end()
+
+    async def _work(self, request: Request, served: _Served) -> Response:
+        await self._identify(request, served.route)
+        permit(request.identity, served.route.who)
+        meta = Meta(actor=request.identity.user_id if request.identity else "", request=request.id, trace=_trace(request))
+        with telemetry.span("http", served.route.path, meta), telemetry.acting(_within_span(meta)):
+            return await served.ask(request)
 
     async def _tell(self, audit: Audit, request: Request, route: Route, response: Response) -> None:
         try:
@@ -301,6 +318,12 @@ def _within_span(meta: Meta) -> Meta:
 
 def _document(problem: Problem, headers: Headers | None = None) -> Response:
     return Response(problem.status, encode(problem), [(b"content-type", b"application/problem+json"), *(headers or [])])
+
+
+def _overloaded(request: Request) -> Response:
+    """Never a page: making one would take as long as what is refused."""
+    problem = Problem("Too busy just now", 503, "more is asked than can be answered: try again in a moment", "service.overloaded", instance=request.id)
+    return _document(problem, [(b"retry-after", b"%d" % RETRY_AFTER)])
 
 
 def _as_response(reply: Any) -> Response:

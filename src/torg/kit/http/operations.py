@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.core import CollectorRegistry
 
 from torg.kit.errors import Unavailable
+from torg.kit.http.admission import Urgency
 from torg.kit.http.app import App
 from torg.kit.http.request import JSON, Request, Response
 from torg.kit.http.routes import Route
@@ -50,6 +51,8 @@ def operations_routes(
     without for a while: once all was well they are told of, and make nothing unready."""
     own = CollectorRegistry()
     own.register(app.stats)
+    if app.admission:
+        own.register(app.admission)
     documents: dict[str, tuple[float, bytes]] = {}
     been_ready = asyncio.Event()
 
@@ -99,7 +102,7 @@ def operations_routes(
 
 
 def _plain(path: str, endpoint: Callable[[Request], Awaitable[Response]], answer: Any, summary: str, media: str = "application/json") -> Route:
-    return Route(method="GET", path=path, endpoint=endpoint, answer=answer, summary=summary, media=media)
+    return Route(method="GET", path=path, endpoint=endpoint, answer=answer, summary=summary, media=media, urgency=Urgency.ALWAYS)
 
 
 def _json(body: bytes, status: int = 200) -> Response:

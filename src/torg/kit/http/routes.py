@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torg.kit.auth import ANYONE, Role
+from torg.kit.auth import ANYONE, STAFF, Role
+from torg.kit.http.admission import Urgency
 from torg.kit.http.request import Request, Response
 from torg.kit.messages import Message
 
@@ -24,7 +25,8 @@ class Route:
     `answer` names the reply's type for the description. `cached` is how many seconds the edge may keep the answer for everyone;
     `tags` name what its keeping depends on. `etag` adds one and answers If-None-Match.
     `idempotency_field` names the hidden field in which a page's form carries its key: sent twice, it takes effect once.
-    `audited` is False for what is not worth a line when staff do it: renewing a session, choosing a language."""
+    `audited` is False for what is not worth a line when staff do it: renewing a session, choosing a language.
+    `urgency` is its rank under too much load; what only staff may ask is always answered."""
 
     method: str
     path: str
@@ -49,6 +51,11 @@ class Route:
     public: bool = True
     refuses: tuple[int, ...] = ()
     audited: bool = True
+    urgency: Urgency = Urgency.BROWSING
+
+    def __post_init__(self) -> None:
+        if self.who and self.who <= STAFF:
+            object.__setattr__(self, "urgency", Urgency.ALWAYS)
 
 
 def get(path: str, message: type[Message] | None = None, **more: Any) -> Route:

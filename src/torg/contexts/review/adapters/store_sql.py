@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,12 +22,20 @@ STARS = ("one", "two", "three", "four", "five")
 _REVIEW = "select r.*, a.shown from review r left join author a on a.user_id = r.user_id"
 _ADD_STARS = f"""insert into rating (product_id, {", ".join(STARS)}) values (:product_id, {", ".join(f":{star}" for star in STARS)})
     on conflict (product_id) do update set {", ".join(f"{star} = rating.{star} + excluded.{star}" for star in STARS)} returning *"""
+_SET_STARS = f"""insert into rating (product_id, {", ".join(STARS)}) values (:product_id, {", ".join(f":{star}" for star in STARS)})
+    on conflict (product_id) do update set {", ".join(f"{star} = excluded.{star}" for star in STARS)}"""
+_COUNTS = ", ".join(
+    f"cast(sum(case when status = 'published' and rating = {n} then 1 else 0 end) as bigint) as counted_{star}" for n, star in enumerate(STARS, 1)
+)
+_COUNTED_STARS = f"select product_id, {_COUNTS} from review {{of}} group by product_id"
 _MISCOUNTED_STARS = f"""select p.product_id, {", ".join(f"coalesce(t.{star}, 0) as {star}, p.counted_{star}" for star in STARS)} from
-    (select product_id, {", ".join(f"sum(case when status = 'published' and rating = {n} then 1 else 0 end) as counted_{star}" for n, star in enumerate(STARS, 1))}
-     from review group by product_id) p left join rating t on t.product_id = p.product_id"""  # noqa: E501
-_MISCOUNTED_VOTES = """select r.id, r.helpful, r.unhelpful, r.score,
-        coalesce(sum(v.helpful), 0) as counted_helpful, coalesce(sum(1 - v.helpful), 0) as counted_unhelpful
-    from review r left join vote v on v.review_id = r.id group by r.id, r.helpful, r.unhelpful, r.score"""
+    ({_COUNTED_STARS.format(of="")}) p left join rating t on t.product_id = p.product_id"""
+_COUNTED_VOTES = """select r.id, r.helpful, r.unhelpful, r.score,
+        cast(coalesce(sum(v.helpful), 0) as bigint) as counted_helpful, cast(coalesce(sum(1 - v.helpful), 0) as bigint) as counted_unhelpful
+    from review r left join vote v on v.review_id = r.id {of} group by r.id, r.helpful, r.unhelpful, r.score"""
+_RATED = """select product_id from review where product_id > :after union select product_id from rating where product_id > :after
+    order by product_id limit :limit"""
+_OF_THESE = "where product_id > :after and product_id <= :last"
 
 
 class SqlReviewStore:
@@ -103,7 +111,25 @@ class SqlReviewStore:
     async def reply(self, tx: Transaction, review_id: str, reply: Reply) -> None:
         await tx.execute("update review set reply = :reply where id = :id", id=review_id, reply=encode(reply).decode())
 
+    async def recount(self, tx: Transaction, after: str, last: str) -> Mapping[str, Distribution]:
+        these = {"after": after, "last": last}
+        wrong_votes = [row for row in await tx.all(_COUNTED_VOTES.format(of=_OF_THESE), **these) if _is_miscounted(row)]
+        await tx.execute_many(
+            "update review set helpful = :up, unhelpful = :down, score = :up - :down where id = :id",
+            [{"id": row["id"], "up": row["counted_helpful"], "down": row["counted_unhelpful"]} for row in wrong_votes],
+        )
+        kept = {row["product_id"]: _distribution(row) for row in await tx.all(f"select * from rating {_OF_THESE}", **these)}
+        true = {row["product_id"]: _counted(row) for row in await tx.all(_COUNTED_STARS.format(of=_OF_THESE), **these)}
+        nothing = Distribution()
+        wrong = {id: true.get(id, nothing) for id in kept.keys() | true.keys() if kept.get(id, nothing) != true.get(id, nothing)}
+        await tx.execute_many(_SET_STARS, [{"product_id": id, **msgspec.structs.asdict(stars)} for id, stars in wrong.items()])
+        return wrong
+
     # ------------------------------------------------------------ reading
+
+    async def rated(self, after: str, limit: int) -> Sequence[str]:
+        rows = await self._database.all(_RATED, after=after, limit=limit)
+        return [row["product_id"] for row in rows]
 
     async def find(self, review_id: str, tx: Transaction | None = None) -> Review | None:
         row = await (tx or self._database).one(f"{_REVIEW} where r.id = :id", id=review_id)
@@ -137,9 +163,9 @@ class SqlReviewStore:
             for number, star in enumerate(STARS, 1)
             if row[star] != row[f"counted_{star}"]
         ]
-        for row in await self._database.all(_MISCOUNTED_VOTES):
+        for row in await self._database.all(_COUNTED_VOTES.format(of="")):
             counts, votes = (row["helpful"], row["unhelpful"]), (row["counted_helpful"], row["counted_unhelpful"])
-            if counts != votes or row["score"] != counts[0] - counts[1]:
+            if _is_miscounted(row):
                 found.append(f"review {row['id']} counts {counts} votes and {row['score']} in all, there are {votes}")
         return found
 
@@ -159,6 +185,15 @@ def _review(row: Row) -> Review:
         created_at=moment(row["created_at"]), status=row["status"], reason=row["reason"], helpful=row["helpful"], unhelpful=row["unhelpful"],
         reply=msgspec.json.decode(row["reply"], type=Reply) if row["reply"] else None, author=row["shown"],
     )  # fmt: skip
+
+
+def _is_miscounted(row: Row) -> bool:
+    counts, votes = (row["helpful"], row["unhelpful"]), (row["counted_helpful"], row["counted_unhelpful"])
+    return bool(counts != votes or row["score"] != counts[0] - counts[1])
+
+
+def _counted(row: Row) -> Distribution:
+    return Distribution(**{star: row[f"counted_{star}"] for star in STARS})
 
 
 def _distribution(row: Row) -> Distribution:

@@ -9,7 +9,7 @@ from torg.contexts.web.routes import account, cart, checkout, documents, notific
 from torg.contexts.web.routes.links import link
 from torg.contexts.web.routes.visit import Endpoint, Show, Visit, bare_frame, visits
 from torg.kit.errors import Problem
-from torg.kit.http import Request, Response, Route, page
+from torg.kit.http import Request, Response, Route, Urgency, page
 
 KEPT = 10.0  # seconds that the edge keeps a page for guests who carry no cookie yet
 
@@ -59,6 +59,8 @@ SENT: dict[str, Show] = {
 }
 UNREMARKABLE = frozenset({"/renew", "/language"})
 """What the audit trail leaves out."""
+URGENT: Mapping[str, Urgency] = {"checkout": Urgency.CHECKOUT, "orders": Urgency.CHECKOUT, "cart": Urgency.CART, "sign-in": Urgency.CART}
+"""By a path's first word."""
 File = Callable[[Request, WebDeps], Awaitable[Response]]
 FILES: dict[str, File] = {
     "/static/{name}": documents.static,
@@ -77,11 +79,15 @@ def routes(deps: WebDeps) -> Sequence[Route]:
         page("/", visited(shelves.home), cached=KEPT, tags=lambda _: ("products", "catalog")),
         page("/catalog/{category_id}", visited(shelves.category), cached=KEPT, tags=lambda _: ("products", "catalog")),
         page("/products/{product_id}", visited(product.product), cached=KEPT, tags=lambda path: (f"product:{path['product_id']}", "catalog")),
-        *(page(path, visited(show)) for path, show in SHOWN.items()),
-        *(page(path, visited(show), method="POST", audited=path not in UNREMARKABLE) for path, show in SENT.items()),
+        *(page(path, visited(show), urgency=_urgency(path)) for path, show in SHOWN.items()),
+        *(page(path, visited(show), method="POST", audited=path not in UNREMARKABLE, urgency=_urgency(path)) for path, show in SENT.items()),
         page("/wallet/top-ups", visited(profile.top_up), method="POST"),
         *(page(path, _file(file, deps)) for path, file in FILES.items()),
     )
+
+
+def _urgency(path: str) -> Urgency:
+    return URGENT.get(path.split("/")[1], Urgency.BROWSING)
 
 
 def _file(file: File, deps: WebDeps) -> Endpoint:

@@ -1,0 +1,172 @@
+"""Who is let in while more is asked of a process than it can do.
+
+One loop does all the work, so time is what there is too little of. Two things keep it for those who are under way: only STARTS requests begin in a
+turn of the loop, so that turns stay short, and only so many are under way while turns are long. Others wait, the more urgent before the less, and
+whoever has waited too long is refused, long before a client would have gone away: an answer that comes too late is work for nothing.
+
+How long is too long is CoDel's question (RFC 8289), asked as Facebook does (B. Maurer, Fail at Scale, ACM Queue 13:8, 2015): a queue that was empty
+a moment ago absorbs a burst, and may take INTERVAL; one that stands is of no use, and may take TARGET. Ranks are those of "Handling Overload" (Site
+Reliability Engineering, chapter 21) and DAGOR (Zhou et al., SoCC 2018), which looks at the wait in the queue too, not at the time of the answer:
+that others are slow is no overload of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+TARGET, INTERVAL = 0.1, 0.5  # seconds
+STARTS = 4
+LEAST, MOST = 64, 4096  # requests under way
+LONG = 0.001  # seconds that a turn takes, on average, of a loop that is at work and does not wait for others
+LENGTH = 64  # requests of a rank that wait in a queue that stands
+RETRY_AFTER = 2  # seconds
+
+Tell = Callable[[bool], None]
+Soon = Callable[[Callable[[], None]], object]
+Later = Callable[[float, Callable[[], None]], object]
+
+
+class Urgency(IntEnum):
+    """Who is served first, and refused last. Nobody of the first rank ever waits: operators have to see what goes on."""
+
+    ALWAYS = 0
+    CHECKOUT = 1
+    CART = 2
+    BROWSING = 3
+
+
+class Admission(Collector):
+    """The queue before a process's work. `soon` calls in the loop's next turn, `later` after so many seconds."""
+
+    def __init__(self, soon: Soon, later: Later, now: Callable[[], float] = time.monotonic) -> None:
+        self._soon, self._later, self._now = soon, later, now
+        self._queues = {urgency: deque[tuple[float, Tell]]() for urgency in Urgency}
+        self.under_way, self.waiting, self.limit = 0, 0, LEAST
+        self.refused = dict.fromkeys(Urgency, 0)
+        self._starts, self._turning, self._looking = 0, False, False
+        self._turn_began = self._turn_takes = 0.0
+        self._stands_since = math.inf
+
+    @classmethod
+    def of_this_loop(cls) -> Admission:
+        loop = asyncio.get_running_loop()
+        return cls(loop.call_soon, loop.call_later)
+
+    async def admits(self, urgency: Urgency) -> bool:
+        """Waits until the request may begin, which has to be told of its `end`; False where it may not."""
+        if self.begins(urgency):
+            return True
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.queue(urgency, lambda admitted: self._told(turn, admitted))
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.result():
+                self.end()
+            raise
+
+    def begins(self, urgency: Urgency) -> bool:
+        """Whether the request may begin at once."""
+        if urgency is not Urgency.ALWAYS:
+            if self.waiting or not self._room():
+                return False
+            self._stands_since = math.inf
+        self._begin()
+        return True
+
+    def queue(self, urgency: Urgency, tell: Tell) -> None:
+        """Lets a request wait; `tell` is called once it may begin, or is refused: at once where others already wait in vain."""
+        now, waiting = self._now(), self._queues[urgency]
+        self._stands_since = min(self._stands_since, now)
+        if len(waiting) >= LENGTH and self._stands(now):
+            self._refuse(urgency, tell)
+            return
+        self.waiting += 1
+        waiting.append((now, tell))
+        self._turn_soon(now)
+        if not self._looking:
+            self._looking = True
+            self._later(TARGET, self._look)
+
+    def end(self) -> None:
+        """A request that began is answered."""
+        self.under_way -= 1
+
+    def collect(self) -> Iterable[Metric]:
+        """For Prometheus."""
+        refused = CounterMetricFamily("torg_http_shed", "Requests refused because the process had more to do than it can", labels=("urgency",))
+        for urgency, count in self.refused.items():
+            refused.add_metric((urgency.name.lower(),), count)
+        now = {"under_way": self.under_way, "waiting": self.waiting, "limit": self.limit}
+        gauge = GaugeMetricFamily("torg_http_requests", "Requests under way, requests that wait to begin, and how many may be under way", labels=("state",))
+        for state, count in now.items():
+            gauge.add_metric((state,), count)
+        return [refused, gauge]
+
+    def _room(self) -> bool:
+        return self._starts < STARTS and self.under_way < self.limit
+
+    def _begin(self) -> None:
+        self.under_way += 1
+        self._starts += 1
+        if not self._turning:
+            self._turn_soon(self._now())
+
+    def _turn_soon(self, now: float) -> None:
+        if not self._turning:
+            self._turning, self._turn_began = True, now
+            self._soon(self._turn)
+
+    def _turn(self) -> None:
+        """The loop's next turn: others may begin."""
+        now, self._turning, self._starts = self._now(), False, 0
+        self._turn_takes += (now - self._turn_began - self._turn_takes) / 16
+        self.limit = min(MOST, self.limit + STARTS) if self._turn_takes < LONG else max(LEAST, self.limit - STARTS)
+        if not self.waiting:
+            return
+        self._give_up(now)
+        for queue in self._queues.values():
+            while queue and self._room():
+                self.waiting -= 1
+                self._begin()
+                queue.popleft()[1](True)
+        if self.waiting:
+            self._turn_soon(now)
+        elif self._room():
+            self._stands_since = math.inf  # all of them were served; a queue that was refused is none that has emptied
+
+    def _look(self) -> None:
+        self._looking = self.waiting > 0
+        if self._looking:
+            self._give_up(self._now())
+            self._later(TARGET, self._look)
+
+    def _give_up(self, now: float) -> None:
+        """Refuses those who have waited for too long; whoever is at the checkout may always take a burst's time."""
+        patience = TARGET if self._stands(now) else INTERVAL
+        for urgency, queue in self._queues.items():
+            longest = INTERVAL if urgency is Urgency.CHECKOUT else patience
+            while queue and now - queue[0][0] > longest:
+                self.waiting -= 1
+                self._refuse(urgency, queue.popleft()[1])
+
+    def _refuse(self, urgency: Urgency, tell: Tell) -> None:
+        self.refused[urgency] += 1
+        tell(False)
+
+    def _stands(self, now: float) -> bool:
+        return now - self._stands_since > INTERVAL
+
+    def _told(self, turn: asyncio.Future[bool], admitted: bool) -> None:
+        if not turn.done():
+            turn.set_result(admitted)
+        elif admitted:
+            self.end()

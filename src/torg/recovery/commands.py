@@ -1,0 +1,135 @@
+"""`torg backup`, `torg backup-key` and `torg restore`, as a person meets them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from torg.kit import settings as settings_
+from torg.kit import values
+from torg.opening import running_engines
+from torg.recovery.backup import Made, back_up
+from torg.recovery.errors import CannotBackUp, CannotRestore
+from torg.recovery.keys import make_key, recipients
+from torg.recovery.restore import restore as restore_
+
+ELSEWHERE: Final = ("db", "bus", "redis", "documents", "facts")
+"""Engines that keep what is in no file of the data folder. The search index is not missed: it is built anew."""
+MODEST: Final = 10  # how far it stands back where processors are scarce: people who order go first
+
+
+def backup(to: Path, *, data: Path | None = None, key_file: Path | None = None, embedded: bool = False) -> None:
+    """Write everything that a shop keeps into one file, of one and the same instant, while it goes on selling. Nobody who orders waits for it.
+
+    Parameters
+    ----------
+    to
+        The new file: shop.torg
+    data
+        The shop's data folder (TORG_DATA, var/ in the checkout).
+    key_file
+        Keys of the age format, a line each: encrypts the backup for these. Public ones (age1…) are enough.
+    embedded
+        The shop on this folder runs on its files, whatever engines the settings or `torg engines` name.
+    """
+
+    def work() -> None:
+        settings = settings_.load(os.environ, {"data": str(data)} if data else {})
+        folder = Path(settings.data)
+        if not embedded:
+            _refuse_servers(settings, folder)
+        os.nice(MODEST)
+        with _Telling() as telling:
+            made = back_up(folder, to, recipients(key_file) if key_file else (), values.utc_now, telling)
+        print(_summary(made, to))  # noqa: T201 it is a command
+
+    _or_explain(work)
+
+
+def backup_key(file: Path) -> None:
+    """Make a key that backups are encrypted with. Keep the file elsewhere than the backups, and not on this machine alone: without it nobody can read them.
+
+    Parameters
+    ----------
+    file
+        The new file. `torg backup --key-file` takes it, or one with just the public key that is told; `torg restore` takes the file itself.
+    """
+    _or_explain(lambda: print(f"public key: {make_key(file, values.utc_now)}"))  # noqa: T201 it is a command
+
+
+def restore(backup: Path, to: Path, *, key_file: Path | None = None) -> None:
+    """Make a data folder of a backup, after its checksums were compared. `torg up --data TO` then opens the shop as it was at that instant.
+
+    Parameters
+    ----------
+    backup
+        The file that `torg backup` wrote.
+    to
+        The folder: a new one, or one that is empty.
+    key_file
+        The secret key of an encrypted backup.
+    """
+
+    def work() -> None:
+        manifest = restore_(backup, to, key_file)
+        print(f"{to} holds the shop of {manifest.at}. Open it with: torg up --data {to}")  # noqa: T201 it is a command
+
+    _or_explain(work)
+
+
+def _refuse_servers(settings: settings_.Settings, data: Path) -> None:
+    """Raises CannotBackUp where what the shop keeps is not all in files."""
+    running = running_engines(data)
+    named = [f"TORG_{name.upper()}" for name in ELSEWHERE if getattr(settings, name) or running.get(name)]
+    named += [f"TORG_{context.upper()}_DB" for context in settings.databases]
+    if named:
+        raise CannotBackUp(
+            f"{', '.join(named)}: this shop keeps its records on servers, and those have tools of their own: first PostgreSQL by pg_dump of its base or "
+            "pg_basebackup of the whole server, each of one instant, then what follows its logs (docs/operations.md says how). If the shop runs on the "
+            "folder's files all the same, say --embedded"
+        )
+
+
+def _summary(made: Made, to: Path) -> str:
+    events = sum(standing.head for standing in made.manifest.stores.values())
+    cut = f"the cut took {made.seconds * 1000:.1f} ms and {made.tries} {'try' if made.tries == 1 else 'tries'}"
+    return f"{to}: {made.size / 1e6:,.1f} MB, the shop of {made.manifest.at} with {events:,} log rows in {len(made.manifest.stores)} stores; {cut}"
+
+
+class _Telling:
+    """A bar on standard error where somebody looks on."""
+
+    def __init__(self) -> None:
+        console = Console(file=sys.stderr)
+        columns = (TextColumn("  {task.description:<28}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name)
+        self._bar.update(self._tasks[name], completed=done, total=total)
+
+
+def _or_explain(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except settings_.BadSettings as error:
+        print(f"torg: {error}", file=sys.stderr)  # noqa: T201 it is a command
+        sys.exit(2)
+    except (CannotBackUp, CannotRestore, OSError, sqlite3.Error) as error:
+        sys.exit(f"torg: {error}")
