@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from torg.kit.store import Store, Transaction
 from torg.kit.values import NewId, stamp
 
 S = TypeVar("S")
+LOOK_FOR_FUTURE = timedelta(minutes=1)  # between looks for what was written in the future
 ACTIVE = "('running', 'compensating', 'stuck')"
 
 
@@ -30,6 +32,7 @@ class SagaRunner:
         self._store, self._new_id = store, new_id
         self._sagas = {saga.name: saga for saga in sagas}
         self._local: Mapping[type[Message], Handle] = {}
+        self._seen = datetime.min.replace(tzinfo=UTC)
 
     def bind(self, handlers: Mapping[type[Message], Handle]) -> None:
         """Tells who handles the commands to the own context; composition does this once."""
@@ -49,6 +52,7 @@ class SagaRunner:
 
     async def work_on_deadlines(self) -> None:
         """Asks again, or gives up, where answers are overdue."""
+        await self._set_right(self._store.clock())
         now = stamp(self._store.clock())
         for row in await self._store.database.all("select id from saga where deadline <= :now limit 200", now=now):
             try:
@@ -64,6 +68,22 @@ class SagaRunner:
             if found:
                 telemetry.SAGA_STEPS.labels(found.type, found.current, "overdue").inc()
                 await self._settle(tx, self._sagas[found.type], engine.overdue(self._sagas[found.type], found, self._store.clock()))
+
+    async def _set_right(self, now: datetime) -> None:
+        """Clocks may have been ahead and set back: what was written in their future waits no longer than it was meant to."""
+        if self._seen <= now < self._seen + LOOK_FOR_FUTURE:
+            return
+        self._seen = now
+        statement = "select id from saga where deadline is not null and updated_at > :now limit 1000"
+        for row in await self._store.database.all(statement, now=stamp(now)):
+            await self._store.undisturbed(partial(self._bring_back, row["id"], now), "saga.deadline")
+
+    async def _bring_back(self, id: str, now: datetime) -> None:
+        async with self._store.transaction() as tx:
+            found = await self._load(tx, "id = :id and deadline is not null and updated_at > :now", id=id, now=stamp(now))
+            if found and found.deadline:
+                telemetry.log.warning("a clock was set back: a saga's deadline with it", saga=id, by=str(found.updated_at - now))
+                await self._save(tx, msgspec.structs.replace(found, deadline=now + (found.deadline - found.updated_at), updated_at=now))
 
     async def retry(self, tx: Transaction, id: str) -> Instance:
         """An operator's wish: ask the current step again, now."""

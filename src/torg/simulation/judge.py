@@ -18,7 +18,8 @@ CALLED_OFF: Final = ("cancelled", "rejected", "shipped", "delivered")
 """What becomes of an order whose cancellation was accepted: the parcel may have been handed over a moment before."""
 ENDS_WITHIN, PAYS_WITHIN = 60.0, 75.0  # seconds that sagas may take after the last fault, and that buyers at the acquirer's page have besides
 SETTLES_WITHIN, DOUBTS_LAST = 60.0, 16.0
-_UNDER_WAY = "select id, status, subject, deadline, instance from saga where status in ('running', 'compensating') and type <> 'return'"
+COMES_BACK_WITHIN = 120.0  # that a parcel takes to come back
+_UNDER_WAY = "select id, status, subject, deadline, instance from saga where status in ('running', 'compensating')"
 
 
 class Judge:
@@ -57,12 +58,15 @@ class Judge:
     # ---------------------------------------------------------------- everything ends
 
     async def _sagas_end(self) -> list[str]:
-        deadline = self._site.loop.time() + ENDS_WITHIN + PAYS_WITHIN
+        deadline = self._site.loop.time() + ENDS_WITHIN + PAYS_WITHIN + (COMES_BACK_WITHIN if self._returns() else 0)
         while left := self._site.rows("order", _UNDER_WAY):
             if self._site.loop.time() > deadline:
                 return [f"the saga of {row['subject']} has not ended: {row['status']}, {row['instance']}" for row in left]
             await asyncio.sleep(1)
         return []
+
+    def _returns(self) -> bool:
+        return any(person.memory.returned for person in self._people)
 
     async def _settles(self) -> list[str]:
         deadline = self._site.loop.time() + SETTLES_WITHIN

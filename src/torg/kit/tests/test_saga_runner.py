@@ -106,6 +106,24 @@ async def test_one_saga_that_cannot_go_on_does_not_hold_up_the_deadlines_of_othe
         assert [row.message for row in await store.log.tail(2, 100)] == [Bake("sponge")]
 
 
+async def test_a_clock_that_was_ahead_makes_no_saga_wait_longer(tmp_path: Path):
+    async with kitchen(tmp_path) as store:
+        clock = store.clock
+        assert isinstance(clock, TestClock)
+        sagas, saga = runner(store, BAKE)
+        await sagas.work_on_deadlines()
+        clock.advance(hours=1)
+        async with store.transaction() as tx:
+            await sagas.start(tx, saga, "sponge", Cake("sponge"))
+        await sagas.work_on_deadlines()
+        clock.advance(hours=-1)
+        await sagas.work_on_deadlines()
+        assert await asked(store) == ["oven.bake"]
+        clock.advance(seconds=11)
+        await sagas.work_on_deadlines()
+        assert await asked(store) == ["oven.bake", "oven.bake"]
+
+
 UNDOABLE: Step[Cake] = Step("bake", Bake, make=lambda cake: Bake(cake.name), done=Baked, undo=Ice, make_undo=lambda cake, _: Ice(cake.name))
 
 

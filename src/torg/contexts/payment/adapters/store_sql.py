@@ -109,7 +109,10 @@ class SqlPaymentStore:
         )  # fmt: skip
 
     async def checks_due(self, now: datetime, limit: int) -> Sequence[Payment]:
-        rows = await self._database.all("select * from payment where check_at <= :now order by check_at limit :limit", now=stamp(now), limit=limit)
+        rows = await self._database.all(
+            "select * from payment where check_at <= :now or check_at > :latest order by check_at limit :limit",
+            now=stamp(now), latest=stamp(now + SLOWEST_CHECK), limit=limit,
+        )  # fmt: skip
         return [_read(row) for row in rows]
 
     async def check_again(self, tx: Transaction, payment: Payment, soon: bool = False) -> None:
