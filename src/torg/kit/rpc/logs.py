@@ -106,7 +106,8 @@ class RemoteLog:
 
     async def run(self) -> None:
         """Follows the log for as long as the process lives; begins anew whenever somebody wants other rows as well."""
-        await self._wanted.wait()
+        if not self._names:
+            await self._wanted.wait()
         while True:
             self._wanted.clear()
             following = asyncio.ensure_future(self._follow())

@@ -66,10 +66,10 @@ class RpcServer:
         try:
             link, within, meta = wire.read_link(headers)
         except ValueError as error:
-            raise Unauthenticated("rpc.unsigned", f"this is no call of a fleet's: {error}") from error
+            raise Unauthenticated(wire.UNSIGNED, f"this is no call of a fleet's: {error}") from error
         parts = wire.signed_parts(path.encode(), link, within, meta, body)
         if method != "POST" or (fault := self._signer.fault(headers.get(wire.SIGNATURE, b""), *parts)):
-            raise Unauthenticated("rpc.unsigned", f"calls between contexts are signed with the fleet's secret: {fault if method == 'POST' else method}")
+            raise Unauthenticated(wire.UNSIGNED, f"calls between contexts are signed with the fleet's secret: {fault if method == 'POST' else method}")
         if link.caller not in self._callers:
             raise Forbidden("rpc.caller", f"{link.caller!r} is no context of this shop")
         if not 1 <= link.depth <= DEEPEST:

@@ -37,6 +37,8 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_after: int = 0
 
 
+UNSIGNED = "rpc.unsigned"
+"""The code of a call whose signature is not believed."""
 _refusal = msgspec.json.Decoder(Refusal).decode
 _meta = msgspec.json.Decoder(Meta).decode
 
@@ -52,6 +54,8 @@ def refuse(error: DomainError | Unavailable) -> Refusal:
 def raised(document: bytes) -> Exception:
     """The exception of a problem document."""
     given = _refusal(document)
+    if given.code == UNSIGNED:  # the two processes don't understand each other: no fault of whoever asked
+        return Unavailable(given.detail)
     if given.kind == "Unavailable":
         return Unavailable(given.detail, given.retry_after or 1)
     if given.kind == DEFECT:

@@ -13,7 +13,7 @@ import pytest
 from torg.kit import telemetry
 from torg.kit.calls import in_transaction
 from torg.kit.chain import Link, TooDeep, chain, within
-from torg.kit.errors import ConcurrentChange, DomainError, Forbidden, NotFound, TooManyRequests, Unauthenticated, Unavailable
+from torg.kit.errors import ConcurrentChange, DomainError, Forbidden, NotFound, TooManyRequests, Unavailable
 from torg.kit.messages import Meta
 from torg.kit.rpc import wire
 from torg.kit.rpc.http import Connections
@@ -79,7 +79,7 @@ async def test_who_has_another_secret_or_no_name_here_is_turned_away():
     kitchen = Kitchen()
     async with listening(server(kitchen)) as address:
         async with calling(address, secret=b"a thief's") as call:
-            with pytest.raises(Unauthenticated, match="signed with the fleet's secret: it is not true"):
+            with pytest.raises(Unavailable, match="signed with the fleet's secret: it is not true"):
                 await call(Brew("tea"))
         async with calling(address, caller="a-stranger") as call:
             with pytest.raises(Forbidden, match="a-stranger"):

@@ -19,6 +19,7 @@ from torg.kit.operations import Desk, Invariant
 from torg.kit.rpc.desks import RemoteDesk, open_desks
 from torg.kit.rpc.logs import KEPT, RemoteLog, Waiting
 from torg.kit.store import Store
+from torg.kit.tasks import Supervisor
 from torg.kit.telemetry import acting
 from torg.kit.testing import open_store
 from torg.kit.tests.messages import REGISTRY, Put, WasPut
@@ -79,13 +80,13 @@ async def running(*tasks: Any) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def consuming(reader: Store, log: RemoteLog) -> AsyncIterator[BusConsumer]:
+async def consuming(reader: Store, log: RemoteLog, follow: bool = True) -> AsyncIterator[BusConsumer]:
     async def note(event: WasPut) -> None:
         async with reader.transaction() as tx:
             await tx.execute("insert into seen values (:things)", things=event.things)
 
     consumer = BusConsumer(Consumer("reader", {WasPut: note}), reader, LogFeed({"shelf": log}), REGISTRY)
-    async with running(consumer.run(), log.run()):
+    async with running(consumer.run(), *([log.run()] if follow else [])):
         yield consumer
 
 
@@ -159,6 +160,28 @@ async def test_while_the_other_process_is_away_nothing_is_lost(shelf: Store, rea
         assert await seen(reader, 1) == [1]
         wire.cut = False
         assert await seen(reader, 3) == [1, 2, 3]
+
+
+async def test_a_log_is_followed_again_after_an_error_nobody_foresaw(shelf: Store, reader: Store, wire: Wire):
+    async def ask(context: str, message: Any) -> Any:
+        if broken:
+            raise RuntimeError("a defect")
+        return await wire(context, message)
+
+    broken, log, supervisor = False, RemoteLog("shelf", ask, REGISTRY), Supervisor()
+    supervisor.start("log.shelf", log.run)
+    try:
+        async with consuming(reader, log, follow=False):
+            await put(shelf, 1)
+            await seen(reader, 1)
+            broken = True
+            await put(shelf, 2)
+            await until(lambda: asyncio.sleep(0, "log.shelf" in supervisor.failing))
+            broken = False
+            await put(shelf, 3)
+            assert await seen(reader, 3) == [1, 2, 3]
+    finally:
+        await supervisor.close()
 
 
 async def test_a_reader_that_falls_behind_what_is_held_catches_up_from_the_log(shelf: Store, wire: Wire):
