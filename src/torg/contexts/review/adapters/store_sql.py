@@ -121,7 +121,7 @@ class SqlReviewStore:
         kept = {row["product_id"]: _distribution(row) for row in await tx.all(f"select * from rating {_OF_THESE}", **these)}
         true = {row["product_id"]: _counted(row) for row in await tx.all(_COUNTED_STARS.format(of=_OF_THESE), **these)}
         nothing = Distribution()
-        wrong = {id: true.get(id, nothing) for id in kept.keys() | true.keys() if kept.get(id, nothing) != true.get(id, nothing)}
+        wrong = {id: true.get(id, nothing) for id in sorted(kept.keys() | true.keys()) if kept.get(id, nothing) != true.get(id, nothing)}
         await tx.execute_many(_SET_STARS, [{"product_id": id, **msgspec.structs.asdict(stars)} for id, stars in wrong.items()])
         return wrong
 
