@@ -115,8 +115,11 @@ class SqlReviewStore:
         these = {"after": after, "last": last}
         wrong_votes = [row for row in await tx.all(_COUNTED_VOTES.format(of=_OF_THESE), **these) if _is_miscounted(row)]
         await tx.execute_many(
-            "update review set helpful = :up, unhelpful = :down, score = :up - :down where id = :id",
-            [{"id": row["id"], "up": row["counted_helpful"], "down": row["counted_unhelpful"]} for row in wrong_votes],
+            "update review set helpful = :up, unhelpful = :down, score = :score where id = :id",
+            [
+                {"id": row["id"], "up": row["counted_helpful"], "down": row["counted_unhelpful"], "score": row["counted_helpful"] - row["counted_unhelpful"]}
+                for row in wrong_votes
+            ],
         )
         kept = {row["product_id"]: _distribution(row) for row in await tx.all(f"select * from rating {_OF_THESE}", **these)}
         true = {row["product_id"]: _counted(row) for row in await tx.all(_COUNTED_STARS.format(of=_OF_THESE), **these)}
