@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.shop import Shop, open_shop, until
+from tests.shop.cards import page_of, pay
 from tests.shop.goods import PASSWORD, goods
 from tests.shop.holding import everything_holds
 from tests.shop.people import Buyer
+from torg.acquirer.cards import Behaviour
 from torg.kit.testing.postgres import SUITES
 from torg.recovery.restore import restore
 
@@ -44,7 +46,7 @@ class Ordering:
 
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(self._buy(person)) for person in self._people]
+        tasks = [asyncio.create_task(self._buy(person, by_card=number % 2 == 1)) for number, person in enumerate(self._people)]
         try:
             yield
         finally:
@@ -62,10 +64,12 @@ class Ordering:
 
         await until(enough, f"{wanted} orders are acknowledged")
 
-    async def _buy(self, person: Buyer) -> None:
+    async def _buy(self, person: Buyer, by_card: bool) -> None:
         while True:
-            order_id = await person.order(next(self._shelf), 2)
+            order_id = await person.order(next(self._shelf), 2, "card" if by_card else "balance")
             self.acknowledged.append((person, order_id))
+            if by_card:
+                await pay(await page_of(person, order_id), Behaviour.SUCCESS)
 
     def _products(self) -> Iterator[str]:
         return (goods()[number % len(goods())].id for number in count())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -23,7 +24,8 @@ BEFORE: Final = ("secret", "acquirer/secret", "demo-password", "demonstration.js
 """Small files that may say less than the stores, and never more: what was done is noted after it was."""
 LETTERS: Final = "notification/mailbox/letters.db"
 """What has left may be told twice, and must not be missing: copied after the cut."""
-FOLDER: Final = "backup"
+FOLDER: Final = "backing-up"
+COPY, PACKED = "copy.db", "packed"
 PAGES = 2048  # of a store, copied at a time
 
 Tell = Callable[[str, int, int], None]
@@ -45,9 +47,10 @@ def back_up(data: Path, to: Path, recipients: Sequence[Recipient], clock: Clock,
     stores = stores_of(data)
     if to.exists():
         raise CannotBackUp(f"{to} is there already: name a new file")
+    refuse_full(data, stores, shutil.disk_usage(data).free)
     to.parent.mkdir(parents=True, exist_ok=True)
     with _work_folder(data) as work, _until_complete(to) as unfinished:
-        packed = work / "packed" if recipients else unfinished
+        packed = work / PACKED if recipients else unfinished
         with packing(packed) as archive:
             manifest, taken = _pack(archive, data, stores, work, clock, tell)
         if recipients:
@@ -62,6 +65,13 @@ def stores_of(data: Path) -> dict[str, Path]:
     if missing:
         raise CannotBackUp(f"{data} holds no shop on embedded engines, or not all of one ({', '.join(missing)} missing): name its folder with --data")
     return {name: file for name, file in files.items() if file.exists()}
+
+
+def refuse_full(data: Path, stores: Mapping[str, Path], free: int) -> None:
+    """A shop that runs must not find its disk full on account of a backup. Raises CannotBackUp."""
+    largest = max(file.stat().st_size for file in stores.values())
+    if free < 2 * largest:
+        raise CannotBackUp(f"{data} has room for {free / 1e6:,.1f} MB, and a copy of the largest store takes {largest / 1e6:,.1f} MB: leave twice as much free")
 
 
 def _pack(archive: Packing, data: Path, stores: Mapping[str, Path], work: Path, clock: Clock, tell: Tell) -> tuple[Manifest, Cut]:
@@ -82,7 +92,7 @@ def _pack(archive: Packing, data: Path, stores: Mapping[str, Path], work: Path, 
 
 def _add_copy(archive: Packing, name: str, store: sqlite3.Connection, work: Path, tell: Tell) -> None:
     """Raises CannotBackUp where the copy is broken: the store then is as well, and no older backup should give way to this one."""
-    copy = work / "copy.db"
+    copy = work / COPY
     with closing(sqlite3.connect(copy, isolation_level=None)) as target:
         target.execute("pragma synchronous=off")
         store.backup(target, pages=PAGES, progress=lambda _, left, pages: tell(name, pages - left, pages))
@@ -119,9 +129,9 @@ def _work_folder(data: Path) -> Iterator[Path]:
 
 
 def _empty(work: Path) -> None:
-    for left in work.iterdir():
-        if left.name != "lock":
-            left.unlink()
+    """Takes away what is made here and nothing else: somebody may have chosen the folder for other things."""
+    for name in (COPY, f"{COPY}-journal", PACKED):
+        (work / name).unlink(missing_ok=True)
 
 
 @contextmanager

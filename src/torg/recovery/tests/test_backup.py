@@ -14,7 +14,7 @@ import pytest
 from torg.kit.testing import TestClock
 from torg.recovery import archive
 from torg.recovery.archive import is_sealed
-from torg.recovery.backup import Made, back_up
+from torg.recovery.backup import Made, back_up, refuse_full, stores_of
 from torg.recovery.errors import CannotBackUp, CannotRestore
 from torg.recovery.keys import make_key, recipients
 from torg.recovery.restore import restore
@@ -80,15 +80,16 @@ def test_nothing_is_left_of_the_work(data: Path, tmp_path: Path):
     made(data, tmp_path / "to" / "shop.torg")
     restore(tmp_path / "to" / "shop.torg", tmp_path / "new", None)
     assert listed(tmp_path / "to") == ["shop.torg"]
-    assert listed(data / "backup") == ["lock"]
-    assert listed(tmp_path / "new") == sorted(set(listed(data)) - {"backup"})
+    assert listed(data / "backing-up") == ["lock"]
+    assert listed(tmp_path / "new") == sorted(set(listed(data)) - {"backing-up"})
 
 
-def test_what_a_killed_backup_left_is_cleared_away(data: Path, tmp_path: Path):
-    (data / "backup").mkdir()
-    (data / "backup" / "copy.db").write_text("half a copy")
-    made(data, tmp_path / "shop.torg")
-    assert listed(data / "backup") == ["lock"]
+def test_what_a_killed_backup_left_is_cleared_away_and_nothing_else(data: Path, tmp_path: Path):
+    (data / "backing-up").mkdir()
+    for name in ("copy.db", "packed", "monday.torg"):
+        (data / "backing-up" / name).write_text("something")
+    made(data, data / "backing-up" / "tuesday.torg")
+    assert listed(data / "backing-up") == ["lock", "monday.torg", "tuesday.torg"]
 
 
 def test_an_encrypted_backup_needs_only_the_public_key_to_be_made_and_the_secret_one_to_be_read(data: Path, tmp_path: Path):
@@ -108,6 +109,13 @@ def test_an_encrypted_backup_needs_only_the_public_key_to_be_made_and_the_secret
 def test_a_folder_without_a_shop_is_refused(tmp_path: Path):
     with pytest.raises(CannotBackUp, match="holds no shop on embedded engines"):
         made(tmp_path, tmp_path / "shop.torg")
+
+
+def test_a_disk_that_it_would_fill_is_refused(data: Path):
+    largest = (data / "order" / "order.db").stat().st_size
+    refuse_full(data, stores_of(data), 2 * largest)
+    with pytest.raises(CannotBackUp, match="leave twice as much free"):
+        refuse_full(data, stores_of(data), 2 * largest - 1)
 
 
 def test_no_file_is_written_over(data: Path, backup: Path):

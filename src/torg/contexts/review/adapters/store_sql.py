@@ -115,13 +115,16 @@ class SqlReviewStore:
         these = {"after": after, "last": last}
         wrong_votes = [row for row in await tx.all(_COUNTED_VOTES.format(of=_OF_THESE), **these) if _is_miscounted(row)]
         await tx.execute_many(
-            "update review set helpful = :up, unhelpful = :down, score = :up - :down where id = :id",
-            [{"id": row["id"], "up": row["counted_helpful"], "down": row["counted_unhelpful"]} for row in wrong_votes],
+            "update review set helpful = :up, unhelpful = :down, score = :score where id = :id",
+            [
+                {"id": row["id"], "up": row["counted_helpful"], "down": row["counted_unhelpful"], "score": row["counted_helpful"] - row["counted_unhelpful"]}
+                for row in wrong_votes
+            ],
         )
         kept = {row["product_id"]: _distribution(row) for row in await tx.all(f"select * from rating {_OF_THESE}", **these)}
         true = {row["product_id"]: _counted(row) for row in await tx.all(_COUNTED_STARS.format(of=_OF_THESE), **these)}
         nothing = Distribution()
-        wrong = {id: true.get(id, nothing) for id in kept.keys() | true.keys() if kept.get(id, nothing) != true.get(id, nothing)}
+        wrong = {id: true.get(id, nothing) for id in sorted(kept.keys() | true.keys()) if kept.get(id, nothing) != true.get(id, nothing)}
         await tx.execute_many(_SET_STARS, [{"product_id": id, **msgspec.structs.asdict(stars)} for id, stars in wrong.items()])
         return wrong
 
