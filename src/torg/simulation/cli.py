@@ -15,11 +15,11 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from torg.simulation.bugs import BUGS
 from torg.simulation.plan import Plan, draw
 from torg.simulation.run import Outcome
 from torg.simulation.shrink import rule, shrunk
 from torg.simulation.site import GROUPS
+from torg.simulation.worker import known_bugs
 from torg.simulation.workers import Workers, working
 
 Topology = Literal["all", "fleet"]
@@ -138,8 +138,8 @@ class Total:
 
 async def _all_bugs(console: Console, template: Path, seeds: range, chosen: Chosen) -> int:
     """Puts each known bug in, and looks how many seeds it takes to notice."""
-    missed, tries = list[str](), list[int]()
-    for name, bug in BUGS.items():
+    missed, tries, bugs = list[str](), list[int](), known_bugs()
+    for name, bug in bugs.items():
         began, found, looked = time.monotonic(), "", 0
         of = msgspec.structs.replace(chosen, topology=bug.topology)
         async with working(template, of.jobs, name) as workers:
@@ -154,7 +154,7 @@ async def _all_bugs(console: Console, template: Path, seeds: range, chosen: Chos
         if not found:
             missed.append(name)
     median = sorted(tries)[len(tries) // 2] if tries else 0
-    console.print(f"{len(BUGS) - len(missed)} of {len(BUGS)} known bugs caught; half of them within {median} seeds", highlight=False)
+    console.print(f"{len(bugs) - len(missed)} of {len(bugs)} known bugs caught; half of them within {median} seeds", highlight=False)
     return 1 if missed else 0
 
 

@@ -77,55 +77,55 @@ class Plan(msgspec.Struct, frozen=True):
 
 def draw(seed: int, topology: Literal["all", "fleet"], orders: int, processes: list[str]) -> Plan:
     """A seed's plan. Some runs are quiet, most are not; in some one kind of fault prevails."""
-    random = Random(f"plan {seed}")
-    errands = tuple(sorted((_errand(random) for _ in range(orders)), key=lambda errand: errand.at))
-    count = random.choice((0, 2, 4, 8, 16))
-    favourite = _weighted(random, WHATS) if random.random() < 0.3 else None
-    faults = tuple(sorted((_fault(random, favourite, processes) for _ in range(count)), key=lambda fault: fault.at))
+    dice = Random(f"plan {seed}")
+    errands = tuple(sorted((_errand(dice) for _ in range(orders)), key=lambda errand: errand.at))
+    count = dice.choice((0, 2, 4, 8, 16))
+    favourite = _weighted(dice, WHATS) if dice.random() < 0.3 else None
+    faults = tuple(sorted((_fault(dice, favourite, processes) for _ in range(count)), key=lambda fault: fault.at))
     return Plan(seed, topology, errands, faults, topology == "all" and seed % 4 == 0)
 
 
-def _errand(random: Random) -> Errand:
-    kind = _weighted(random, KINDS)
-    some = [_product(random) for _ in range(random.choice((1, 1, 1, 2, 3)))]
+def _errand(dice: Random) -> Errand:
+    kind = _weighted(dice, KINDS)
+    some = [_product(dice) for _ in range(dice.choice((1, 1, 1, 2, 3)))]
     return Errand(
-        at=round(random.random() * LONGEST, 3), person=random.randrange(PEOPLE), kind=kind,
-        lines=tuple((number, random.randint(1, 3)) for number in dict.fromkeys(some)), method=_weighted(random, METHODS), card=_weighted(random, CARDS),
-        code=random.random() < 0.1, then=random.choice(("", "", "", "cancel", "cancel", "return")), later=round(random.random() ** 3 * 60, 3),
-        patient=random.random() < 0.8,
+        at=round(dice.random() * LONGEST, 3), person=dice.randrange(PEOPLE), kind=kind,
+        lines=tuple((number, dice.randint(1, 3)) for number in dict.fromkeys(some)), method=_weighted(dice, METHODS), card=_weighted(dice, CARDS),
+        code=dice.random() < 0.1, then=dice.choice(("", "", "", "cancel", "cancel", "return")), later=round(dice.random() ** 3 * 60, 3),
+        patient=dice.random() < 0.8,
     )  # fmt: skip
 
 
-def _product(random: Random) -> int:
+def _product(dice: Random) -> int:
     """Some are bought more often than others; now and then it is one of those of which there are few."""
-    if random.random() < 0.15:
-        return random.randrange(SCARCE)
-    return SCARCE + int((PRODUCTS - SCARCE) * random.random() ** 2)
+    if dice.random() < 0.15:
+        return dice.randrange(SCARCE)
+    return SCARCE + int((PRODUCTS - SCARCE) * dice.random() ** 2)
 
 
-def _fault(random: Random, favourite: What | None, processes: list[str]) -> Fault:
-    what = favourite if favourite and random.random() < 0.8 else _weighted(random, WHATS)
-    where, other = random.choice(processes), random.choice([*processes, "outside", "acquirer"])
-    if what in ("kill", "pause", "slow") and random.random() < 0.1:
+def _fault(dice: Random, favourite: What | None, processes: list[str]) -> Fault:
+    what = favourite if favourite and dice.random() < 0.8 else _weighted(dice, WHATS)
+    where, other = dice.choice(processes), dice.choice([*processes, "outside", "acquirer"])
+    if what in ("kill", "pause", "slow") and dice.random() < 0.1:
         where = "acquirer"
     return Fault(
-        at=round(random.random() * LONGEST, 4), what=what, where=where, other=other if other != where else "outside",
-        seconds=round(random.choice((0.2, 1.0, 3.0, 8.0)) * (0.5 + random.random()), 3), amount=_amount(random, what),
-        settings=random.choice(ACQUIRERS) if what == "acquirer" else {},
+        at=round(dice.random() * LONGEST, 4), what=what, where=where, other=other if other != where else "outside",
+        seconds=round(dice.choice((0.2, 1.0, 3.0, 8.0)) * (0.5 + dice.random()), 3), amount=_amount(dice, what),
+        settings=dice.choice(ACQUIRERS) if what == "acquirer" else {},
     )  # fmt: skip
 
 
-def _amount(random: Random, what: What) -> float:
+def _amount(dice: Random, what: What) -> float:
     match what:
         case "reset":
-            return round(random.random(), 2)
+            return round(dice.random(), 2)
         case "slow" | "disk_slow":
-            return random.choice((10.0, 100.0, 1000.0))
+            return dice.choice((10.0, 100.0, 1000.0))
         case "clock":
-            return random.choice((-3600.0, -60.0, 60.0, 3600.0))
+            return dice.choice((-3600.0, -60.0, 60.0, 3600.0))
         case _:
             return 0.0
 
 
-def _weighted(random: Random, choices: tuple[tuple[What, int], ...] | tuple[tuple[Kind, int], ...] | tuple[tuple[str, int], ...]) -> Any:
-    return random.choices([name for name, _ in choices], [weight for _, weight in choices])[0]
+def _weighted(dice: Random, choices: tuple[tuple[What, int], ...] | tuple[tuple[Kind, int], ...] | tuple[tuple[str, int], ...]) -> Any:
+    return dice.choices([name for name, _ in choices], [weight for _, weight in choices])[0]

@@ -144,9 +144,9 @@ class Site:
         machine.app = app
 
     def _world(self, machine: Machine, process: Process, disk: SimulatedDisk) -> compose.World:
-        random = Random(f"{self.seed}/{machine.name}/{machine.life}")
+        dice = Random(f"{self.seed}/{machine.name}/{machine.life}")
         clock = self.clock_of(process)
-        return compose.World(clock, ids(clock, random), random.randbytes, lambda: disk)
+        return compose.World(clock, ids(clock, dice), dice.randbytes, lambda: disk)
 
     def _settings(self, machine: Machine) -> Settings:
         return Settings(
@@ -192,11 +192,11 @@ def all_messages() -> Registry:
     return compose.registry()
 
 
-def ids(clock: Clock, random: Random) -> NewId:
+def ids(clock: Clock, dice: Random) -> NewId:
     """UUIDv7 (RFC 9562, section 5.7) by a simulated clock."""
 
     def make() -> str:
-        bits = int(clock().timestamp() * 1000) << 80 | 0x7 << 76 | random.getrandbits(12) << 64 | 0x2 << 62 | random.getrandbits(62)
+        bits = int(clock().timestamp() * 1000) << 80 | 0x7 << 76 | dice.getrandbits(12) << 64 | 0x2 << 62 | dice.getrandbits(62)
         text = f"{bits:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
