@@ -187,6 +187,7 @@ async def measure(house: House) -> None:
         await crowd.confirm(burst)
         _tell(house, "× 5", burst, base)
         house.book.add(SECTION, f"after the flood, at × {EASY}: {WELL:.0%} answered again after", "s", [_recovered(after)])
+        house.book.add(SECTION, f"after the flood, at × {EASY}: answered well", "of requests", [sum(shot.good for shot in after.shots) / len(after.shots)])
 
 
 def _tell(house: House, name: str, burst: Burst, base: Burst) -> None:
@@ -209,9 +210,8 @@ def _tell(house: House, name: str, burst: Burst, base: Burst) -> None:
 
 
 def _recovered(burst: Burst) -> float:
-    """Seconds until a step begins from which on WELL of each is answered well."""
+    """Seconds until the first step begins in which WELL of what is asked is answered well."""
     steps = dict[int, list[bool]]()
     for shot in burst.shots:
         steps.setdefault(int(shot.at / STEP), []).append(shot.good)
-    ill = [number for number, shots in steps.items() if sum(shots) < WELL * len(shots)]
-    return (max(ill) + 1) * STEP if ill else 0.0
+    return next((number * STEP for number in sorted(steps) if sum(steps[number]) >= WELL * len(steps[number])), burst.seconds)

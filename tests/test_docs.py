@@ -15,6 +15,7 @@ import pytest
 from torg import cli, compose, topology
 from torg.contexts.order.sagas import CHECKOUT
 from torg.kit.http import Route
+from torg.kit.http.admission import Admission
 from torg.kit.http.metrics import RequestStats
 from torg.kit.http.routes import Router
 from torg.kit.messages import Event, Message, context_of
@@ -123,7 +124,8 @@ def test_every_setting_that_is_named_exists(page: Path) -> None:
 def test_every_metric_is_described() -> None:
     sources = (file.read_text() for file in (ROOT / "src/torg").rglob("*.py") if "tests" not in file.parts)
     names = {name for source in sources for name in re.findall(r"\b(?:Counter|Gauge|Histogram)\(\s*\"(torg_\w+)\"", source)}
-    names |= {family.name for family in RequestStats().collect()}
+    collected = [*RequestStats().collect(), *Admission(list[object]().append, lambda *_: None).collect()]
+    names |= {family.name + ("_total" if family.type == "counter" else "") for family in collected}
     assert set(re.findall(r"^\| `(torg_\w+)` \|", OPERATIONS, re.MULTILINE)) == names
 
 

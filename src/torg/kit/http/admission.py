@@ -1,7 +1,7 @@
 """Who is let in while more is asked of a process than it can do.
 
 One loop does all the work, so time is what there is too little of. Two things keep it for those who are under way: only STARTS requests begin in a
-turn of the loop, so that turns stay short, and only so many are under way while turns are long. Others wait, the more urgent before the less, and
+turn of the loop, so that turns stay short, and only so many are under way while the loop is at work. Others wait, the more urgent before the less, and
 whoever has waited too long is refused, long before a client would have gone away: an answer that comes too late is work for nothing.
 
 How long is too long is CoDel's question (RFC 8289), asked as Facebook does (B. Maurer, Fail at Scale, ACM Queue 13:8, 2015): a queue that was empty
@@ -23,9 +23,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 TARGET, INTERVAL = 0.1, 0.5  # seconds
-STARTS = 4
-LEAST, MOST = 64, 4096  # requests under way
-LONG = 0.001  # seconds that a turn takes, on average, of a loop that is at work and does not wait for others
+STARTS = 8  # requests that begin in one turn of the loop
+LEAST, MOST = 32, 4096  # requests under way
+LOOK = 0.005  # seconds between two looks at those who wait
+SHORT = 0.0002  # seconds that a turn takes of a loop with nothing to do: those who are under way wait for others, and more of them are no harm
 LENGTH = 64  # requests of a rank that wait in a queue that stands
 RETRY_AFTER = 2  # seconds
 
@@ -52,8 +53,7 @@ class Admission(Collector):
         self.under_way, self.waiting, self.limit = 0, 0, LEAST
         self.refused = dict.fromkeys(Urgency, 0)
         self._starts, self._turning, self._looking = 0, False, False
-        self._turn_began = self._turn_takes = 0.0
-        self._stands_since = math.inf
+        self._looked, self._stands_since = 0.0, math.inf
 
     @classmethod
     def of_this_loop(cls) -> Admission:
@@ -91,14 +91,16 @@ class Admission(Collector):
             return
         self.waiting += 1
         waiting.append((now, tell))
-        self._turn_soon(now)
+        self._turn_soon()
         if not self._looking:
             self._looking = True
-            self._later(TARGET, self._look)
+            self._later(LOOK, self._look)
 
     def end(self) -> None:
         """A request that began is answered."""
         self.under_way -= 1
+        if self.waiting:
+            self._turn_soon()
 
     def collect(self) -> Iterable[Metric]:
         """For Prometheus."""
@@ -117,37 +119,42 @@ class Admission(Collector):
     def _begin(self) -> None:
         self.under_way += 1
         self._starts += 1
-        if not self._turning:
-            self._turn_soon(self._now())
+        self._turn_soon()
 
-    def _turn_soon(self, now: float) -> None:
+    def _turn_soon(self) -> None:
         if not self._turning:
-            self._turning, self._turn_began = True, now
+            self._turning = True
             self._soon(self._turn)
 
     def _turn(self) -> None:
         """The loop's next turn: others may begin."""
-        now, self._turning, self._starts = self._now(), False, 0
-        self._turn_takes += (now - self._turn_began - self._turn_takes) / 16
-        self.limit = min(MOST, self.limit + STARTS) if self._turn_takes < LONG else max(LEAST, self.limit - STARTS)
+        self._turning, self._starts = False, 0
         if not self.waiting:
             return
-        self._give_up(now)
+        self._give_up(self._now())
         for queue in self._queues.values():
             while queue and self._room():
                 self.waiting -= 1
                 self._begin()
                 queue.popleft()[1](True)
-        if self.waiting:
-            self._turn_soon(now)
-        elif self._room():
+        if self.waiting and self.under_way < self.limit:
+            self._turn_soon()
+        elif not self.waiting and self._room():
             self._stands_since = math.inf  # all of them were served; a queue that was refused is none that has emptied
 
     def _look(self) -> None:
+        self._looked = self._now()
+        self._give_up(self._looked)
         self._looking = self.waiting > 0
         if self._looking:
-            self._give_up(self._now())
-            self._later(TARGET, self._look)
+            self._soon(self._weigh)
+            self._later(LOOK, self._look)
+
+    def _weigh(self) -> None:
+        """A turn after a look: what it took tells whether the loop is at work or waits."""
+        idle = self._now() - self._looked < SHORT
+        self.limit = min(MOST, self.limit + STARTS) if idle else max(LEAST, self.limit - STARTS)
+        self._turn_soon()
 
     def _give_up(self, now: float) -> None:
         """Refuses those who have waited for too long; whoever is at the checkout may always take a burst's time."""

@@ -8,7 +8,7 @@ from torg.contexts.admin.ports import PageDeps
 from torg.contexts.admin.routes.pages import deliveries, operations, orders, overview, people, promo_codes, purchases, reports, reviews, statics, stock
 from torg.contexts.admin.routes.pages.visit import ADMINS, ANALYSTS, COURIERS, KEEPERS, MODERATORS, OPERATORS, PARCELS, STAFF, Show, visits
 from torg.kit.auth import Role
-from torg.kit.http import Route, page
+from torg.kit.http import Route, Urgency, page
 
 Who = frozenset[Role]
 
@@ -59,8 +59,8 @@ SENT_ONCE: dict[str, tuple[Who, Show]] = {
 def pages(deps: PageDeps) -> Sequence[Route]:
     visited = visits(deps)
     return (
-        *(page(path, visited(show, who)) for path, (who, show) in SHOWN.items()),
-        *(page(path, visited(show, who), method="POST") for path, (who, show) in SENT.items()),
-        *(page(path, visited(show, who), method="POST", idempotency_field="key") for path, (who, show) in SENT_ONCE.items()),
-        page("/admin/static/{name}", statics.file(deps)),
+        *(page(path, visited(show, who), urgency=Urgency.ALWAYS) for path, (who, show) in SHOWN.items()),
+        *(page(path, visited(show, who), method="POST", urgency=Urgency.ALWAYS) for path, (who, show) in SENT.items()),
+        *(page(path, visited(show, who), method="POST", idempotency_field="key", urgency=Urgency.ALWAYS) for path, (who, show) in SENT_ONCE.items()),
+        page("/admin/static/{name}", statics.file(deps), urgency=Urgency.ALWAYS),
     )
