@@ -194,7 +194,7 @@ def check_stock_then_take_it() -> None:
             _set(orders, "allocation", before)
 
     careful = orders.reserve_items
-    store_sql._HOLD = store_sql._HOLD.partition(" and on_hand")[0]
+    store_sql._HOLD = store_sql._HOLD.partition(" and on_hand")[0].replace("= reserved + :quantity", "= min(on_hand, reserved + :quantity)")
     _replace(handlers.REACTIONS, ReserveItems, reserve)
 
 
