@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from torg import cli, compose, topology
 from torg.contexts.order.sagas import CHECKOUT
@@ -100,6 +101,19 @@ def _anchors(page: Path) -> set[str]:
 
 
 # ---------------------------------------------------------------- operations
+
+
+def test_every_alert_is_about_a_metric_and_names_what_to_do() -> None:
+    rules = yaml.safe_load((ROOT / "deploy" / "observability" / "alerts.yml").read_text())["groups"][0]["rules"]
+    known = set(re.findall(r"^\| `(torg_\w+)` \|", OPERATIONS, re.MULTILINE))
+    anchors = _anchors(ROOT / "docs" / "operations.md")
+    assert len(rules) >= 8
+    for rule in rules:
+        metrics = {name.removesuffix("_count") for name in re.findall(r"torg_\w+", rule["expr"])}
+        page, _, anchor = rule["annotations"]["runbook"].partition("#")
+        assert metrics <= known, rule
+        assert (page, anchor in anchors) == ("docs/operations.md", True), rule
+        assert rule["labels"]["severity"] in ("page", "ticket"), rule
 
 
 def test_every_setting_is_described_with_its_default() -> None:
