@@ -183,6 +183,38 @@ def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> No
 
 
 @app.command
+def chaos(
+    *,
+    minutes: float = 10,
+    topology: str = "services",
+    engines: Literal["embedded", "server"] = "server",
+    seed: int = 1,
+    report: Path | None = None,
+) -> None:
+    """Open a fleet, have buyers order from it, do to its processes, engines and network whatever may happen to them, and count what came of it.
+
+    Parameters
+    ----------
+    minutes
+        For so long; the count at the end takes some more.
+    topology
+        Which contexts run together: services, or groups such as order,payment/catalog.
+    engines
+        server: all six, fresh ones, PostgreSQL and Redis behind a proxy that makes trouble. embedded: files.
+    seed
+        Draws which faults come when.
+    report
+        The page with the time line (var/chaos/<time>.html in the checkout).
+    """
+    from torg.kit import values
+
+    sys.path.insert(0, str(ROOT))
+    playing = importlib.import_module("tests.chaos.play")  # beside src/: it is no part of the package
+    kept = report or ROOT / "var" / "chaos" / f"{values.utc_now():%Y-%m-%dT%H-%M-%S}.html"
+    sys.exit(playing.play(minutes, topology, engines == "server", seed, kept))
+
+
+@app.command
 def simulate(
     *,
     seeds: int = 100,
