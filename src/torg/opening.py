@@ -20,6 +20,7 @@ from torg.fleet import wiring
 from torg.fleet.plan import Planned, plan, read_instances
 from torg.fleet.supervisor import Supervisor, supervise
 from torg.fleet.words import Words
+from torg.kit import values
 from torg.kit.chain import Chained, within
 from torg.kit.listening import CannotStart
 from torg.kit.rpc.discovery import open_peers
@@ -128,7 +129,7 @@ async def _fill_from_outside(settings: Settings) -> None:
 async def operating(settings: Settings, peers: Peers) -> AsyncIterator[Fleet]:
     """A fleet's processes, as the command line asks them."""
     world = compose.World()
-    fleet = wiring.join_fleet(wiring.OPERATOR, (), peers, settings, compose.fleet_secret(settings, world), compose.registry(), world.clock, world.randomness)
+    fleet = wiring.join_fleet(wiring.OPERATOR, (), peers, settings, compose.fleet_secret(settings, world), compose.registry(), values.utc_now, world.randomness)
     looking = asyncio.ensure_future(peers.run())
     try:
         yield fleet

@@ -31,6 +31,7 @@ from torg.kit.rpc.fleet import Fleet
 from torg.kit.rpc.serving import Serving
 from torg.kit.settings import BadSettings, Settings
 from torg.kit.sql.migrate import MigrationRefused
+from torg.kit.values import utc_now
 
 Prepare = Callable[[compose.Running], Awaitable[None]]
 Tell = Callable[[compose.Running, str], None]
@@ -108,7 +109,7 @@ async def _run_part(settings: Settings, part: Part, world: compose.World) -> Non
     told = _told(stopping) if part.supervised else None
     with own_folders(Path(settings.data), settings, part.contexts):
         peers, secret = open_peers(settings.discovery), compose.fleet_secret(settings, world)
-        fleet = wiring.join_fleet(part.contexts[0], part.contexts, peers, settings, secret, compose.registry(), world.clock, world.randomness)
+        fleet = wiring.join_fleet(part.contexts[0], part.contexts, peers, settings, secret, compose.registry(), utc_now, world.randomness)
         app = await compose.compose(settings, part.contexts, world, fleet)
         try:
             await compose.start(app)
