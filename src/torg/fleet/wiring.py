@@ -39,7 +39,8 @@ AUDITED: Final = 2.0  # seconds that an answer waits for its line in the audit t
 def join_fleet(
     name: str, contexts: Collection[str], peers: Peers, settings: Settings, secret: str, registry: Registry, clock: Clock, randomness: Randomness
 ) -> Fleet:  # fmt: skip
-    """What a process of these contexts needs to ask those of all the others. `clock` dates signatures: the real one, whatever a rehearsal's says. Two secrets stand side by side (new,old) while one replaces the other."""
+    """What a process of these contexts needs to ask those of all the others. `clock` dates signatures: the real one, whatever a rehearsal's says.
+    Two secrets stand side by side (new,old) while one replaces the other."""
     elsewhere = [context for context in topology.CONTEXTS if context not in contexts]
     parts = {context: shards_of(settings, context) for context in elsewhere}
     return join(name, elsewhere, peers, tuple(part.encode() for part in secret.split(",")), registry, clock, randomness, parts)
