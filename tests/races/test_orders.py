@@ -47,7 +47,7 @@ async def test_the_last_five_are_sold_five_times_to_a_hundred_carts(shop: Shop):
     replies = await asyncio.gather(*(buyer.check_out() for buyer in buyers))
     ends = Counter([(await _end(buyer, reply))["status"] for buyer, reply in zip(buyers, replies, strict=True) if reply.status == 202])
     assert ends["confirmed"] == 5, ends
-    assert {reply.json["code"] for reply in replies if reply.status != 202} <= {"cart.unavailable"}
+    assert {reply.json["code"] for reply in replies if reply.status != 202} <= {"cart.unavailable", "service.overloaded"}
     assert await shop.stock(product_id) == 0
     assert sum([await buyer.balance() < 1_000_000 for buyer in buyers]) == 5
 

@@ -23,6 +23,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 TARGET, INTERVAL = 0.1, 0.5  # seconds
+AT_CHECKOUT = 2.0  # seconds: a hundred carts at the same moment are no overload, and nobody likes to be sent away with a full one
 STARTS = 8  # requests that begin in one turn of the loop
 LEAST, MOST = 32, 4096  # requests under way
 LOOK = 0.005  # seconds between two looks at those who wait
@@ -157,10 +158,10 @@ class Admission(Collector):
         self._turn_soon()
 
     def _give_up(self, now: float) -> None:
-        """Refuses those who have waited for too long; whoever is at the checkout may always take a burst's time."""
+        """Refuses those who have waited for too long; what keeps the checkout's wait short is how few may wait in a queue that stands."""
         patience = TARGET if self._stands(now) else INTERVAL
         for urgency, queue in self._queues.items():
-            longest = INTERVAL if urgency is Urgency.CHECKOUT else patience
+            longest = AT_CHECKOUT if urgency is Urgency.CHECKOUT else patience
             while queue and now - queue[0][0] > longest:
                 self.waiting -= 1
                 self._refuse(urgency, queue.popleft()[1])

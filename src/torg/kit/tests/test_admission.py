@@ -11,7 +11,7 @@ import pytest
 from torg.kit.auth import Identity, Role
 from torg.kit.errors import Forbidden
 from torg.kit.http import App, Request, Response, Route
-from torg.kit.http.admission import INTERVAL, LEAST, LENGTH, LOOK, SHORT, STARTS, TARGET, Admission, Urgency
+from torg.kit.http.admission import AT_CHECKOUT, INTERVAL, LEAST, LENGTH, LOOK, SHORT, STARTS, TARGET, Admission, Urgency
 from torg.kit.testing import TestClock, test_ids
 from torg.kit.testing.http import ask
 
@@ -109,13 +109,13 @@ def test_whoever_waits_in_a_queue_that_stands_is_refused_sooner_and_those_at_the
     assert loop.refused == ["first", "page"] and TARGET < loop.now - came < INTERVAL
     while "order" not in loop.refused:
         loop.turn()
-    assert loop.now - came > INTERVAL
+    assert loop.now - came > AT_CHECKOUT
     assert loop.door.refused == {Urgency.ALWAYS: 0, Urgency.CHECKOUT: 1, Urgency.CART: 0, Urgency.BROWSING: 2}
 
 
 def test_a_long_queue_that_stands_refuses_at_once(loop: Loop):
     loop.fill()
-    loop.ask("first", Urgency.CHECKOUT)
+    loop.ask("first")
     loop.turn(INTERVAL)
     for number in range(LENGTH):
         loop.ask(str(number))
