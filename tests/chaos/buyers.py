@@ -51,6 +51,14 @@ class Record:
         self.promises.append(promise)
 
 
+async def administrator(address: str, browser: aiohttp.ClientSession, record: Record, random: Random) -> Buyer:
+    """The one of the demonstration, signed in."""
+    admin = Buyer(address, browser, record, [], random, Counter())
+    admin.email = "admin@torg.example"
+    await admin.sign_in()
+    return admin
+
+
 class Buyer:
     """Buys one thing after the other; `keys` are all orders ever asked for, `cancelled` those whose cancellation was accepted."""
 

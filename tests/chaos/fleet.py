@@ -31,7 +31,7 @@ if __name__ == "__main__":
 import aiohttp
 from bench.fleet import Fleet
 
-from tests.chaos.buyers import PASSWORD, Buyer, Record
+from tests.chaos.buyers import PASSWORD, Buyer, Record, administrator
 from tests.chaos.kill import go_home, opening_stock
 from tests.chaos.oracle import ENDED, SOLD, Oracle
 from torg.demo import purchases
@@ -141,9 +141,7 @@ class _Crashes:
         address, figures = f"http://127.0.0.1:{self.fleet.port}", self.figures
         record = Record(self.data / "promises.ndjson")
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as browser:
-            admin = Buyer(address, browser, record, [], self.random, Counter())
-            admin.email = "admin@torg.example"
-            await admin.sign_in()
+            admin = await administrator(address, browser, record, self.random)
             opening = await opening_stock(admin)
             self.listed = (await admin.insist("GET", "/products?limit=1"))[1]["total"]
             people = [Buyer(address, browser, record, list(opening), Random(f"crash/{number}"), Counter()) for number in range(BUYERS)]

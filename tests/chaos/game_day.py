@@ -19,7 +19,7 @@ import aiohttp
 from bench.fleet import Fleet
 from bench.processes import free_port
 
-from tests.chaos.buyers import PASSWORD, Buyer, Record
+from tests.chaos.buyers import PASSWORD, Buyer, Record, administrator
 from tests.chaos.fleet import SHOP, Servers
 from tests.chaos.kill import go_home, opening_stock
 from tests.chaos.oracle import Oracle
@@ -163,9 +163,7 @@ class _GameDay:
         address, day = f"http://127.0.0.1:{self.fleet.port}", self.day
         record = Record(self.data / "promises.ndjson")
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as browser:
-            admin = Buyer(address, browser, record, [], self.random, Counter())
-            admin.email = "admin@torg.example"
-            await admin.sign_in()
+            admin = await administrator(address, browser, record, self.random)
             opening = await opening_stock(admin)
             people = [Buyer(address, browser, record, list(opening), Random(f"{day.seed}/{number}"), day.counts) for number in range(BUYERS)]
             self._began = time.monotonic()

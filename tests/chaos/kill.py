@@ -23,7 +23,7 @@ if __name__ == "__main__":
 
 import aiohttp
 
-from tests.chaos.buyers import PASSWORD, Buyer, Record
+from tests.chaos.buyers import PASSWORD, Buyer, Record, administrator
 from tests.chaos.oracle import Oracle
 from tests.chaos.process import Process
 
@@ -70,9 +70,7 @@ async def rounds(data: Path, kills: int, seed: int, life: tuple[float, float] = 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as browser:
         await process.start()
         try:
-            admin = Buyer(process.address, browser, record, [], random, Counter())
-            admin.email = "admin@torg.example"
-            await admin.sign_in()
+            admin = await administrator(process.address, browser, record, random)
             opening = await opening_stock(admin)
             people = [Buyer(process.address, browser, record, list(opening), Random(f"{seed}/{number}"), figures.counts) for number in range(buyers)]
             began = time.monotonic()

@@ -159,7 +159,7 @@ async def open_far_shop(
         with within(60):
             await fill(shop.call)
         await shop.settle()
-        await until(lambda: indexed(shop), "the search index is complete", 60)  # of two instances one may wait for the other's lease to end
+        await until(lambda: indexed(shop), "the search index is complete")
         began = time.monotonic()
         yield shop
         cost.wall = time.monotonic() - began

@@ -30,7 +30,7 @@ class Network:
         self._wires: dict[Wire, None] = {}
         self.cuts: dict[tuple[str, str], float] = {}
         self.slow: dict[str, float] = {}
-        self.broken = self.carried = 0
+        self.carried = 0
 
     # ---------------------------------------------------------------- what goes wrong
 
@@ -47,7 +47,6 @@ class Network:
         chosen = [wire for wire in self._wires if self._random.random() < share]
         for wire in chosen:
             wire.break_()
-        self.broken += len(chosen)
         return len(chosen)
 
     def part_of(self, data: bytes) -> bytes:

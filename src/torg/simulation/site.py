@@ -58,10 +58,6 @@ class Machine:
     def up(self) -> bool:
         return self.app is not None
 
-    @property
-    def busy_starting(self) -> bool:
-        return self.process is not None and self.process.state != "dead" and not self.databases
-
 
 class Site:
     """Opens the shop on a folder, and keeps it open: whoever dies is started again."""
