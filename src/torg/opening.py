@@ -99,9 +99,10 @@ async def _together(settings: Settings, planned: Sequence[Planned]) -> None:
         "TORG_DATA": str(data), "TORG_HOST": "127.0.0.1", "TORG_PUBLIC_URL": settings.public_url, "TORG_FRONT": compose.inside(settings),
         "TORG_DISCOVERY": f"file:{peers}", **engines_environment(settings),
     }  # fmt: skip
+    told = {"TORG_DISCOVERY": settings.discovery, "TORG_CLOCK": settings.clock}
     words = Words([process.name for process in planned], sys.stdout, os.environ)
     with serve.own_folder(data, data / "fleet"), serve.free_port(settings.host, settings.port) as front:
-        supervisor = Supervisor(planned, environment, peers, front, words)
+        supervisor = Supervisor(planned, environment | {name: value for name, value in told.items() if value}, peers, front, words)
         await supervise(supervisor, lambda: _fill_beside(settings, environment), lambda: _welcome(settings, address))
 
 

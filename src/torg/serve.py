@@ -21,7 +21,7 @@ import uvloop
 
 from torg import compose, topology
 from torg.fleet import wiring
-from torg.kit import telemetry
+from torg.kit import failpoints, telemetry
 from torg.kit.errors import Unavailable
 from torg.kit.listening import CannotStart, Listening, listens
 from torg.kit.rehearsal import MovedClock
@@ -67,25 +67,37 @@ def run_part(settings: Settings, contexts: str, name: str = "", front: int | Non
     if unknown := [word for word in asked if word not in known]:
         raise topology.BadTopology(f"there is no context {', '.join(map(repr, unknown))}; contexts are {', '.join(known)}")
     part = Part(name, tuple(context for context in known if context in asked), front)
-    uvloop.run(_run_part(settings, part, compose.World(clock=MovedClock(Path(settings.clock))) if settings.clock else compose.World()))
+    uvloop.run(_run_part(settings, part))
 
 
 async def _run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
     _speak(settings, "torg")
+    _rehearse(settings, topology.MAIN)
     with own_folders(Path(settings.data), settings, (*topology.ALL, topology.SANDBOX)):
         free_port(settings.host, settings.port).close()
         stopping = _on_signals()
-        async with running(settings) as app:
+        async with running(settings, world_of(settings)) as app:
             await _unless(stopping, prepare(app))
             if not stopping.is_set():
                 _settle_memory()
                 await _serve(settings, app, stopping, tell)
 
 
+def world_of(settings: Settings) -> compose.World:
+    """The real one, unless a rehearsal moves its clock."""
+    return compose.World(clock=MovedClock(Path(settings.clock))) if settings.clock else compose.World()
+
+
+def _rehearse(settings: Settings, process: str) -> None:
+    """A crash test may have this process die at moments that it names."""
+    if settings.failpoints:
+        failpoints.watch(Path(settings.failpoints), process)
+
+
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[compose.Running]:
+async def running(settings: Settings, world: compose.World | None = None) -> AsyncIterator[compose.Running]:
     """Composed and started, without a port; closed in order at the end."""
-    app = await compose.compose(settings)
+    app = await compose.compose(settings, world=world)
     try:
         await compose.start(app)
         yield app
@@ -103,8 +115,10 @@ async def _serve(settings: Settings, app: compose.Running, stopping: asyncio.Eve
     await _drain({server: serving})
 
 
-async def _run_part(settings: Settings, part: Part, world: compose.World) -> None:
+async def _run_part(settings: Settings, part: Part) -> None:
     _speak(settings, f"torg-{part.name or part.contexts[0]}")
+    _rehearse(settings, part.name or part.contexts[0])
+    world = world_of(settings)
     stopping = _on_signals()
     told = _told(stopping) if part.supervised else None
     with own_folders(Path(settings.data), settings, part.contexts):
@@ -310,7 +324,7 @@ def _locked(data: Path, folder: Path) -> IO[str]:
     return lock
 
 
-FAILURES: Final = (CannotStart, MigrationRefused, Unavailable, topology.BadTopology, BadSettings, OSError, sqlite3.Error)
+FAILURES: Final = (CannotStart, MigrationRefused, failpoints.UnknownFailpoint, Unavailable, topology.BadTopology, BadSettings, OSError, sqlite3.Error)
 """What may stand in the way of a start; anything else is a defect and shows as one."""
 
 

@@ -28,7 +28,8 @@ NOTICED: Final = 3 * LOOK_EVERY  # seconds within which everybody knows of a cha
 
 
 class Supervisor:
-    """`environment` is what all processes have besides this one's; `front` the shop's socket, bound but not listening yet."""
+    """`environment` is what all processes have besides this one's ({process} in it stands for the name of each); `front` the shop's socket, bound but not
+    listening yet."""
 
     def __init__(self, planned: Sequence[Planned], environment: Mapping[str, str], peers: Path, front: socket.socket, words: Words) -> None:
         self._planned, self._environment, self._front, self._words = planned, environment, front, words
@@ -87,7 +88,8 @@ class Supervisor:
     async def _launch(self, process: Planned) -> Child:
         """Under the name that the bus knew it by when it ended unasked, so that its partitions wait for it; two side by side have different ones."""
         instance = f"{process.name}.{self._turns.get(process.name, 0)}"
-        child = await children.start(process, {**self._environment, "TORG_INSTANCE": instance}, self._front.fileno(), self._words)
+        own = {name: value.replace("{process}", process.name) for name, value in self._environment.items()}
+        child = await children.start(process, {**own, "TORG_INSTANCE": instance}, self._front.fileno(), self._words)
         self._launched = [*(one for one in self._launched if one.alive), child]
         return child
 

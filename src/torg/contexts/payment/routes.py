@@ -10,6 +10,7 @@ from torg.contexts.payment.handlers.acquiring import take_notice
 from torg.contexts.payment.ports import PaymentDeps
 from torg.kit.auth import SIGNED_IN
 from torg.kit.errors import NotFound
+from torg.kit.failpoints import reached
 from torg.kit.http import Request, Response, Route, Urgency, get, post
 
 SIGNATURE = "acquirer-signature"
@@ -22,6 +23,7 @@ def routes(deps: PaymentDeps) -> Sequence[Route]:
             raise NotFound("acquirer.not_found", f"{name} is not an acquirer of this shop; {deps.acquirer.name} is")
         notice = deps.acquirer.read_notice(request.header(SIGNATURE), await request.body(), deps.clock())
         await take_notice(name, notice, deps)
+        reached("before webhook answer")
         return Response(204)
 
     return (

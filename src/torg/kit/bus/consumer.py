@@ -15,6 +15,7 @@ from torg.kit.bus.failures import TRIES, Failures
 from torg.kit.bus.feed import Batch, Feed
 from torg.kit.calls import Handle, undisturbed
 from torg.kit.errors import Interleaved, Occupied, Unavailable
+from torg.kit.failpoints import reached
 from torg.kit.messages import Command, Envelope, Message, Meta, Registry, context_of, encode
 from torg.kit.portions import portions
 from torg.kit.store import Store, Transaction
@@ -111,6 +112,7 @@ class BusConsumer:
             self._parked = await self._failures.parked_streams(self.name)
         for together in _commits(batches):
             await self._take(together)
+            reached("before ack")
             for batch in together:
                 self._feed.took(batch)
 
@@ -154,6 +156,8 @@ class BusConsumer:
                 await self._file_all(tx, rows)
                 for row in rows:
                     await self._handle(row)
+                    reached("in batch")
+                reached("before position")
                 await self._file_positions(tx, positions)
         except Exception as error:
             if self._is_lost(error):

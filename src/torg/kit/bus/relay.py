@@ -12,6 +12,7 @@ from torg.kit.bus.kafka_producer import NotSent
 from torg.kit.bus.kafka_wire import Record, record
 from torg.kit.bus.log_feed import LogFeed
 from torg.kit.errors import Unavailable
+from torg.kit.failpoints import reached
 from torg.kit.log import Log
 from torg.kit.messages import Registry
 from torg.kit.store import Store
@@ -104,6 +105,7 @@ class Relay:
             telemetry.LAG.labels(NAME, self._store.context).set(0)
 
     async def _send(self, batch: Batch) -> None:
+        reached("before publish")
         try:
             await self._producer.send([record(row) for row in batch.rows])
         except NotSent as refused:
@@ -111,6 +113,7 @@ class Relay:
                 await self._file(batch.rows[refused.sent - 1].position)
             telemetry.LAG.labels(NAME, self._store.context).set((await self.lag())[self._store.context])
             raise
+        reached("after publish")
         await self._file(batch.position)
 
     def _complain(self, away: Unavailable, pause: float) -> None:

@@ -12,6 +12,7 @@ from torg.kit import telemetry
 from torg.kit.auth import STAFF, Authenticate, permit
 from torg.kit.calls import Handle
 from torg.kit.errors import DomainError, Forbidden, Malformed, NotFound, Problem, TooManyRequests, Unauthenticated, Unavailable
+from torg.kit.failpoints import reached
 from torg.kit.http.admission import RETRY_AFTER, Admission
 from torg.kit.http.binding import Binding
 from torg.kit.http.cache import Keeping, Kept, Key, ResponseCache
@@ -113,7 +114,10 @@ class App:
             else:
                 await self._send(request, found, receive, send)
             return
-        await self._send(request, await self._answer(request, began), receive, send)
+        response = await self._answer(request, began)
+        if method not in SAFE and response.status < 400:
+            reached("before answer")
+        await self._send(request, response, receive, send)
 
     def _keeping(self, path: str) -> Keeping | None:
         """How the answer to a GET of anybody may be kept, if at all."""

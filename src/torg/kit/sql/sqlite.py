@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from torg.kit.errors import Occupied, Unavailable
+from torg.kit.failpoints import reached
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.dialect import SQLITE
 from torg.kit.sql.port import Row, open_here, refuse_bypass
@@ -171,6 +172,7 @@ class SqliteDatabase(SqliteReads):
         if group is None:
             return
         began = time.perf_counter()
+        reached("before commit")
         try:
             await self._committer.run(self._writer.commit)
         except sqlite3.Error as error:
@@ -178,6 +180,7 @@ class SqliteDatabase(SqliteReads):
             group.set_exception(_unavailable(self.path, error))
             group.exception()  # a group without members left has nobody to read it
             return
+        reached("after commit")
         self._seconds.observe(time.perf_counter() - began)
         self._count.inc(members)
         for call in then:

@@ -14,6 +14,7 @@ from torg.contexts.payment.handlers.payments import get_payment
 from torg.contexts.payment.model import Action, Charge, Errand, Outcome, Payment
 from torg.contexts.payment.ports import Notice, PaymentDeps, Refused, TriedErrand
 from torg.kit.errors import DomainError, Unavailable
+from torg.kit.failpoints import reached
 from torg.kit.store import Transaction
 from torg.kit.telemetry import log
 
@@ -37,8 +38,10 @@ async def run_errand(tried: TriedErrand, deps: PaymentDeps) -> None:
     """Does one errand and files its outcome; or has it tried again later."""
     payment = await deps.payments.find(tried.errand.payment_id)
     assert payment is not None, "an errand is filed with its payment"
+    reached("before acquirer")
     try:
         charge = await ERRANDS[tried.errand.action](payment, tried.errand, deps)
+        reached("after acquirer")
         await _anew(partial(_finish, tried.errand, charge, deps), deps)
     except (Unavailable, DomainError) as obstacle:
         await _anew(partial(_postpone, tried, obstacle.detail, deps), deps)

@@ -15,6 +15,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from torg.kit import telemetry
 from torg.kit.errors import Interleaved, Occupied, Unavailable
+from torg.kit.failpoints import reached
 from torg.kit.sql.port import Row, open_here
 from torg.kit.sql.postgres.faults import said
 from torg.kit.sql.postgres.pool import Pool
@@ -165,6 +166,7 @@ class Begun:
 
     async def _commit(self) -> None:
         began = time.perf_counter()
+        reached("before commit")
         try:
             status = await self._connection.execute("commit")
         except Exception as error:
@@ -173,6 +175,7 @@ class Begun:
             await self._pool.take_back(self._connection)
         if status != "COMMIT":
             raise Interleaved("a statement of this transaction had failed, so that PostgreSQL undid all of it")
+        reached("after commit")
         self._counts.seconds.observe(time.perf_counter() - began)
         self._counts.committed.inc()
         for call in self._transaction.then:
