@@ -213,8 +213,11 @@ class Suggest(Query[SuggestionList], frozen=True, kw_only=True):
 
 
 class RecommendedProducts(msgspec.Struct, frozen=True):
+    """`missing` names what nobody can tell just now."""
+
     bought_together: tuple[ListedProduct, ...]
     similar: tuple[ListedProduct, ...]
+    missing: tuple[Literal["bought_together", "similar"], ...] = ()
 
 
 @message("catalog.recommend")

@@ -17,9 +17,11 @@ from torg.contexts.catalog.ports import CatalogDeps
 from torg.contexts.catalog.routes import routes
 from torg.kit.bus import Consumer
 from torg.kit.module import Kit, Module, bound
+from torg.kit.spared import Spared
 from torg.kit.tasks import Job
 
 KEEP_QUERIES_EVERY = 60.0  # seconds
+SPARE = 0.25  # seconds, less than pages wait for what is made of it
 RECALL_SYNONYMS_EVERY = 2.0  # seconds, where other processes may be told new ones
 
 
@@ -30,7 +32,7 @@ def build(kit: Kit) -> Module:
     feed = Feed(products, categories, index, kit.purge)
     deps = CatalogDeps(
         call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
-        products=products, categories=categories, memory=SqlSearchMemory(kit.store.database), index=index, feed=feed,
+        spare=Spared(kit.call, SPARE), products=products, categories=categories, memory=SqlSearchMemory(kit.store.database), index=index, feed=feed,
         draw=draw, rows_of=rows_of, purge=kit.purge,
     )  # fmt: skip
 

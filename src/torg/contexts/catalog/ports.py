@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from torg.contexts.catalog.contracts import Category, NewProduct, Offer, RowError
 from torg.contexts.catalog.model import CategoryTree, Figures, Product, Stocked
+from torg.kit.calls import Call
 from torg.kit.deps import Deps
 from torg.kit.store import Transaction
 from torg.kit.values import Language
@@ -363,8 +364,9 @@ Draw = Callable[[str, str, str, str], str]
 
 @dataclass(frozen=True)
 class CatalogDeps(Deps):
-    """`purge` forgets answers kept at the edge, by tag."""
+    """`spare` asks for what an answer can do without. `purge` forgets answers kept at the edge, by tag."""
 
+    spare: Call
     products: ProductStore
     categories: CategoryStore
     memory: SearchMemory

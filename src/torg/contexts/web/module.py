@@ -14,15 +14,19 @@ from torg.contexts.web.adapters.texts import read_texts
 from torg.contexts.web.ports import Static, WebDeps
 from torg.contexts.web.routes import FUNCTIONS, problem_page, routes
 from torg.kit.module import Kit, Module
+from torg.kit.spared import Spared
 
 HERE = Path(__file__).parent
+SPARE, SEARCH, TREE = 0.4, 2.5, 2.0  # seconds that a page waits for something it can do without, for a search, for the tree of categories
 
 
 def build(kit: Kit) -> Module:
     statics, pages = _made()
+    spare = Spared(kit.call, SPARE)
     deps = WebDeps(
-        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
-        pages=pages, renewals=MemoryRenewals(_buyer(kit), kit.clock), categories=MemoryCategories(kit.call), statics=statics,
+        call=kit.call, spare=spare, search=Spared(kit.call, SEARCH), clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
+        pages=pages, renewals=MemoryRenewals(_buyer(kit), kit.clock), categories=MemoryCategories(Spared(kit.call, TREE), spare),
+        statics=statics,
         describe=kit.describe, public_url=kit.public_url, secure=kit.public_url.startswith("https:"),
     )  # fmt: skip
     return Module(name="web", routes=routes(deps), problem_page=problem_page(deps))

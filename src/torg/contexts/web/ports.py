@@ -8,6 +8,7 @@ from typing import Protocol
 
 from torg.contexts.catalog.contracts import CategoryNode
 from torg.contexts.user.contracts import Tokens
+from torg.kit.calls import Call
 from torg.kit.deps import Deps
 from torg.kit.values import Language
 
@@ -54,8 +55,11 @@ class Static:
 
 @dataclass(frozen=True)
 class WebDeps(Deps):
-    """`secure`: cookies go over HTTPS alone. `describe` makes the API's and the events' descriptions."""
+    """`spare` asks for what a page can do without, `search` for what there is something else to show instead of: neither waits for long.
+    `secure`: cookies go over HTTPS alone. `describe` makes the API's and the events' descriptions."""
 
+    spare: Call
+    search: Call
     pages: Pages
     renewals: Renewals
     categories: Categories

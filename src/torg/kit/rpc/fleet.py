@@ -84,18 +84,20 @@ class Fleet:
         """Empty where an instance of the context lives; else what is wrong."""
         found, fault = await self.peers.of(context), "it runs nowhere"
         for address in found.addresses:
-            try:
-                async with asyncio.timeout(LIVES):
-                    answer = await self.connections.ask(address, ALIVE % address.encode())
-            except (Unreachable, Broken) as error:
-                fault = str(error)
-            except TimeoutError:
-                fault = f"{address} does not answer within {LIVES:.0f} s"
-            else:
-                if answer.status == 200:
-                    return ""
-                fault = f"{address} answers {answer.status}"
+            if not (fault := await self.fault_at(address)):
+                break
         return fault
+
+    async def fault_at(self, address: str) -> str:
+        """Empty where a process there says that it lives; else what is wrong."""
+        try:
+            async with asyncio.timeout(LIVES):
+                answer = await self.connections.ask(address, ALIVE % address.encode())
+        except (Unreachable, Broken) as error:
+            return str(error)
+        except TimeoutError:
+            return f"{address} does not answer within {LIVES:.0f} s"
+        return "" if answer.status == 200 else f"{address} answers {answer.status}"
 
     async def close(self) -> None:
         """Call after the supervisor was closed."""

@@ -119,17 +119,26 @@ class SqliteDatabase(SqliteReads):
 
     async def all(self, statement: str, **parameters: Any) -> Sequence[Row]:
         refuse_bypass(self)
-        return self.connection.execute(statement, parameters).fetchall()
+        try:
+            return self.connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._unread(error) from error
 
     async def one(self, statement: str, **parameters: Any) -> Row | None:
         refuse_bypass(self)
-        row: Row | None = self.connection.execute(statement, parameters).fetchone()
+        try:
+            row: Row | None = self.connection.execute(statement, parameters).fetchone()
+        except sqlite3.Error as error:
+            raise self._unread(error) from error
         return row
 
     async def value(self, statement: str, **parameters: Any) -> Any:
-        refuse_bypass(self)
-        row = self.connection.execute(statement, parameters).fetchone()
+        row = await self.one(statement, **parameters)
         return row[0] if row else None
+
+    def _unread(self, error: sqlite3.Error) -> Exception:
+        """Unavailable where the disk is to blame; any other error is a defect."""
+        return Unavailable(f"the database {self.path.name} could not be read: {error}") if _of_the_engine(error) else error
 
     def relaxed(self, behind: float) -> SqliteReads:
         return self
@@ -254,7 +263,10 @@ def _said(error: sqlite3.IntegrityError) -> Exception:
     return Occupied(str(error)) if error.sqlite_errorcode in _TAKEN else error
 
 
-_ENGINE_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_ENGINE_FAULTS = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+)  # fmt: skip
 
 
 def _of_the_engine(error: BaseException | None) -> bool:

@@ -93,3 +93,21 @@ async def test_data_survives_closing_and_opening(tmp_path: Path):
     again = SqliteDatabase(tmp_path / "kept.db")
     assert await again.value("select x from t") == 1
     await again.close()
+
+
+async def test_a_file_that_cannot_be_read_is_unavailable_and_no_defect(tmp_path: Path):
+    database = SqliteDatabase(tmp_path / "torn.db", sync="OFF")
+    async with database.begin() as tx:
+        await tx.execute("create table t (x)")
+        for _ in range(200):
+            await tx.execute("insert into t values (:x)", x="x" * 4000)
+    await database.close()
+    with (tmp_path / "torn.db").open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xff" * 400_000)
+    again = SqliteDatabase(tmp_path / "torn.db")
+    with pytest.raises(Unavailable, match=r"torn.db could not be read"):
+        await again.all("select * from t")
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        await again.one("select * from nowhere")
+    await again.close()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
+from typing import Literal
+
 from torg.contexts.analytics.contracts import GetRecommendations
 from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog import model
 from torg.contexts.catalog.handlers.searching import on_card
 from torg.contexts.catalog.ports import CatalogDeps, SearchRequest
 from torg.kit.errors import NotFound, Unavailable
+
+SOON = 0.3  # seconds: pages wait for hardly more
 
 
 async def get_offers(query: c.GetOffers, deps: CatalogDeps) -> tuple[c.Offer, ...]:
@@ -31,28 +37,29 @@ async def list_categories(query: c.ListCategories, deps: CatalogDeps) -> c.Categ
 
 async def recommend(query: c.Recommend, deps: CatalogDeps) -> c.RecommendedProducts:
     product = (await _find(query.product_id, deps)).product
-    together = await _bought_together(query, deps)
+    together = await _or_none(_bought_together(query, deps))
+    similar = await _or_none(_most_popular_around(product, query, deps))
+    missing: tuple[tuple[Literal["bought_together", "similar"], object], ...] = (("bought_together", together), ("similar", similar))
+    return c.RecommendedProducts(together or (), similar or (), tuple(name for name, found in missing if found is None))
+
+
+async def _or_none(asked: Awaitable[tuple[c.ListedProduct, ...]]) -> tuple[c.ListedProduct, ...] | None:
+    """None while whoever would know is away: a product's page does without."""
+    try:
+        async with asyncio.timeout(SOON):
+            return await asked
+    except (Unavailable, TimeoutError):
+        return None
+
+
+async def _bought_together(query: c.Recommend, deps: CatalogDeps) -> tuple[c.ListedProduct, ...]:
+    together = (await deps.spare(GetRecommendations(query.product_id, query.limit))).bought_together
     shown = await list_products_by_id(c.ListProductsById(product_ids=together, language=query.language), deps)
-    return c.RecommendedProducts(shown[: query.limit], await _similar(product, query, deps))
-
-
-async def _bought_together(query: c.Recommend, deps: CatalogDeps) -> tuple[str, ...]:
-    """Nothing while analytics is away: a product's page does without."""
-    try:
-        return (await deps.call(GetRecommendations(query.product_id, query.limit))).bought_together
-    except Unavailable:
-        return ()
-
-
-async def _similar(product: model.Product, query: c.Recommend, deps: CatalogDeps) -> tuple[c.ListedProduct, ...]:
-    """The most popular of its category; of the wider ones where that has too few. Nothing while the search is away."""
-    try:
-        return await _most_popular_around(product, query, deps)
-    except Unavailable:
-        return ()
+    return shown[: query.limit]
 
 
 async def _most_popular_around(product: model.Product, query: c.Recommend, deps: CatalogDeps) -> tuple[c.ListedProduct, ...]:
+    """Of its category; of the wider ones where that has too few."""
     tree = await deps.categories.tree()
     found: dict[str, c.ListedProduct] = {}
     for category in reversed(tree.path_ids(product.category)):

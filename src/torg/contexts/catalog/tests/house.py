@@ -30,6 +30,7 @@ from torg.kit.errors import Unavailable
 from torg.kit.http import App
 from torg.kit.http.cache import ResponseCache
 from torg.kit.messages import Event, Message, Registry
+from torg.kit.spared import Spared
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, open_store, test_ids
 from torg.kit.testing.http import Answer, ask, edge
@@ -134,8 +135,8 @@ async def open_house(
         products, kept = documents.products, documents.categories
         feed = Feed(products, kept, index, cache.purge, settled_after=0.2)
         deps = CatalogDeps(
-            call=LocalCalls(answers), clock=clock, new_id=test_ids(), store=store, currency="USD", products=products, categories=kept,
-            memory=SqlSearchMemory(store.database), index=index, feed=feed,
+            call=LocalCalls(answers), spare=Spared(LocalCalls(answers), 0.1), clock=clock, new_id=test_ids(), store=store, currency="USD",
+            products=products, categories=kept, memory=SqlSearchMemory(store.database), index=index, feed=feed,
             draw=draw, rows_of=rows_of, purge=cache.purge,
         )  # fmt: skip
         house = House(deps, store, clock, index, feed, edge(deps, HANDLERS, routes(deps), PEOPLE, cache), answers, documents)

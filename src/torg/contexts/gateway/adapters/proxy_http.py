@@ -16,6 +16,7 @@ from torg.kit.errors import Problem, Unavailable
 from torg.kit.http.app import SECURITY
 from torg.kit.messages import Meta, encode
 from torg.kit.rpc.balance import Instance
+from torg.kit.rpc.client import Budget
 from torg.kit.rpc.door import FORWARDED, HANDED_ON, PROTO, REQUEST, handed_on, target_of
 from torg.kit.rpc.fleet import Fleet
 from torg.kit.rpc.http import Answer, Broken, Connection, Headers, Unreachable
@@ -24,6 +25,7 @@ from torg.kit.values import NewId
 
 FOUND: Final = 15.0  # seconds that a request waits for a context that is being restarted
 ANSWERED: Final = 60.0  # seconds that a context may take to begin its answer, once it has the whole request
+SLOW: Final = 5.0  # seconds
 QUIET: Final = 60.0  # seconds between two pieces of an answer; streams of events send a heartbeat every fifteen
 REFUSED: Final = 400
 LISTENED: Final = 5.0  # seconds that the rest of a body is listened to once it is refused
@@ -42,11 +44,12 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 class Proxy:
-    """Reaches contexts of other processes."""
+    """Reaches contexts of other processes. `slow`: seconds without an answer after which a process is asked whether it lives at all."""
 
-    def __init__(self, fleet: Fleet, new_id: NewId) -> None:
-        self._fleet, self._new_id = fleet, new_id
+    def __init__(self, fleet: Fleet, new_id: NewId, slow: float = SLOW) -> None:
+        self._fleet, self._new_id, self._slow = fleet, new_id, slow
         self._pumping: set[asyncio.Task[None]] = set()
+        self._budgets: dict[str, Budget] = {}
 
     async def close(self) -> None:
         """Ends answers that are still coming in; clients take up streams elsewhere, by Last-Event-ID."""
@@ -63,6 +66,8 @@ class Proxy:
 
     async def _hand_on(self, context: str, request: _Request, send: Send) -> int:
         tried: list[str] = []
+        budget = self._budgets.get(context) or self._budgets.setdefault(context, Budget())
+        budget.earn()
         await request.begin()
         while True:
             try:
@@ -75,7 +80,7 @@ class Proxy:
                 connection, answer = await self._ask(instance, request)
             except (Unreachable, Broken, TimeoutError) as error:
                 instance.failed()
-                again = isinstance(error, Unreachable) or (request.repeatable and isinstance(error, Broken))
+                again = isinstance(error, Unreachable) or (request.repeatable and isinstance(error, Broken) and budget.spend())
                 if not again or len(tried) >= TRIES:
                     telemetry.log.warning("a request could not be handed on", context=context, path=request.path, request_id=request.id, error=str(error))
                     return await _refuse(send, request, f"{context} does not answer now")
@@ -94,11 +99,23 @@ class Proxy:
             connection.send(request.head(self._fleet) + request.first)
             if request.more:
                 return connection, await _converse(connection, request)
-            async with asyncio.timeout(ANSWERED):
-                return connection, await connection.head()
+            return connection, await self._answered(connection)
         except BaseException:
             self._fleet.connections.give_back(connection)
             raise
+
+    async def _answered(self, connection: Connection) -> Answer:
+        """The head of an answer that may take its time, but only from a process that lives."""
+        deadline = time.monotonic() + ANSWERED
+        while True:
+            try:
+                async with asyncio.timeout(self._slow):
+                    return await connection.head()
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise
+                if fault := await self._fleet.fault_at(connection.address):
+                    raise TimeoutError(fault) from None
 
     async def _pass_on(self, connection: Connection, answer: Answer, request: _Request, send: Send) -> int:
         try:

@@ -87,10 +87,10 @@ def joined(*addresses: str) -> Fleet:
 
 
 @asynccontextmanager
-async def gateway(*addresses: str) -> AsyncIterator[aiohttp.ClientSession]:
+async def gateway(*addresses: str, slow: float = 30) -> AsyncIterator[aiohttp.ClientSession]:
     """A browser that knows the gateway's address: that listens as it does for the outside world."""
     fleet = joined(*addresses)
-    proxy = Proxy(fleet, values.new_id)
+    proxy = Proxy(fleet, values.new_id, slow)
     async with listening(Gateway(nothing_here, ("gateway",), proxy)) as address, aiohttp.ClientSession(f"http://{address}") as browser:
         yield browser
         await proxy.close()
@@ -355,3 +355,65 @@ async def test_a_page_is_asked_for_again_when_its_connection_broke_and_an_order_
         assert asked == 4
     server.close()
     await server.wait_closed()
+
+
+async def test_only_a_part_of_what_broke_is_asked_again(context: Context):
+    asked = 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    servers = [await asyncio.start_server(hang_up, "127.0.0.1", 0) for _ in range(8)]  # so many that no breaker opens before the budget is spent
+    async with gateway(*(f"127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers)) as browser:
+        for _ in range(12):
+            async with browser.get("/api/v1/products") as reply:
+                assert reply.status == 503
+    assert asked <= 12 + 11, "ten, and a tenth of all requests"
+    for server in servers:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_refusal_for_overload_is_passed_on_and_not_asked_again(context: Context):
+    async def refuse(_: Any, __: Any, send: Any) -> None:
+        await answer(send, b"{}", 503, [(b"retry-after", b"2")])
+
+    context.answers = refuse
+    async with both(context) as browser, browser.get("/api/v1/products") as reply:
+        assert (reply.status, reply.headers["retry-after"]) == (503, "2")
+    assert len(context.asked) == 1
+
+
+async def test_a_process_that_does_not_even_say_that_it_lives_is_not_waited_for():
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with gateway(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", slow=0.05) as browser, asyncio.timeout(20):
+
+        async def told() -> int:
+            async with browser.get("/api/v1/products") as reply:
+                assert reply.headers["retry-after"] == "1"
+                return reply.status
+
+        assert set(await asyncio.gather(*(told() for _ in range(5)))) == {503}
+        began = time.monotonic()
+        assert await told() == 503
+        assert time.monotonic() - began < 1, "it has failed five times: it is left alone"
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_process_that_lives_may_take_its_time(context: Context):
+    async def dawdle(scope: Any, _: Any, send: Any) -> None:
+        await asyncio.sleep(0 if scope["path"] == "/health" else 0.3)
+        await answer(send, b"at last")
+
+    context.answers = dawdle
+    async with process(context) as address, gateway(address, slow=0.05) as browser, browser.get("/api/v1/products") as reply:
+        assert (reply.status, await reply.read()) == (200, b"at last")
+    assert [scope["path"] for scope in context.asked].count("/health") >= 2

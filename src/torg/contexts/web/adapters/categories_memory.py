@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 
@@ -16,12 +17,13 @@ PICTURED = 12  # departments
 
 
 class MemoryCategories:
-    """Implements Categories."""
+    """Implements Categories. `spare` asks for pictures, which pages can do without."""
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, call: Call, spare: Call) -> None:
+        self._call, self._spare = call, spare
         self._trees: dict[Language, tuple[float, tuple[CategoryNode, ...]]] = {}
-        self._pictures: tuple[float, dict[str, str]] = 0.0, {}
+        self._pictures: dict[str, str] = {}
+        self._look_again = 0.0
 
     async def tree(self, language: Language) -> tuple[CategoryNode, ...]:
         until, known = self._trees.get(language, (0.0, ()))
@@ -35,16 +37,18 @@ class MemoryCategories:
         return known
 
     async def pictures(self, language: Language) -> Mapping[str, str]:
-        until, known = self._pictures
-        if until < time.monotonic():
+        if self._look_again < time.monotonic():
+            self._look_again = time.monotonic() + KEPT  # one visitor asks, the others do with what there is
             largest = sorted(await self.tree(language), key=lambda node: -node.product_count)[:PICTURED]
-            known = {node.id: picture for node in largest if (picture := await self._picture(node.id))}
-            self._pictures = time.monotonic() + (PICTURES_KEPT if largest and len(known) == len(largest) else KEPT), known
-        return known
+            found = dict(zip((node.id for node in largest), await asyncio.gather(*(self._picture(node.id) for node in largest)), strict=True))
+            self._pictures |= {id: picture for id, picture in found.items() if picture}
+            if largest and all(found.values()):
+                self._look_again = time.monotonic() + PICTURES_KEPT
+        return self._pictures
 
     async def _picture(self, category: str) -> str:
         try:
-            found = await self._call(ListProducts(category=category, sort="-popularity", limit=1))
+            found = await self._spare(ListProducts(category=category, sort="-popularity", limit=1))
         except (Unavailable, DomainError):
             return ""
         return next((item.pictures[0] for item in found.items if item.pictures), "")

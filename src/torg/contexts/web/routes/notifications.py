@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from torg.contexts.notification.contracts import (
@@ -16,16 +17,17 @@ from torg.contexts.notification.contracts import (
 )  # fmt: skip
 from torg.contexts.web.model import safe_path
 from torg.contexts.web.routes.links import link
-from torg.contexts.web.routes.visit import Visit
+from torg.contexts.web.routes.visit import AWAY, Visit
 from torg.kit.http import Response
 
 
 async def notifications(visit: Visit) -> Response:
     cursor = visit.request.query().get("cursor", "")
-    feed = await visit.ask(ListNotifications(reader=visit.member, language=visit.language, cursor=cursor))
-    more = link("/notifications", cursor=feed.next_cursor) if feed.next_cursor else ""
-    preferences = await visit.ask_for_extra(GetPreferences(visit.member))
-    return await visit.page("notifications.html", feed=feed, more=more, wishes=_by_kind(preferences.items if preferences else ()))
+    told = visit.ask_for_extra(ListNotifications(reader=visit.member, language=visit.language, cursor=cursor))
+    wanted = visit.ask_for_extra(GetPreferences(visit.member))
+    feed, preferences = await asyncio.gather(told, wanted)
+    more = link("/notifications", cursor=feed.next_cursor) if feed and feed.next_cursor else ""
+    return await visit.page("notifications.html", 200 if feed else AWAY, feed=feed, more=more, wishes=_by_kind(preferences.items if preferences else ()))
 
 
 async def read(visit: Visit) -> Response:

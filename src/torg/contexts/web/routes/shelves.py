@@ -11,8 +11,8 @@ from babel.numbers import get_currency_precision
 from torg.contexts.catalog.contracts import CategoryNode, ListedProduct, ListProducts, ProductPage
 from torg.contexts.web.model import minor_units, path_to, read_form
 from torg.contexts.web.routes.links import link
-from torg.contexts.web.routes.visit import Visit
-from torg.kit.errors import Invalid, NotFound
+from torg.contexts.web.routes.visit import AWAY, Visit
+from torg.kit.errors import Invalid, NotFound, Unavailable
 from torg.kit.http import Response
 
 SORTS = ("relevance", "-popularity", "price", "-price", "-rating", "-created_at")
@@ -25,14 +25,15 @@ LOOKED_THROUGH_FOR_OFFERS = 100  # of the most popular products
 
 async def home(visit: Visit) -> Response:
     asked = visit.ask_for_extra(ListProducts(sort="-popularity", in_stock=True, limit=LOOKED_THROUGH_FOR_OFFERS, language=visit.language))
-    tree, popular = await asyncio.gather(visit.deps.categories.tree(visit.language), asked)
+    tree, popular, pictures = await asyncio.gather(visit.deps.categories.tree(visit.language), asked, visit.deps.categories.pictures(visit.language))
     items = popular.items if popular else ()
     offers = tuple(islice((item for item in items if item.old_price), ON_A_SHELF))
     chosen = {item.id for item in offers}
     shelf = [item for item in items if item.id not in chosen][:ON_A_SHELF]
-    pictures = await visit.deps.categories.pictures(visit.language)
     departments = sorted(tree, key=lambda node: -node.product_count)[:SHOWN_DEPARTMENTS]
-    return await visit.page("home.html", departments=departments, pictures=pictures, popular=shelf, offers=offers, window=_window(items))
+    return await visit.page(
+        "home.html", departments=departments, pictures=pictures, popular=shelf, offers=offers, window=_window(items), away=popular is None
+    )  # fmt: skip
 
 
 async def departments(visit: Visit) -> Response:
@@ -63,13 +64,21 @@ async def _listing(visit: Visit, base: str, tree: Sequence[CategoryNode], path: 
     if base == "/search" and category:
         chosen["category"] = category
     try:
-        found = await visit.ask(_question(visit, chosen, category, given.get("cursor", "")))
+        found = await visit.deps.search(_question(visit, chosen, category, given.get("cursor", "")))
     except Invalid:
         return visit.go(link(base, {name: chosen[name] for name in ("query", "category") if name in chosen}))
+    except Unavailable:
+        return await _without_search(visit, tree, path, chosen.get("query", ""))
     return await visit.page(
         "listing.html", base=base, chosen=chosen, crumbs=path, found=found, query=chosen.get("query", ""), sorts=SORTS,
         children=_children(path[-1].children if path else tree, found), more=_more(base, chosen, found), removable=_removable(base, chosen, found, path),
     )  # fmt: skip
+
+
+async def _without_search(visit: Visit, tree: Sequence[CategoryNode], path: Sequence[CategoryNode], query: str) -> Response:
+    """Products can't be listed: the categories can, for the catalogue itself knows them."""
+    below = [node for node in (path[-1].children if path else tree) if node.product_count]
+    return await visit.page("listing_away.html", AWAY, crumbs=path, query=query, below=below, pictures=await visit.deps.categories.pictures(visit.language))
 
 
 def _question(visit: Visit, chosen: Mapping[str, str], category: str, cursor: str) -> ListProducts:

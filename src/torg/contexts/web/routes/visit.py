@@ -25,7 +25,7 @@ REFRESH_COOKIE, CART_COOKIE, SAID_COOKIE, LANGUAGE_COOKIE = "refresh", "cart", "
 DAY = 24 * 3600
 SIGNED_IN_FOR = 30 * DAY  # seconds: as long as a refresh token lives
 CART_KEPT = 30 * DAY
-TOLERANCE = 0.4  # seconds that a page waits for something it can do without
+AWAY = 503  # the status of a page that lacks what it is there for
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; connect-src 'self'; form-action 'self'; "
     "manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -99,9 +99,8 @@ class Visit:
     async def ask_for_extra(self, message: Command[R] | Query[R]) -> R | None:
         """Something that the page can do without: None when it isn't there in time."""
         try:
-            async with asyncio.timeout(TOLERANCE):
-                return await self.deps.call(message)
-        except (Unavailable, DomainError, TimeoutError) as away:
+            return await self.deps.spare(message)
+        except (Unavailable, DomainError) as away:
             telemetry.log.info("a page goes without", message=type(message).NAME, path=self.request.path, why=str(away))
             return None
 
@@ -116,7 +115,10 @@ class Visit:
     async def page(self, template: str, status: int = 200, *, cart: CartView | None = None, **values: object) -> Response:
         """A page with its frame: search, account, cart, and what is still to be said from the page before."""
         frame = await frame_of(self, cart)
-        return self.html(self.deps.pages.render(template, self.language, {**frame, **values}), status)
+        response = self.html(self.deps.pages.render(template, self.language, {**frame, **values}), status)
+        if status == AWAY:
+            response.headers.append((b"retry-after", b"5"))
+        return response
 
     def html(self, text: str, status: int = 200) -> Response:
         response = Response.html(text, status)
@@ -172,16 +174,25 @@ def bare_frame(deps: WebDeps, visit: Visit) -> dict[str, object]:
 
 async def frame_of(visit: Visit, cart: CartView | None) -> dict[str, object]:
     frame = bare_frame(visit.deps, visit)
-    if cart is None and (visit.identity or visit.guest_cart_id):
-        cart = await visit.ask_for_extra(GetCart(visitor=visit.identity, guest_cart_id=visit.guest_cart_id, language=visit.language))
-    if visit.identity:
-        feed = await visit.ask_for_extra(ListNotifications(reader=visit.identity, language=visit.language, limit=1))
-        frame["unread"] = feed.unread if feed else 0
-    frame["cart_count"] = sum(item.quantity for item in cart.items) if cart else 0
+    shown, frame["unread"] = await asyncio.gather(_cart_of(visit, cart), _unread_by(visit))
+    frame["cart_count"] = sum(item.quantity for item in shown.items) if shown else 0
     if said := visit.cookies.get(SAID_COOKIE, ""):
         frame["said"] = visit.text(f"said.{said}")
         visit.set_cookie(SAID_COOKIE, "", 0)
     return frame
+
+
+async def _cart_of(visit: Visit, known: CartView | None) -> CartView | None:
+    if known or not (visit.identity or visit.guest_cart_id):
+        return known
+    return await visit.ask_for_extra(GetCart(visitor=visit.identity, guest_cart_id=visit.guest_cart_id, language=visit.language))
+
+
+async def _unread_by(visit: Visit) -> int:
+    if visit.identity is None:
+        return 0
+    feed = await visit.ask_for_extra(ListNotifications(reader=visit.identity, language=visit.language, limit=1))
+    return feed.unread if feed else 0
 
 
 # ---------------------------------------------------------------- endpoints

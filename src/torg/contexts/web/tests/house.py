@@ -35,6 +35,7 @@ from torg.kit.errors import NotFound, Unavailable
 from torg.kit.http import App
 from torg.kit.http.openapi import asyncapi, openapi
 from torg.kit.messages import Message, Registry
+from torg.kit.spared import Spared
 from torg.kit.testing import START, TestClock, open_store, test_ids
 from torg.kit.testing.http import Answer, ask
 from torg.kit.values import Language, Money
@@ -261,9 +262,9 @@ async def open_shop(folder: Path, public_url: str = "http://torg.test") -> Async
 
         describe = {"openapi": describe_api, "asyncapi": describe_events}
         deps = WebDeps(
-            call=call, clock=clock, new_id=test_ids("cccccccc"), store=store, currency="USD",
-            pages=pages, renewals=MemoryRenewals(call, clock), categories=MemoryCategories(call), statics=statics, describe=describe, public_url=public_url,
-            secure=public_url.startswith("https:"),
+            call=call, spare=(spare := Spared(call, 0.1)), search=Spared(call, 0.5), clock=clock, new_id=test_ids("cccccccc"), store=store, currency="USD",
+            pages=pages, renewals=MemoryRenewals(call, clock), categories=MemoryCategories(call, spare), statics=statics, describe=describe,
+            public_url=public_url, secure=public_url.startswith("https:"),
         )  # fmt: skip
         shop = Shop(deps, app, dict(ANSWERS))
         for kind in registry_of_all():

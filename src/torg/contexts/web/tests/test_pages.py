@@ -9,13 +9,14 @@ import pytest
 
 from torg.contexts.analytics.contracts import GetRecommendations
 from torg.contexts.cart.contracts import CartItem, GetCart, PutItem, RemoveItem
-from torg.contexts.catalog.contracts import GetProduct, ListCategories, ListProducts, ListProductsById, Recommend
-from torg.contexts.notification.contracts import ListNotifications
+from torg.contexts.catalog.contracts import GetProduct, ListCategories, ListProducts, ListProductsById, Recommend, RecommendedProducts
+from torg.contexts.notification.contracts import GetPreferences, ListNotifications
 from torg.contexts.order.contracts import GetHistory, GetOrder, GetSaga
 from torg.contexts.payment.contracts import GetBalance, ListPayments
 from torg.contexts.review.contracts import ListReviews, ProductReviews
 from torg.contexts.shipping.contracts import ListDeliveries
 from torg.contexts.user.contracts import GetProfile, ListAddresses
+from torg.contexts.web.adapters.categories_memory import MemoryCategories
 from torg.contexts.web.tests.house import CART_ID, ORDER_ID, Shop, a_cart, dollars, found, listed, product, visible
 from torg.kit.errors import NotFound
 from torg.kit.values import Language
@@ -94,8 +95,58 @@ async def test_product_page_goes_without_reviews_recommendations_and_notificatio
     shop.is_away(ListReviews, Recommend, ListNotifications, GetRecommendations, ListProducts, ListCategories)
     answer = await shop.get("/products/milk", member=True)
     assert answer.status == 200
-    assert "Add to cart" in visible(answer)
-    assert "Reviews" not in visible(answer)
+    for words in ("Add to cart", "Reviews cannot be shown just now.", "What goes well with it cannot all be shown just now."):
+        assert words in visible(answer)
+    assert "Отзывы сейчас не показать." in visible(await shop.get("/products/milk", accept_language="ru"))
+
+
+async def test_half_of_the_recommendations_is_shown_and_the_lack_of_the_rest_is_said(shop: Shop) -> None:
+    shop.answers(Recommend, lambda _: RecommendedProducts((), (listed("kefir", "Kefir"),), ("bought_together",)))
+    words = visible(await shop.get("/products/milk"))
+    assert "Kefir" in words
+    assert "cannot all be shown" in words
+
+
+async def test_without_search_departments_and_categories_lead_on(shop: Shop) -> None:
+    shop.is_away(ListProducts)
+    found = await shop.get("/search?query=milk")
+    assert (found.status, found.headers["retry-after"]) == (503, "5")
+    assert "The search is taking a break" in visible(found)
+    assert 'href="/catalog/food"' in found.body.decode()
+    department = await shop.get("/catalog/food")
+    assert department.status == 503
+    assert 'href="/catalog/dairy"' in department.body.decode()
+    home = await shop.get("/")
+    assert home.status == 200
+    assert "What everybody buys cannot be shown just now." in visible(home)
+    assert 'href="/catalog/food"' in home.body.decode()
+
+
+async def test_without_notifications_their_page_says_so_and_all_others_stay(shop: Shop) -> None:
+    shop.is_away(ListNotifications, GetPreferences)
+    told = await shop.get("/notifications", member=True)
+    assert told.status == 503
+    assert "Notifications cannot be shown just now." in visible(told)
+    assert (await shop.get("/cart", member=True)).status == 200
+
+
+async def test_a_defect_in_what_a_page_can_do_without_is_no_defect_of_the_page(shop: Shop) -> None:
+    def fails(_: object) -> None:
+        raise ZeroDivisionError("a defect of somebody else's")
+
+    shop.answers(ListReviews, fails)
+    answer = await shop.get("/products/milk")
+    assert answer.status == 200
+    assert "Reviews cannot be shown just now." in visible(answer)
+
+
+async def test_departments_keep_their_pictures_while_the_search_is_away(shop: Shop) -> None:
+    categories = MemoryCategories(shop.deps.call, shop.deps.spare)
+    before = await categories.pictures(Language.EN)
+    assert before == {"food": "/pictures/milk.svg"}
+    shop.is_away(ListProducts)
+    categories._look_again = 0
+    assert await categories.pictures(Language.EN) == before
 
 
 async def test_slow_reviews_are_not_waited_for(shop: Shop) -> None:
@@ -104,8 +155,10 @@ async def test_slow_reviews_are_not_waited_for(shop: Shop) -> None:
         raise AssertionError("nobody waits this long")
 
     shop.answers(ListReviews, slowly)
-    answer = await asyncio.wait_for(shop.get("/products/milk"), 5)
-    assert answer.status == 200
+    for _ in range(7):
+        answer = await asyncio.wait_for(shop.get("/products/milk"), 5)
+        assert answer.status == 200
+    assert len(shop.told(ListReviews)) == 5, "after that they are left alone for a while"
 
 
 async def test_cart_goes_without_pictures_and_checkout_without_wallet_and_saved_addresses(shop: Shop) -> None:

@@ -1,4 +1,5 @@
 // Tells the shop's own statistics what is looked at, found and put into carts; not of people who ask not to be followed.
+const PATIENCE = 3000; // ms: what nobody answers must not hold the few connections that a browser has for the shop
 const quiet = navigator.globalPrivacyControl || navigator.doNotTrack === "1";
 
 function visitor() {
@@ -19,7 +20,8 @@ function tell(kind, facts = {}) {
   const who = quiet || !globalThis.isSecureContext ? "" : visitor();
   if (!who) return;
   const body = JSON.stringify({ events: [{ id: newId(), kind, visitor: who, ...facts }] });
-  fetch("/api/v1/analytics/events", { method: "POST", headers: { "content-type": "application/json" }, body, keepalive: true }).catch(() => {});
+  const headers = { "content-type": "application/json" };
+  fetch("/api/v1/analytics/events", { method: "POST", headers, body, keepalive: true, signal: AbortSignal.timeout(PATIENCE) }).catch(() => {});
 }
 
 const product = document.querySelector("meta[name=torg-product]")?.content;

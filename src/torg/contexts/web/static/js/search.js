@@ -1,5 +1,6 @@
 // Suggestions below the search field, after the ARIA pattern "editable combobox with list autocomplete".
 const WAIT = 120; // ms of quiet before asking
+const PATIENCE = 3000; // ms for an answer
 let lists = 0;
 
 for (const form of document.querySelectorAll("[data-suggest]")) {
@@ -50,12 +51,15 @@ for (const form of document.querySelectorAll("[data-suggest]")) {
     asked?.abort();
     const query = input.value.trim();
     if (query.length < 2) return show([]);
-    asked = new AbortController();
+    const mine = (asked = new AbortController());
+    const late = setTimeout(() => mine.abort(), PATIENCE);
     try {
-      const answer = await fetch(`${form.dataset.suggest}?query=${encodeURIComponent(query)}&limit=8`, { signal: asked.signal });
+      const answer = await fetch(`${form.dataset.suggest}?query=${encodeURIComponent(query)}&limit=8`, { signal: mine.signal });
       if (answer.ok) show((await answer.json()).items);
     } catch (error) {
       if (error.name !== "AbortError") show([]);
+    } finally {
+      clearTimeout(late);
     }
   };
 
