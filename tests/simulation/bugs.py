@@ -4,6 +4,7 @@ process and nowhere else; what they are modelled on has cost real shops money, g
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -93,6 +94,32 @@ def file_positions_before_effects() -> None:
     BusConsumer._take_all = take  # type: ignore[method-assign]
 
 
+def hand_rows_on_out_of_order() -> None:
+    """A relay without an order: neighbours in the log change places."""
+    from torg.kit.log import Log
+
+    async def tail(self: Any, after: int, limit: int) -> Any:
+        rows = list(await in_order(self, after, limit))
+        return [row for pair in zip(rows[1::2], rows[::2], strict=False) for row in pair] + rows[len(rows) // 2 * 2 :]
+
+    in_order = Log.tail
+    Log.tail = tail  # type: ignore[method-assign]
+
+
+def swallow_what_fails() -> None:
+    from torg.kit.bus.consumer import BusConsumer
+
+    async def handle(self: Any, row: Any) -> None:
+        try:
+            await strict(self, row)
+        except Exception as error:
+            if self._is_lost(error):
+                raise
+
+    strict = BusConsumer._handle
+    BusConsumer._handle = handle  # type: ignore[method-assign]
+
+
 # ---------------------------------------------------------------- keys
 
 
@@ -135,6 +162,15 @@ def forget_deadlines() -> None:
     async def sleep_on(self: Any) -> None: ...
 
     SagaRunner.work_on_deadlines = sleep_on  # type: ignore[method-assign]
+
+
+def let_clocks_decide() -> None:
+    """What was written while a clock was ahead waits until the others get there."""
+    from torg.kit.saga_runner import SagaRunner
+
+    async def believe(self: Any, now: Any) -> None: ...
+
+    SagaRunner._set_right = believe  # type: ignore[method-assign]
 
 
 def take_silence_for_no() -> None:
@@ -197,6 +233,41 @@ def forget_to_let_go() -> None:
         return ()
 
     SqlShelves.let_go = let_go  # type: ignore[method-assign]
+
+
+def restock_as_often_as_asked() -> None:
+    from torg.contexts.inventory.adapters.store_sql import SqlShelves
+
+    async def always(self: Any, tx: Any, id: str) -> bool:
+        await first_time(self, tx, id)
+        return True
+
+    first_time = SqlShelves.first_time
+    SqlShelves.first_time = always  # type: ignore[method-assign]
+
+
+def confirm_what_has_run_out() -> None:
+    from torg.contexts.inventory.handlers import orders
+
+    async def as_if(tx: Any, lost: Any, city: str, deps: Any) -> bool:
+        await deps.reservations.file(tx, lost.order_id, "held", lost.answer, deps.clock())
+        return True
+
+    _set(orders, "_hold_anew", as_if)
+
+
+def receive_more_than_was_ordered() -> None:
+    """What has come is read, and written back later."""
+    from torg.contexts.inventory.model import purchasing
+
+    def receive(order: Any, came: Any, now: Any) -> Any:
+        import msgspec
+
+        nothing_came = tuple(msgspec.structs.replace(line, received=0) for line in order.lines)
+        return strict(msgspec.structs.replace(order, status="ordered", lines=nothing_came), came, now)
+
+    strict = purchasing.receive
+    _set(importlib.import_module("torg.contexts.inventory.handlers.purchasing").model, "receive", receive)
 
 
 def sell_what_the_offer_says() -> None:
@@ -317,6 +388,25 @@ def cancel_what_has_left_the_house() -> None:
     _set(delivery, "cancelling_answer", lambda order_id, found: ShippingCancelled(order_id))
 
 
+def hand_over_before_confirmation() -> None:
+    from torg.contexts.shipping import handlers
+
+    async def ready(found: Any, status: str, deps: Any) -> None: ...
+
+    _set(handlers, "_check_readiness", ready)
+
+
+def review_as_often_as_wanted() -> None:
+    from torg.contexts.review.adapters.store_sql import SqlReviewStore
+
+    async def add(self: Any, tx: Any, review: Any) -> Any:
+        await tx.execute("delete from review where user_id = :user_id and product_id = :product_id", user_id=review.user_id, product_id=review.product_id)
+        return await once(self, tx, review)
+
+    once = SqlReviewStore.add
+    SqlReviewStore.add = add  # type: ignore[method-assign]
+
+
 def show_orders_to_anybody() -> None:
     from torg.contexts.order import handlers
 
@@ -342,16 +432,22 @@ BUGS: Final = _known(
     (remember_what_was_not_committed, "An order's state is kept in memory before its commit, which may fail."),
     (handle_again_what_was_handled, "Processed messages are not remembered: one that is delivered again takes effect again."),
     (file_positions_before_effects, "A consumer's position is committed before the effects of what it has read."),
+    (hand_rows_on_out_of_order, "Rows of a log reach their readers in another order than they were written in."),
+    (swallow_what_fails, "What a handler fails on counts as handled."),
     (answer_apart_from_its_effect, "The answer to an Idempotency-Key is filed apart from its effect."),
     (key_good_for_any_body, "An Idempotency-Key answers for another body than it was first sent with."),
     (key_of_everybody, "An Idempotency-Key answers for whoever sends it."),
     (forget_deadlines, "Nobody looks after a saga whose answer has not come."),
+    (let_clocks_decide, "What was written while a clock was ahead waits until it is that late."),
     (take_silence_for_no, "A step that was not answered in time counts as not done, and is not undone."),
     (no_undo_of_reservations, "An order that comes to nothing keeps its stock."),
     (no_undo_of_payments, "An order that comes to nothing keeps its money."),
     (no_refund_of_cancelled_orders, "A cancelled order is not paid back."),
     (allocate_from_a_cache, "Stock is promised by numbers that were read a moment ago."),
     (forget_to_let_go, "Units that were held stay held."),
+    (restock_as_often_as_asked, "Goods that came back are put on the shelf each time somebody says so."),
+    (confirm_what_has_run_out, "A reservation runs out during the payment, and the order is confirmed all the same."),
+    (receive_more_than_was_ordered, "Two say that a supplier's goods have come, and they are counted twice."),
     (sell_what_the_offer_says, "What is offered is not brought down by what is held."),
     (pay_from_an_empty_wallet, "A wallet pays without a look at what it holds."),
     (debit_without_credit, "Money leaves one account and never comes to the other."),
@@ -362,5 +458,7 @@ BUGS: Final = _known(
     (order_a_cart_as_often_as_asked, "Two tabs order one cart twice."),
     (read_then_write_promo_uses, "A promo code's uses are read, and written back later."),
     (cancel_what_has_left_the_house, "A parcel that has been handed over is cancelled, and paid back."),
+    (hand_over_before_confirmation, "A parcel leaves for an order that may still come to nothing."),
+    (review_as_often_as_wanted, "One buyer reviews a product as often as they like."),
     (show_orders_to_anybody, "Whoever knows an order's number sees it."),
 )

@@ -46,7 +46,7 @@ class Judge:
             found += person.memory.surprises
             found += self._promises(person, orders[person.number])
             found += await self._wallet(person, orders[person.number])
-        found += self._excess + await self._curious(orders)
+        found += self._clerk.memory.surprises + self._excess + await self._curious(orders)
         everything = [order for own in orders.values() for order in own]
         self.counts.update(order["status"] for order in everything)
         found += self._codes(everything)

@@ -35,7 +35,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     next timer when nobody has anything to do."""
 
     _ready: deque[Any]
-    _scheduled: list[Any]
     _stopping: bool
 
     def __init__(self, random: Random, now: float = 0.0, most_steps: int = MOST_STEPS) -> None:
@@ -45,6 +44,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.defects: list[str] = []
         self._random, self._now = random, now
         self._tasks_ready: list[Any] = []
+        self._timers: list[tuple[float, int, Any]] = []
+        self._timed = 0
         self._all_tasks: dict[Task[Any], None] = {}
         self.set_task_factory(cast("Any", self._make_task))
 
@@ -55,44 +56,41 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         self._due()
-        ready = self._ready
+        ready, tasks = self._ready, self._tasks_ready
         while ready:
             handle = ready.popleft()
-            if not handle._cancelled:
-                self._run_or_queue(handle)
-        tasks = self._tasks_ready
+            if handle._cancelled:
+                continue
+            if isinstance(getattr(handle._callback, "__self__", None), Task):
+                tasks.append(handle)
+            else:
+                self._run(handle)
         if not tasks:
             self._jump()
             return
-        chosen = int(self._random.random() * len(tasks))
+        chosen = int(self._random.random() * len(tasks)) if len(tasks) > 1 else 0
         tasks[chosen], tasks[-1] = tasks[-1], tasks[chosen]
         handle = tasks.pop()
         self._now += STEP
         self.steps += 1
         if self.steps > self._most_steps:
             raise Endless(f"{self._most_steps} steps, and no end")
-        if not handle._cancelled and self._lives(handle):
-            handle._run()
+        if not handle._cancelled:
+            self._run(handle)
 
-    def _run_or_queue(self, handle: Any) -> None:
-        if isinstance(getattr(handle._callback, "__self__", None), Task):
-            self._tasks_ready.append(handle)
-        elif self._lives(handle):
-            handle._run()
-
-    def _lives(self, handle: Any) -> bool:
+    def _run(self, handle: Any) -> None:
+        """Unless its process stands still, or lives no more."""
         process = handle._context.get(running_in)
         if process is None or process.state == "running":
-            return True
-        (process.held if process.state == "paused" else process.lost).append(handle)
-        return False
+            handle._run()
+        else:
+            (process.held if process.state == "paused" else process.lost).append(handle)
 
     def _due(self) -> None:
         """Timers whose time has come."""
-        timers = self._scheduled
-        while timers and (timers[0]._cancelled or timers[0]._when <= self._now):
-            timer = heapq.heappop(timers)
-            timer._scheduled = False
+        timers = self._timers
+        while timers and (timers[0][0] <= self._now or timers[0][2]._cancelled):
+            timer = heapq.heappop(timers)[2]
             if not timer._cancelled:
                 self._ready.append(timer)
 
@@ -102,11 +100,17 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._due()
         if self._ready:
             return
-        if not self._scheduled:
+        if not self._timers:
             raise Endless("everybody waits, and nothing will ever happen again")
-        self._now = max(self._now, self._scheduled[0]._when)
+        self._now = max(self._now, self._timers[0][0])
 
     # ---------------------------------------------------------------- what a loop is asked for
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:  # type: ignore[override]
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timed += 1
+        heapq.heappush(self._timers, (when, self._timed, timer))
+        return timer
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """There are no threads: what one would do happens at once, a drawn moment later."""

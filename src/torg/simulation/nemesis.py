@@ -18,10 +18,10 @@ Work = Callable[[Fault, Machine], Awaitable[None]]
 
 
 class Nemesis:
-    """Brings a plan's faults about. `struck` counts those that met somebody."""
+    """Brings a plan's faults about. `struck` counts those that met somebody; `look` is called after each death."""
 
-    def __init__(self, site: Site, network: Network, told: Callable[[str], None]) -> None:
-        self._site, self._network, self._told = site, network, told
+    def __init__(self, site: Site, network: Network, told: Callable[[str], None], look: Callable[[], None]) -> None:
+        self._site, self._network, self._told, self._look = site, network, told, look
         self.struck: Counter[str] = Counter()
         self._works: Final[Mapping[What, Work]] = {
             "kill": self._kill, "kill_before_commit": self._kill_before, "kill_after_commit": self._kill_after, "forget_positions": self._forget,
@@ -58,6 +58,7 @@ class Nemesis:
     async def _kill(self, fault: Fault, machine: Machine) -> None:
         if self._site.kill(machine):
             self._told(f"{machine.name} died")
+            self._look()
             await asyncio.sleep(fault.seconds)
             await self._site.start(machine)
 
@@ -86,6 +87,7 @@ class Nemesis:
             setattr(disk, moment, lambda: None)
             return
         self._told(f"{machine.name} died {moment}")
+        self._look()
         await asyncio.sleep(fault.seconds)
         await self._site.start(machine)
 

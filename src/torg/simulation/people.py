@@ -10,13 +10,15 @@ import msgspec
 
 from torg.acquirer.cards import TEST_CARDS, Behaviour
 from torg.simulation.client import AGAIN, Browser, NoAnswer, Reply
-from torg.simulation.plan import CODE, CURRENCY, TOP_UP, Errand
+from torg.simulation.plan import CARRIED, CODE, CURRENCY, TOP_UP, Errand
 
 PASSWORD: Final = "Kettle-Harbour-42"  # noqa: S105 of nobody
 TO_MOSCOW: Final = {"method": "courier", "address": {"city": "Moscow", "street": "Tverskaya 1", "postcode": "125009", "country": "RU"}}
 LOOKS, BETWEEN = 40, 1.0  # for a page to pay on, and seconds between two of them
-CARRIED, CARRIES = 60.0, 5.0  # seconds until a parcel can have come, and between looks for it
-SENT_AT_ONCE: Final = 5
+HAS_COME, COMES = 3 * CARRIED, CARRIED / 2  # seconds until a parcel can have come, and between looks for it
+SENT_AT_ONCE: Final = 4
+DELIVERED, ORDERED = 4, 6  # units: what comes twice at once is more than was ordered
+NEXT: Final = {"scheduled": "shipped", "shipped": "in_transit", "in_transit": "delivered"}
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -37,12 +39,13 @@ class Promise(msgspec.Struct, frozen=True):
 @dataclass
 class Memory:
     """What one person was told. `keys` are all orders ever asked for; `cancelled`, `topped_up` and `returned` (one unit of a product, at a price,
-    by order) what was accepted."""
+    by order) what was accepted; `reviewed` are reviews by product."""
 
     keys: list[str] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     returned: dict[str, tuple[str, int]] = field(default_factory=dict)
+    reviewed: dict[str, set[str]] = field(default_factory=dict)
     top_ups_asked: int = 0
     topped_up: list[str] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
@@ -81,6 +84,8 @@ class Person:
                 replies = await self._edited(errand)
             case _:
                 replies = [await self._check_out(errand, self._key())]
+        if any(reply and reply.code == "cart.unavailable" for reply in replies):
+            await self.signed("DELETE", "/cart")
         for order_id in dict.fromkeys(reply.json["id"] for reply in replies if reply and reply.status == 202):
             await self._afterwards(errand, order_id)
 
@@ -191,49 +196,105 @@ class Person:
     async def _regret(self, errand: Errand, order_id: str) -> None:
         await asyncio.sleep(errand.later)
         if errand.then == "cancel":
-            replies = await asyncio.gather(*(self._cancel(order_id, f"{order_id}-{number}") for number in range(2)))
+            replies = await self._twice(f"/orders/{order_id}/cancel", {"reason": "changed my mind"}, f"cancel-{order_id}")
             if any(reply.status == 202 for reply in replies):
                 self.memory.cancelled.append(order_id)
             return
-        await asyncio.sleep(CARRIED)
+        await asyncio.sleep(HAS_COME)
         for _ in range(LOOKS):
             order = await self.signed("GET", f"/orders/{order_id}")
             if order.json.get("status") == "delivered":
-                break
+                await (self._return if errand.then == "return" else self._review)(order_id, order.json["lines"][0])
+                return
             if order.json.get("status") in ("rejected", "cancelled"):
                 return
-            await asyncio.sleep(CARRIES)
-        else:
-            return
-        line = order.json["lines"][0]
+            await asyncio.sleep(COMES)
+
+    async def _return(self, order_id: str, line: dict[str, Any]) -> None:
         body = {"lines": [{"product_id": line["product_id"], "quantity": 1}], "reason": "too large"}
-        keys = [f"return-{order_id}-{number}" for number in range(2)]
-        replies = await asyncio.gather(*(self.signed("POST", f"/orders/{order_id}/returns", body, key) for key in keys))
+        replies = await self._twice(f"/orders/{order_id}/returns", body, f"return-{order_id}")
         if any(reply.status == 202 for reply in replies):
             self.memory.returned[order_id] = line["product_id"], line["unit_price"]["amount"]
 
-    async def _cancel(self, order_id: str, key: str) -> Reply:
-        return await self.signed("POST", f"/orders/{order_id}/cancel", {"reason": "changed my mind"}, f"cancel-{key}")
+    async def _review(self, order_id: str, line: dict[str, Any]) -> None:
+        """One product has one review of one person, however many parcels of it they got."""
+        body = {"rating": 1 + len(self.memory.keys) % 5, "title": "As described", "text": "It is a thing, and it came."}
+        replies = await self._twice(f"/products/{line['product_id']}/reviews", body, f"review-{order_id}")
+        written = self.memory.reviewed.setdefault(line["product_id"], set())
+        written.update(reply.json["id"] for reply in replies if reply.status == 201)
+        if len(written) > 1:
+            self.memory.surprises.append(f"{line['product_id']} was reviewed {len(written)} times by one person")
+
+    async def _twice(self, path: str, body: object, key: str) -> list[Reply]:
+        return list(await asyncio.gather(*(self.signed("POST", path, body, f"{key}-{number}") for number in range(2))))
 
 
 class Clerk(Person):
-    """Somebody of the staff: changes prices and corrects stock while people buy. `corrected` is by how much, for each product."""
+    """Somebody of the staff: changes prices, corrects stock, orders more of it, sends parcels on beside the carrier, and lets reviews through. `corrected` is
+    by how much there is more of each product."""
 
     def __init__(self, number: int, account: Account, browser: Browser, products: list[str], now: Any) -> None:
         super().__init__(number, account, browser, products, now)
         self.corrected: dict[str, int] = {}
 
     async def do(self, errand: Errand) -> None:
-        product_id = self._products[errand.lines[0][0]]
-        if errand.kind == "price":
-            await self.signed("PATCH", f"/products/{product_id}", {"price": {"amount": 1000 + int(errand.at * 100), "currency": CURRENCY}})
+        product_id, quantity = self._products[errand.lines[0][0]], errand.lines[0][1]
+        match errand.kind:
+            case "price":
+                await self.signed("PATCH", f"/products/{product_id}", {"price": {"amount": 1000 + int(errand.at * 100), "currency": CURRENCY}})
+            case "correct":
+                await self._correct(product_id, 5 if quantity > 1 else -1)
+            case "purchase":
+                await self._purchase(product_id)
+            case "carry":
+                await self._carry()
+            case _:
+                await self._moderate()
+
+    async def _correct(self, product_id: str, change: int) -> None:
+        warehouse = await self._warehouse(product_id)
+        if warehouse:
+            body = {"warehouse_id": warehouse, "quantity": change, "reason": "correction"}
+            reply = await self.signed("POST", f"/inventory/{product_id}/movements", body, self._next("correction"))
+            self._count(product_id, change, reply)
+
+    async def _purchase(self, product_id: str) -> None:
+        """What was ordered comes, and two say so at once; together they say more than was ordered."""
+        warehouse = await self._warehouse(product_id)
+        if not warehouse:
             return
+        supplier = (await self.signed("POST", "/suppliers", {"name": "Works"}, self._next("supplier"))).json["id"]
+        lines = [{"product_id": product_id, "quantity": ORDERED}]
+        draft = await self.signed("POST", "/purchase-orders", {"supplier_id": supplier, "warehouse_id": warehouse, "lines": lines}, self._next("draft"))
+        path, came = f"/purchase-orders/{draft.json['id']}", {"lines": [{"product_id": product_id, "quantity": DELIVERED}]}
+        await self.signed("POST", f"{path}/order", {}, self._next("placed"))
+        replies = await self._twice(f"{path}/receipts", came, self._next("receipt"))
+        for reply in replies:
+            self._count(product_id, DELIVERED, reply)
+        if all(reply.status == 201 for reply in replies):
+            self.memory.surprises.append(f"{ORDERED} units of {product_id} were ordered, and {DELIVERED} received twice")
+
+    async def _carry(self) -> None:
+        """Two couriers tell the same of the newest parcels at once."""
+        found = (await self.signed("GET", "/deliveries", limit=3)).json["items"]
+        for delivery in found:
+            if (status := NEXT.get(delivery["status"])) is not None:
+                await self._twice(f"/deliveries/{delivery['id']}/status", {"status": status}, self._next("carried"))
+
+    async def _moderate(self) -> None:
+        waiting = (await self.signed("GET", "/reviews", status="pending")).json["items"]
+        for review in waiting:
+            decision = {"decision": "approve"} if review["rating"] > 1 else {"decision": "reject", "reason": "says nothing"}
+            await self._twice(f"/reviews/{review['id']}/moderation", decision, self._next("moderated"))
+
+    async def _warehouse(self, product_id: str) -> str:
         stock = await self.signed("GET", f"/inventory/{product_id}")
-        if stock.status != 200 or not stock.json.get("by_warehouse"):
-            return
-        change = 5 if errand.lines[0][1] > 1 else -1
+        return stock.json["by_warehouse"][0]["warehouse_id"] if stock.status == 200 and stock.json.get("by_warehouse") else ""
+
+    def _next(self, what: str) -> str:
         self._keys += 1
-        body = {"warehouse_id": stock.json["by_warehouse"][0]["warehouse_id"], "quantity": change, "reason": "correction"}
-        reply = await self.signed("POST", f"/inventory/{product_id}/movements", body, f"correction-{self._keys}")
+        return f"{what}-{self._keys}"
+
+    def _count(self, product_id: str, change: int, reply: Reply) -> None:
         if reply.status == 201:
             self.corrected[product_id] = self.corrected.get(product_id, 0) + change

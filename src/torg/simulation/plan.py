@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any, Final, Literal
 
@@ -16,21 +17,35 @@ CURRENCY: Final = "USD"
 CODE, CODES = "THRICE", 3
 """A promo code, and how often it can be used."""
 TOP_UP: Final = 777  # minor units
-LONGEST: Final = 8.0  # seconds for which people come, and things break
+COME, BREAK = 8.0, 24.0  # seconds for which people come, and for which things break: while parcels are under way, and some come back
+CARRIED: Final = 4.0  # seconds that a parcel takes from one place to the next
 
-Kind = Literal["order", "double", "tabs", "changed", "edited", "top_up", "price", "correct"]
+Kind = Literal["order", "double", "tabs", "changed", "edited", "top_up", "price", "correct", "purchase", "carry", "moderate"]
 What = Literal[
     "kill", "kill_before_commit", "kill_after_commit", "forget_positions", "pause", "cut", "cut_one_way", "slow", "reset",
     "disk_full", "disk_fails", "disk_slow", "clock", "acquirer",
 ]  # fmt: skip
-METHODS = (("balance", 5), ("cash", 2), ("card", 4))
+Then = Literal["", "cancel", "return", "review"]
+METHODS = (("balance", 5), ("cash", 3), ("card", 3))
 CARDS = (("success", 6), ("refusal", 1), ("confirmation", 1), ("late", 1), ("silent", 1), ("gives up", 1), ("leaves", 1))
 KINDS: tuple[tuple[Kind, int], ...] = (
-    ("order", 12), ("double", 2), ("tabs", 2), ("changed", 1), ("edited", 2), ("top_up", 1), ("price", 1), ("correct", 1),
-)  # fmt: skip
+    ("order", 30),
+    ("double", 3),
+    ("tabs", 4),
+    ("changed", 2),
+    ("edited", 3),
+    ("top_up", 2),
+    ("price", 2),
+    ("correct", 2),
+    ("purchase", 1),
+    ("carry", 2),
+    ("moderate", 1),
+)
+STAFF: Final = ("price", "correct", "purchase", "carry", "moderate")
+THENS: tuple[tuple[Then, int], ...] = (("", 5), ("cancel", 2), ("return", 1), ("review", 1))  # fmt: skip
 WHATS: tuple[tuple[What, int], ...] = (
     ("kill", 5), ("kill_before_commit", 3), ("kill_after_commit", 3), ("forget_positions", 1), ("pause", 3), ("cut", 2), ("cut_one_way", 2), ("slow", 2),
-    ("reset", 4), ("disk_full", 1), ("disk_fails", 2), ("disk_slow", 1), ("clock", 1), ("acquirer", 4),
+    ("reset", 4), ("disk_full", 1), ("disk_fails", 2), ("disk_slow", 1), ("clock", 2), ("acquirer", 4),
 )  # fmt: skip
 ACQUIRERS: tuple[dict[str, float | bool], ...] = (
     {"lost_replies": 3}, {"wrong_signatures": 2}, {"lost_webhooks": 3}, {"webhook_before_reply": True}, {"webhooks_twice": True}, {"webhook_delay": 8.0},
@@ -48,7 +63,7 @@ class Errand(msgspec.Struct, frozen=True, omit_defaults=True):
     method: str = "balance"
     card: str = "success"
     code: bool = False
-    then: Literal["", "cancel", "return"] = ""
+    then: Then = ""
     later: float = 0.0
     patient: bool = True
 
@@ -89,9 +104,9 @@ def _errand(dice: Random) -> Errand:
     kind = _weighted(dice, KINDS)
     some = [_product(dice) for _ in range(dice.choice((1, 1, 1, 2, 3)))]
     return Errand(
-        at=round(dice.random() * LONGEST, 3), person=dice.randrange(PEOPLE), kind=kind,
+        at=round(dice.random() * (BREAK if kind in STAFF else COME), 3), person=dice.randrange(PEOPLE), kind=kind,
         lines=tuple((number, dice.randint(1, 3)) for number in dict.fromkeys(some)), method=_weighted(dice, METHODS), card=_weighted(dice, CARDS),
-        code=dice.random() < 0.1, then=dice.choice(("", "", "", "cancel", "cancel", "return")), later=round(dice.random() ** 3 * 60, 3),
+        code=dice.random() < 0.1, then=_weighted(dice, THENS), later=round(dice.random() ** 3 * 3 * CARRIED, 3),
         patient=dice.random() < 0.8,
     )  # fmt: skip
 
@@ -109,7 +124,7 @@ def _fault(dice: Random, favourite: What | None, processes: list[str]) -> Fault:
     if what in ("kill", "pause", "slow") and dice.random() < 0.1:
         where = "acquirer"
     return Fault(
-        at=round(dice.random() * LONGEST, 4), what=what, where=where, other=other if other != where else "outside",
+        at=round(dice.random() ** 1.5 * BREAK, 4), what=what, where=where, other=other if other != where else "outside",
         seconds=round(dice.choice((0.2, 1.0, 3.0, 8.0)) * (0.5 + dice.random()), 3), amount=_amount(dice, what),
         settings=dice.choice(ACQUIRERS) if what == "acquirer" else {},
     )  # fmt: skip
@@ -127,5 +142,5 @@ def _amount(dice: Random, what: What) -> float:
             return 0.0
 
 
-def _weighted(dice: Random, choices: tuple[tuple[What, int], ...] | tuple[tuple[Kind, int], ...] | tuple[tuple[str, int], ...]) -> Any:
+def _weighted(dice: Random, choices: Sequence[tuple[str, int]]) -> Any:
     return dice.choices([name for name, _ in choices], [weight for _, weight in choices])[0]

@@ -22,11 +22,11 @@ from torg.simulation.loop import Endless, SimulatedLoop, made_up_time
 from torg.simulation.nemesis import Nemesis
 from torg.simulation.network import Network
 from torg.simulation.people import Clerk, Person
-from torg.simulation.plan import Errand, Plan
+from torg.simulation.plan import STAFF, Errand, Plan
 from torg.simulation.site import Site
 from torg.simulation.template import PREPARED, accounts, products
+from torg.simulation.watch import Watch
 
-CLERKS = ("price", "correct")
 STEPS_OF_AN_ERRAND = 1000  # a third of that is usual
 PEOPLE_END_WITHIN = 400.0  # seconds after the last fault
 
@@ -101,7 +101,9 @@ class _Run:
     async def _all(self) -> list[str]:
         await self.site.open()
         self._began = self._loop.time()
-        nemesis = Nemesis(self.site, self._loop.network, self._tell)
+        watch = Watch(self.site, self._people)
+        watching = asyncio.create_task(watch.run())
+        nemesis = Nemesis(self.site, self._loop.network, self._tell, watch.look)
         living = [asyncio.create_task(person.live(self._errands_of(person))) for person in (*self._people, self._clerk)]
         await nemesis.strike(self._plan.faults, self._began)
         await nemesis.end()
@@ -111,7 +113,10 @@ class _Run:
             return [f"{len(waiting)} people still wait for an answer {PEOPLE_END_WITHIN:.0f} s after the last fault"]
         for task in living:
             await task
-        found = await self._judge.verdict()
+        watch.look()
+        watching.cancel()
+        found = [*dict.fromkeys(watch.found), *await self._judge.verdict()]
+        self.counts["looks"] = watch.looks
         self._remember_all()
         return found
 
@@ -120,8 +125,8 @@ class _Run:
 
     def _errands_of(self, person: Person) -> list[Errand]:
         if person is self._clerk:
-            return [errand for errand in self._plan.errands if errand.kind in CLERKS]
-        return [errand for errand in self._plan.errands if errand.kind not in CLERKS and errand.person == person.number]
+            return [errand for errand in self._plan.errands if errand.kind in STAFF]
+        return [errand for errand in self._plan.errands if errand.kind not in STAFF and errand.person == person.number]
 
     def _tell(self, what: str) -> None:
         line = f"{self._loop.time() - PREPARED:.6f} {what}"

@@ -26,7 +26,7 @@ from torg.kit.tasks import Supervisor
 from torg.kit.values import Clock, NewId
 from torg.simulation.disk import SimulatedDisk
 from torg.simulation.loop import SimulatedLoop
-from torg.simulation.plan import CURRENCY
+from torg.simulation.plan import CARRIED, CURRENCY
 from torg.simulation.processes import Process
 
 START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -72,6 +72,8 @@ class Site:
         front = next(iter(self.machines.values()))
         self.front = (front.address, PORT)
         self.graveyard: list[object] = []
+        self.files: dict[str, Path] = {}
+        """Of the contexts' stores, and the acquirer's, once they were opened."""
 
     @property
     def everybody(self) -> list[Machine]:
@@ -126,6 +128,7 @@ class Site:
             acquirer.faults.now = faults.now
         assert isinstance(acquirer.store.database, SqliteDatabase)
         machine.databases, self.acquirer = (acquirer.store.database,), acquirer
+        self._note_files(machine)
         acquirer.start(Supervisor())
         await Serving(acquirer.http, machine.address, PORT).start()
 
@@ -134,10 +137,14 @@ class Site:
         fleet = None if self.alone else self._fleet(machine, settings, world)
         app = await compose.compose(settings, machine.contexts, world, fleet)
         machine.databases = [store.database for store in app.stores.values() if isinstance(store.database, SqliteDatabase)]
+        self._note_files(machine)
         await compose.start(app)
         serving = Serving(app.door or app.http, machine.address, PORT) if app.front is None else Serving(app.asgi, machine.address, PORT)
         await serving.start()
         machine.app = app
+
+    def _note_files(self, machine: Machine) -> None:
+        self.files.update({database.context: database.path for database in machine.databases})
 
     def _world(self, machine: Machine, process: Process, disk: SimulatedDisk) -> compose.World:
         dice = Random(f"{self.seed}/{machine.name}/{machine.life}")
@@ -147,7 +154,7 @@ class Site:
     def _settings(self, machine: Machine) -> Settings:
         return Settings(
             host=machine.address, port=PORT, data=str(self.folder), public_url=f"http://{self.front[0]}:{PORT}", demo=False, currency=CURRENCY, sync="OFF",
-            calls=self._calls, log_level="error", password_memory_kib=8, carrier_seconds=20, card_payment_minutes=1, acquirer_secret=SECRET, secret=SECRET,
+            calls=self._calls, log_level="error", password_memory_kib=8, carrier_seconds=CARRIED, card_payment_minutes=1, acquirer_secret=SECRET, secret=SECRET,
             acquirer_url=f"http://{self.bank.address}:{PORT}{PREFIX}", response_cache=self._calls != "loopback",
         )  # fmt: skip
 

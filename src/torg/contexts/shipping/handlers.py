@@ -63,18 +63,19 @@ async def carry_on(deps: ShippingDeps) -> None:
     """The simulated carrier: every parcel that has lain long enough goes a step on."""
     if deps.stage is None:
         return
-    while waiting := await deps.deliveries.waiting(deps.clock() - deps.stage, MOVED_AT_ONCE):
-        since = deps.clock() - deps.stage
-        moved = await asyncio.gather(*(deps.store.undisturbed(partial(_carry, delivery_id, since, deps), "shipping.carrier") for delivery_id in waiting))
+    now = deps.clock()
+    while waiting := await deps.deliveries.waiting(now - deps.stage, now, MOVED_AT_ONCE):
+        moved = await asyncio.gather(*(deps.store.undisturbed(partial(_carry, id, now - deps.stage, now, deps), "shipping.carrier") for id in waiting))
         if not any(moved):
             return
+        now = deps.clock()
 
 
-async def _carry(delivery_id: str, since: datetime, deps: ShippingDeps) -> bool:
+async def _carry(delivery_id: str, since: datetime, now: datetime, deps: ShippingDeps) -> bool:
     async with deps.transaction() as tx:
         found = await deps.deliveries.load(tx, delivery_id)
         status = found.next()
-        if status is None or found.updated_at > since:
+        if status is None or since < found.updated_at <= now:
             return False
         await _move(tx, found, status, deps)
         return True

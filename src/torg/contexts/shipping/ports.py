@@ -70,8 +70,8 @@ class Deliveries(Protocol):
         """Drops people who were filed, or had a parcel erased, before that, and have none left to erase."""
         ...
 
-    async def waiting(self, before: datetime, limit: int) -> Sequence[str]:
-        """Parcels that may go on and have not moved since."""
+    async def waiting(self, before: datetime, now: datetime, limit: int) -> Sequence[str]:
+        """Parcels that may go on and have not moved since; or that moved while a clock was ahead, as nobody knows how long ago that was."""
         ...
 
 

@@ -139,11 +139,11 @@ class SqlDeliveries:
                 before=stamp(before),
             )  # fmt: skip
 
-    async def waiting(self, before: datetime, limit: int) -> Sequence[str]:
+    async def waiting(self, before: datetime, now: datetime, limit: int) -> Sequence[str]:
         rows = await self._database.all(
-            """select id from delivery where confirmed = 1 and status in ('scheduled', 'shipped', 'in_transit') and updated_at <= :before
-               order by updated_at limit :limit""",
-            before=stamp(before), limit=limit,
+            """select id from delivery where confirmed = 1 and status in ('scheduled', 'shipped', 'in_transit')
+               and (updated_at <= :before or updated_at > :now) order by updated_at limit :limit""",
+            before=stamp(before), now=stamp(now), limit=limit,
         )  # fmt: skip
         return [row["id"] for row in rows]
 

@@ -191,6 +191,17 @@ async def test_the_simulated_carrier_brings_confirmed_parcels_and_returns_by_its
         assert next(d for d in await house.all() if d.kind == "return").status == "returned"
 
 
+async def test_a_clock_that_was_ahead_keeps_no_parcel_waiting(tmp_path: Path) -> None:
+    async with open_house(tmp_path, timedelta(seconds=10)) as house:
+        house.clock.advance(hours=1)
+        await house.do(booking())
+        await house.confirm()
+        house.clock.advance(hours=-1)
+        await house.carry_on()
+        await house.carry_on()
+        assert (await house.delivery()).status == "shipped"
+
+
 async def test_a_delivery_that_is_not_where_its_log_says_is_found(house: House) -> None:
     await house.delivered("o1")
     await house.do(booking("o2"))
