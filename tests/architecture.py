@@ -22,7 +22,7 @@ HARD_STOP = 60
 EXCEPTIONS: Mapping[str, frozenset[str]] = {
     "time_and_chance_come_from_deps": frozenset({"kit/values.py", "simulation/run.py"}),  # where they are made; where a process's whole chance is seeded
     "no_silent_except": frozenset({"kit/sql/committer.py", "simulation/loop.py"}),  # handed to whoever waits; last words of what was thrown away
-    "sql_stays_in_its_context": frozenset({"simulation/judge.py"}),  # looks where nobody else may, once all is over
+    "sql_stays_in_its_context": frozenset({"simulation/judge.py", "simulation/watch.py"}),  # look where nobody else may
     "no_module_level_mutable_state": frozenset({"kit/telemetry.py"}),  # OpenTelemetry's tracer is one per process by its nature
 }
 
