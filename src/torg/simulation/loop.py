@@ -55,7 +55,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     # ---------------------------------------------------------------- the scheduler
 
     def _run_once(self) -> None:
-        self._due()
+        if self._timers and self._timers[0][0] <= self._now:
+            self._due()
         ready, tasks = self._ready, self._tasks_ready
         while ready:
             handle = ready.popleft()

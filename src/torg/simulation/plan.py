@@ -26,7 +26,7 @@ What = Literal[
     "disk_full", "disk_fails", "disk_slow", "clock", "acquirer",
 ]  # fmt: skip
 Then = Literal["", "cancel", "return", "review"]
-METHODS = (("balance", 5), ("cash", 3), ("card", 3))
+METHODS = (("balance", 6), ("cash", 3), ("card", 3))
 CARDS = (("success", 6), ("refusal", 1), ("confirmation", 1), ("late", 1), ("silent", 1), ("gives up", 1), ("leaves", 1))
 KINDS: tuple[tuple[Kind, int], ...] = (
     ("order", 30),
@@ -42,7 +42,7 @@ KINDS: tuple[tuple[Kind, int], ...] = (
     ("moderate", 1),
 )
 STAFF: Final = ("price", "correct", "purchase", "carry", "moderate")
-THENS: tuple[tuple[Then, int], ...] = (("", 5), ("cancel", 2), ("return", 1), ("review", 1))  # fmt: skip
+THENS: tuple[tuple[Then, int], ...] = (("", 8), ("cancel", 2), ("return", 1), ("review", 1))  # fmt: skip
 WHATS: tuple[tuple[What, int], ...] = (
     ("kill", 5), ("kill_before_commit", 3), ("kill_after_commit", 3), ("forget_positions", 1), ("pause", 3), ("cut", 2), ("cut_one_way", 2), ("slow", 2),
     ("reset", 4), ("disk_full", 1), ("disk_fails", 2), ("disk_slow", 1), ("clock", 2), ("acquirer", 4),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -269,34 +270,34 @@ def apply(order: Order | None, event: object, at: datetime) -> Order:
     if isinstance(event, OrderPlaced):
         return Order(event, at, at, PaymentState(method=event.payment_method, status="pending"))
     assert order is not None, "an order begins with OrderPlaced"
-    changed = replace(order, updated_at=at)
+    changed = partial(replace, order, updated_at=at)
     match event:
         case OrderReserved() | OrderRejected() | CancellationRequested() | OrderCancelled():
-            return replace(changed, status=PLAINLY[type(event)])
+            return changed(status=PLAINLY[type(event)])
         case OrderPaid():
             captured = msgspec.structs.replace(order.payment, status="captured", redirect_url=None)
-            return replace(changed, payment=captured, status="paid" if order.status == "reserved" else order.status)
+            return changed(payment=captured, status="paid" if order.status == "reserved" else order.status)
         case OrderConfirmed():
-            return replace(changed, status="confirmed", was_sale=True)
+            return changed(status="confirmed", was_sale=True)
         case OrderShipped():
-            return replace(changed, shipped=True, status=order.status if order.status == "cancelling" else "shipped")
+            return changed(shipped=True, status=order.status if order.status == "cancelling" else "shipped")
         case OrderDelivered():
-            return replace(changed, delivered_at=at, status=order.status if order.status == "cancelling" else "delivered")
+            return changed(delivered_at=at, status=order.status if order.status == "cancelling" else "delivered")
         case CancellationFailed():
-            return replace(changed, status="delivered" if order.delivered_at else "shipped" if order.shipped else "confirmed")
+            return changed(status="delivered" if order.delivered_at else "shipped" if order.shipped else "confirmed")
         case ReturnRequested():
             others = {id: dropped for id, dropped in order.dropped.items() if id != event.return_id}
-            return replace(changed, status="return_requested", returning=event, dropped=others)
+            return changed(status="return_requested", returning=event, dropped=others)
         case OrderReturned():
             back = {line.product_id: order.returned.get(line.product_id, 0) + line.quantity for line in event.lines}
-            return replace(changed, status="returned" if event.whole else "delivered", returning=None, returned={**order.returned, **back})
+            return changed(status="returned" if event.whole else "delivered", returning=None, returned={**order.returned, **back})
         case ReturnFailed():
             dropped = {**order.dropped, event.return_id: order.returning} if order.returning else order.dropped
-            return replace(changed, status="delivered", returning=None, dropped=dropped)
+            return changed(status="delivered", returning=None, dropped=dropped)
         case OrderRefunded():
-            return _refunded(changed, event)
+            return _refunded(changed(), event)
         case PaymentNoted():
-            return replace(changed, payment=event.payment)
+            return changed(payment=event.payment)
         case BuyerErased():  # no step on its way
             return _erased(order)
         case _:

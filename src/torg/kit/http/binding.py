@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import unquote
 
@@ -27,21 +28,17 @@ class Binding:
         assert route.message is not None, f"{route.path} has no message to bind"
         self.kind: type[Message] = route.message
         self._clock, self._path = clock, {part[1:-1] for part in route.path.split("/") if part.startswith("{")}
-        self.hints = get_type_hints(self.kind, include_extras=True)
+        self.hints, fields = _described(self.kind)
         self._fillers: dict[str, Filler] = {}
-        rest: list[tuple[str, Any, Any]] = []
-        for info in msgspec.structs.fields(self.kind):
+        for info in fields:
             if filler := self._filler(route, info.name, self.hints[info.name]):
                 self._fillers[info.name] = filler
-            else:
-                rest.append(_field(info, self.hints[info.name]))
+        rest = tuple(info.name for info in fields if info.name not in self._fillers)
         self.from_body = route.method in WITH_BODY
         self.path_hints = {name: self.hints[name] for name in self._path if name in self.hints}
-        rename = {info.name: info.encode_name for info in msgspec.structs.fields(self.kind) if info.name != info.encode_name}
-        self.rest: Any = msgspec.defstruct(f"{self.kind.__name__}Body", rest, forbid_unknown_fields=True, kw_only=True, frozen=True, rename=rename)
-        self._encoded = {rename.get(name, name): name for name, *_ in rest}
-        self._rest_hints = {name: self.hints[name] for name, *_ in rest}
-        self._decoder = msgspec.json.Decoder(self.rest)
+        self.rest, self._decoder = _rest_of(self.kind, rest)
+        self._encoded = {info.encode_name: info.name for info in fields if info.name in rest}
+        self._rest_hints = {name: self.hints[name] for name in rest}
         self.has_rest = bool(rest)
 
     async def bind(self, request: Request) -> Message:
@@ -99,6 +96,23 @@ class Binding:
                 faults.append(FieldError(encoded, "invalid", str(error)))
         faults += broken_rules(values, self.kind.RULES, self._clock())
         return Invalid.fields(*(faults or [FieldError("", "invalid", str(first))]))
+
+
+@cache
+def _described(kind: type[Message]) -> tuple[dict[str, Any], tuple[msgspec.structs.FieldInfo, ...]]:
+    return get_type_hints(kind, include_extras=True), msgspec.structs.fields(kind)
+
+
+@cache
+def _rest_of(kind: type[Message], names: tuple[str, ...]) -> tuple[Any, msgspec.json.Decoder[Any]]:
+    """What of a message comes in a body or query, as a struct of its own."""
+    hints, fields = _described(kind)
+    chosen = [info for info in fields if info.name in names]
+    rename = {info.name: info.encode_name for info in chosen if info.name != info.encode_name}
+    made: Any = msgspec.defstruct(
+        f"{kind.__name__}Body", [_field(info, hints[info.name]) for info in chosen], forbid_unknown_fields=True, kw_only=True, frozen=True, rename=rename
+    )
+    return made, msgspec.json.Decoder(made)
 
 
 def _field(info: msgspec.structs.FieldInfo, hint: Any) -> tuple[str, Any, Any]:
