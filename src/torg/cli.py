@@ -189,29 +189,42 @@ def chaos(
     topology: str = "services",
     engines: Literal["embedded", "server"] = "server",
     seed: int = 1,
+    buyers: int = 24,
+    only: tuple[str, ...] = (),
     report: Path | None = None,
+    keep: Path | None = None,
 ) -> None:
-    """Open a fleet, have buyers order from it, do to its processes, engines and network whatever may happen to them, and count what came of it.
+    """Open a shop, have buyers order from it, do to its processes, engines and network whatever may happen to them, and count what came of it.
 
     Parameters
     ----------
     minutes
         For so long; the count at the end takes some more.
     topology
-        Which contexts run together: services, or groups such as order,payment/catalog.
+        Which contexts run together: services, all, or groups such as order,payment/catalog.
     engines
-        server: all six, fresh ones, PostgreSQL and Redis behind a proxy that makes trouble. embedded: files.
+        server: all six, fresh ones, each behind a proxy that makes trouble. embedded: files.
     seed
         Draws which faults come when.
+    buyers
+        How many buy at the same time.
+    only
+        Just these sorts of faults: kill, failpoint, pause, engine, network, wire, disk, clock, offsets, change, acquirer, backup.
     report
         The page with the time line (var/chaos/<time>.html in the checkout).
+    keep
+        An empty folder that keeps everything afterwards: records, logs, what those outside were told.
     """
     from torg.kit import values
 
     sys.path.insert(0, str(ROOT))
     playing = importlib.import_module("tests.chaos.play")  # beside src/: it is no part of the package
     kept = report or ROOT / "var" / "chaos" / f"{values.utc_now():%Y-%m-%dT%H-%M-%S}.html"
-    sys.exit(playing.play(minutes, topology, engines == "server", seed, kept))
+    sorts = tuple(sort.strip() for each in only for sort in each.split(","))
+    if refused := playing.refusal(sorts):
+        print(f"torg: {refused}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(playing.play(playing.Wanted(minutes, topology, engines == "server", seed, buyers, sorts, keep), kept))
 
 
 @app.command

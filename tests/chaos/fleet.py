@@ -17,8 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -31,18 +30,15 @@ if __name__ == "__main__":
 import aiohttp
 from bench.fleet import Fleet
 
-from tests.chaos.buyers import PASSWORD, Buyer, Record, administrator
-from tests.chaos.kill import go_home, opening_stock
+from tests.chaos.buyers import PASSWORD, Buyer, Person, administrator, go_home
+from tests.chaos.kill import opening_stock
 from tests.chaos.oracle import ENDED, SOLD, Oracle
+from tests.chaos.record import Record
+from tests.chaos.servers import SERVERS, Servers
 from torg.demo import purchases
 from torg.demo.ledger import Ledger
 from torg.demo.replay import Plan, Tally, replay
-from torg.engines import run
-from torg.engines.catalogue import named
-from torg.engines.port import Place
-from torg.kit.testing.engines import started
 
-SERVERS = ("postgres", "kafka", "redis", "elastic", "mongo", "clickhouse")
 AWAY = 60.0  # seconds without search
 BETWEEN = 4.0  # seconds from one fault to the next
 DOUBTS_LAST = 20.0  # seconds: what only time can tell counts as violated after fifteen
@@ -53,34 +49,6 @@ NEW: dict[str, Any] = {
     "price": {"amount": 4990, "currency": "USD"},
 }  # fmt: skip
 SHOP = {"TORG_PASSWORD_MEMORY_KIB": "64", "TORG_CARD_PAYMENT_MINUTES": "0.2", "TORG_SECRET": "a-secret-of-the-chaos", "TORG_LOG_FORMAT": "json"}
-
-
-@dataclass
-class Servers:
-    """The engines of the fleet, which can be crashed and started again."""
-
-    settings: dict[str, str] = field(default_factory=dict)
-    places: dict[str, Place] = field(default_factory=dict)
-
-    @classmethod
-    @contextmanager
-    def open(cls, names: Sequence[str]) -> Iterator[Servers]:
-        with ExitStack() as ending:
-            servers = cls()
-            for name in names:
-                servers.places[name], settings = ending.enter_context(started(name))
-                servers.settings |= settings
-            yield servers
-
-    async def crash(self, name: str, number: signal.Signals, away: float = 0) -> None:
-        """Ends an engine by a signal, and starts it again when it was away for so long."""
-        place = self.places[name]
-        started = run.running(place)
-        assert started is not None, f"{name} runs"
-        os.kill(started.pid, number)
-        await _when(lambda: not run.running(place))
-        await asyncio.sleep(away)
-        await asyncio.to_thread(run.start, named(name), place, _quietly)
 
 
 @dataclass
@@ -151,7 +119,7 @@ class _Crashes:
             replaying = asyncio.create_task(self._replay(orders, address, ledger))
             await self._all_faults(admin, replaying)
             self.over = True
-            await go_home(living)
+            await go_home(people, living)
             await replaying
             figures.seconds, figures.promised = time.monotonic() - began, len(record.promises)
             self.tell(f"{figures.tally.acknowledged} orders were replayed; now everything is counted")
@@ -164,7 +132,7 @@ class _Crashes:
             await self._reports(admin)
         return figures
 
-    async def _all_faults(self, admin: Buyer, replaying: asyncio.Task[None]) -> None:
+    async def _all_faults(self, admin: Person, replaying: asyncio.Task[None]) -> None:
         """Every process, and then every engine; a replay that is over too early is no test."""
         for name in [name for name in self.fleet.processes() if name != "supervisor"]:
             await asyncio.sleep(self.between)
@@ -188,7 +156,7 @@ class _Crashes:
             replaying.result()
             raise AssertionError("the year was over before all faults had happened")
 
-    async def _kill(self, name: str, admin: Buyer) -> None:
+    async def _kill(self, name: str, admin: Person) -> None:
         before = self.fleet.processes()[name]
         began = time.monotonic()
         os.kill(before, signal.SIGKILL)
@@ -201,14 +169,14 @@ class _Crashes:
         self.figures.recovered.append(time.monotonic() - began)
         self._happened(f"{name} was killed; the shop is ready again after {time.monotonic() - began:.2f} s")
 
-    async def _ready(self, admin: Buyer) -> bool:
+    async def _ready(self, admin: Person) -> bool:
         try:
             async with asyncio.timeout(5), aiohttp.ClientSession() as session, session.get(f"{admin.address}/ready") as answer:
                 return answer.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
 
-    async def _without_search(self, admin: Buyer) -> None:
+    async def _without_search(self, admin: Person) -> None:
         """What is new meanwhile is found afterwards."""
         crashing = asyncio.create_task(self.servers.crash("elastic", signal.SIGKILL, self.search_away))
         await asyncio.sleep(self.search_away / 3)
@@ -227,7 +195,7 @@ class _Crashes:
         self.figures.happened.append(told)
         self.tell(f"{told} ({self.figures.tally.acknowledged} orders so far)")
 
-    async def _replayed_orders(self, admin: Buyer, ledger: Ledger) -> None:
+    async def _replayed_orders(self, admin: Person, ledger: Ledger) -> None:
         """Each order that the shop acknowledged to the replay is there, once, and has come to an end."""
         found, seen = Counter[str](), set[str]()
         for told in ledger.known.values():
@@ -244,7 +212,7 @@ class _Crashes:
                 found[order["status"]] += 1
         self.figures.orders += found
 
-    async def _search(self, admin: Buyer) -> None:
+    async def _search(self, admin: Person) -> None:
         """What is new is found, and everything else still is."""
         deadline, found = time.monotonic() + CAUGHT_UP, list[str]()
         while found != [NEW["id"]] and time.monotonic() < deadline:
@@ -257,7 +225,7 @@ class _Crashes:
         if page["total"] != self.listed + 1:
             self.figures.faults.append(f"the search finds {page['total']} products, there are {self.listed + 1}")
 
-    async def _reports(self, admin: Buyer) -> None:
+    async def _reports(self, admin: Person) -> None:
         """Sales are counted once each, late or not."""
         sold = sum(self.figures.orders[status] for status in SOLD)
         deadline, counted = time.monotonic() + CAUGHT_UP, -1

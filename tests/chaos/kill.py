@@ -23,9 +23,10 @@ if __name__ == "__main__":
 
 import aiohttp
 
-from tests.chaos.buyers import PASSWORD, Buyer, Record, administrator
+from tests.chaos.buyers import PASSWORD, Buyer, Person, administrator, go_home
 from tests.chaos.oracle import Oracle
 from tests.chaos.process import Process
+from tests.chaos.record import Record
 
 BUYERS, PRODUCTS, PLENTY = 12, 40, 100_000
 DOUBTS_LAST = 16.0  # seconds: what only time can tell counts as violated after fifteen
@@ -81,7 +82,7 @@ async def rounds(data: Path, kills: int, seed: int, life: tuple[float, float] = 
                 figures.kills += 1
                 await process.start()
             await asyncio.sleep(life[1])
-            await go_home(tasks)
+            await go_home(people, tasks)
             figures.acknowledged, figures.seconds, figures.starts = len(record.promises), time.monotonic() - began, process.starts
             await admin.sign_in()
             oracle = Oracle([person for person in people if person.user_id], admin, record, opening, data)
@@ -93,7 +94,7 @@ async def rounds(data: Path, kills: int, seed: int, life: tuple[float, float] = 
     return figures
 
 
-async def opening_stock(admin: Buyer) -> dict[str, int]:
+async def opening_stock(admin: Person) -> dict[str, int]:
     """The products that are bought, and how many of each there are before anybody comes: more than they will buy."""
     _, page = await admin.insist("GET", f"/products?limit={PRODUCTS}&in_stock=true")
     found = {}
@@ -104,15 +105,6 @@ async def opening_stock(admin: Buyer) -> dict[str, int]:
         assert status == 201, status
         found[item["id"]] = before["available"] + PLENTY
     return found
-
-
-async def go_home(tasks: list[asyncio.Task[None]]) -> None:
-    """Everybody stops where they are; whoever broke down on the way is told of."""
-    for task in tasks:
-        task.cancel()
-    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-        if outcome is not None and not isinstance(outcome, asyncio.CancelledError):
-            raise outcome
 
 
 def main() -> int:

@@ -7,19 +7,26 @@ import os
 import platform
 from pathlib import Path
 
-from tests.chaos.game_day import game_day
+from tests.chaos.game_day import Wanted, game_day
+from tests.chaos.nemesis import SORTS
 from tests.chaos.report import page
 
 
-def play(minutes: float, topology: str, servers: bool, seed: int, report: Path) -> int:
+def play(wanted: Wanted, report: Path) -> int:
     """The status that the command ends with."""
-    day = asyncio.run(game_day(minutes, topology, servers, seed, lambda line: print(line, flush=True)))
+    day = asyncio.run(game_day(wanted, lambda line: print(line, flush=True)))
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(page(day, _machine()))
+    report.write_text(page(day, machine()))
     print("\n".join(day.lines()), flush=True)
     print(f"the report is in {report}", flush=True)
     return 1 if day.wrong or not day.acknowledged else 0
 
 
-def _machine() -> str:
+def machine() -> str:
     return f"{platform.system()} {platform.release()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def refusal(only: tuple[str, ...]) -> str:
+    """What is wrong with the sorts of faults that somebody wants, if anything."""
+    unknown = [sort for sort in only if sort not in SORTS]
+    return f"there is no sort of fault {', '.join(unknown)}; these are: {', '.join(SORTS)}" if unknown else ""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from torg.engines import fetch
+from torg.engines import fetch, run
 from torg.engines.port import EngineRefused, Place, Tell
 from torg.kit.values import randomness
 
@@ -20,6 +20,7 @@ RELEASE = "4.4.0"
 JARS = Path(__file__).with_name("kafka.lock")
 """Name and SHA-256 of each jar, as sha256sum writes and checks them."""
 CANNOT = "Kafka can't be installed"
+ADVERTISED = "advertised-port"
 POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion><groupId>torg</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
@@ -125,17 +126,28 @@ class Kafka:
 
 def _where(place: Place) -> dict[str, str]:
     controller = _free(place.port + 1)
-    listeners = f"PLAINTEXT://127.0.0.1:{place.port},CONTROLLER://127.0.0.1:{controller}"
+    own = f"CONTROLLER://127.0.0.1:{controller}"
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
-        "listeners": listeners,
-        "advertised.listeners": listeners,
+        "listeners": f"PLAINTEXT://127.0.0.1:{place.port},{own}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{_advertised(place)},{own}",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(place.data / "log"),
     }
+
+
+def advertise(place: Place, port: int) -> None:
+    """Has the broker tell its clients another port than its own, where something stands between them; from its next start on."""
+    run.make(place.data)
+    (place.data / ADVERTISED).write_text(str(port))
+
+
+def _advertised(place: Place) -> int:
+    kept = place.data / ADVERTISED
+    return int(kept.read_text()) if kept.exists() else place.port
 
 
 def _free(port: int) -> int:

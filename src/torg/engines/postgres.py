@@ -129,6 +129,11 @@ def _password(place: Place) -> str:
     return kept_secret(place.data / PASSWORD, randomness)
 
 
+def program(home: Path, name: str) -> Path:
+    """One of PostgreSQL's own tools."""
+    return _found(home) / name
+
+
 def _found(home: Path) -> Path:
     if found := _binaries(home):
         return found
