@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
+from torg.kit.values import stamp
 from torg.simulation.people import Clerk, Person
 from torg.simulation.plan import CODE, CODES, FEW, POCKET, POOR, SCARCE, SMALL_CHANGE, TOP_UP, UNITS
-from torg.simulation.site import Site
+from torg.simulation.site import START, Site
 
 SOLD: Final = ("confirmed", "shipped", "delivered")
 RETURNING: Final = ("return_requested", "returned")
@@ -18,6 +20,8 @@ CALLED_OFF: Final = ("cancelled", "rejected", "shipped", "delivered")
 """What becomes of an order whose cancellation was accepted: the parcel may have been handed over a moment before."""
 ENDS_WITHIN, PAYS_WITHIN = 60.0, 75.0  # seconds that sagas may take after the last fault, and that buyers at the acquirer's page have besides
 SETTLES_WITHIN, DOUBTS_LAST = 60.0, 16.0
+HEARD_WITHIN = 5.0  # seconds until everybody has heard of what happened
+WHERE_PARCELS_ARE: Final = {"confirmed": ("scheduled",), "shipped": ("shipped", "in_transit"), "cancelled": ("cancelled",), "rejected": ("cancelled",)}
 COMES_BACK_WITHIN = 120.0  # that a parcel takes to come back
 _UNDER_WAY = "select id, status, subject, deadline, instance from saga where status in ('running', 'compensating')"
 
@@ -50,6 +54,7 @@ class Judge:
         everything = [order for own in orders.values() for order in own]
         self.counts.update(order["status"] for order in everything)
         found += self._codes(everything)
+        found += self._parcels(everything)
         found += await self._stock(everything)
         found += await self._cards(everything)
         found += await self._dead_letters()
@@ -154,6 +159,16 @@ class Judge:
     def _codes(self, orders: Sequence[Any]) -> list[str]:
         used = sum(1 for order in orders if order["discount"]["amount"] and order["status"] in (*SOLD, *RETURNING))
         return [] if used <= CODES else [f"{CODE} was used {used} times, {CODES} were allowed"]
+
+    def _parcels(self, orders: Sequence[Any]) -> list[str]:
+        """An order is where its parcel has been for a while."""
+        since = stamp(START + timedelta(seconds=self._site.loop.time() - HEARD_WITHIN))
+        at_rest = f"select order_id, status from delivery where return_id = '' and updated_at < '{since}'"
+        parcels = {row["order_id"]: row["status"] for row in self._site.rows("shipping", at_rest)}
+        return [
+            f"order {order['id']} is {order['status']}, and its parcel {parcels[order['id']]}"
+            for order in orders if order["id"] in parcels and parcels[order["id"]] not in WHERE_PARCELS_ARE.get(order["status"], (parcels[order["id"]],))
+        ]  # fmt: skip
 
     async def _stock(self, orders: Sequence[Any]) -> list[str]:
         sold, found = Counter[str](), list[str]()

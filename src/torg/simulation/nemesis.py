@@ -26,7 +26,8 @@ class Nemesis:
         self._works: Final[Mapping[What, Work]] = {
             "kill": self._kill, "kill_before_commit": self._kill_before, "kill_after_commit": self._kill_after, "forget_positions": self._forget,
             "pause": self._pause, "cut": self._cut, "cut_one_way": self._cut_one_way, "slow": self._slow, "reset": self._reset,
-            "disk_full": self._disk, "disk_fails": self._disk, "disk_slow": self._disk, "clock": self._clock, "acquirer": self._acquirer,
+            "disk_full": self._disk, "disk_fails": self._disk, "disk_slow": self._disk, "clock": self._clock, "poison": self._poison,
+            "acquirer": self._acquirer,
         }  # fmt: skip
 
     async def strike(self, faults: tuple[Fault, ...], began: float) -> None:
@@ -50,6 +51,7 @@ class Nemesis:
                 self._mend(machine)
             if machine.process:
                 machine.process.resume(self._site.loop)
+                machine.process.poison = 0
         if self._site.acquirer:
             self._site.acquirer.faults.now = Faults()
 
@@ -155,6 +157,10 @@ class Nemesis:
             process.ahead += fault.amount
             await asyncio.sleep(fault.seconds)
             process.ahead -= fault.amount
+
+    async def _poison(self, fault: Fault, machine: Machine) -> None:
+        if machine.process:
+            machine.process.poison += int(fault.amount)
 
     async def _acquirer(self, fault: Fault, machine: Machine) -> None:
         if self._site.acquirer:

@@ -84,6 +84,8 @@ class Person:
                 replies = await self._edited(errand)
             case _:
                 replies = [await self._check_out(errand, self._key())]
+        if errand.kind == "order" and any(reply and reply.code == "cart.empty" for reply in replies):
+            self.memory.surprises.append(f"person {self.number} filled the cart, and it was empty")
         if any(reply and reply.code == "cart.unavailable" for reply in replies):
             await self.signed("DELETE", "/cart")
         for order_id in dict.fromkeys(reply.json["id"] for reply in replies if reply and reply.status == 202):
@@ -164,15 +166,23 @@ class Person:
         if errand.then:
             self.after.append(asyncio.create_task(self._regret(errand, order_id)))
 
+    async def _look_at(self, order_id: str) -> Any:
+        """Who has been promised an order sees it."""
+        reply = await self.signed("GET", f"/orders/{order_id}")
+        if reply.status == 200:
+            return reply.json
+        self.memory.surprises.append(f"person {self.number} asked for an order that was acknowledged, and was answered {reply.status}")
+        return {"status": "cancelled", "payment": {}}
+
     async def _pay(self, errand: Errand, order_id: str) -> None:
         """On the acquirer's page; some leave, some are sent away by their bank."""
         if errand.card == "leaves":
             return
         for _ in range(LOOKS):
-            order = await self.signed("GET", f"/orders/{order_id}")
-            if order.status != 200 or order.json["status"] not in ("pending", "reserved"):
+            order = await self._look_at(order_id)
+            if order["status"] not in ("pending", "reserved"):
                 return
-            if page := order.json["payment"].get("redirect_url"):
+            if page := order["payment"].get("redirect_url"):
                 break
             await asyncio.sleep(BETWEEN)
         else:
@@ -202,11 +212,11 @@ class Person:
             return
         await asyncio.sleep(HAS_COME)
         for _ in range(LOOKS):
-            order = await self.signed("GET", f"/orders/{order_id}")
-            if order.json.get("status") == "delivered":
-                await (self._return if errand.then == "return" else self._review)(order_id, order.json["lines"][0])
+            order = await self._look_at(order_id)
+            if order["status"] == "delivered":
+                await (self._return if errand.then == "return" else self._review)(order_id, order["lines"][0])
                 return
-            if order.json.get("status") in ("rejected", "cancelled"):
+            if order["status"] in ("rejected", "cancelled"):
                 return
             await asyncio.sleep(COMES)
 

@@ -14,12 +14,14 @@ State = Literal["running", "paused", "dead"]
 @dataclass(eq=False)
 class Process:
     """What runs in a `context` made by `inside` belongs to it: as long as it is paused nothing of that goes on, and once it is dead nothing ever will.
-    `on_death` is what happens in that moment elsewhere, to connections and locks. `ahead` is by how many seconds its wall clock is wrong."""
+    `on_death` is what happens in that moment elsewhere, to connections and locks. `ahead` is by how many seconds its wall clock is wrong; the next `poison`
+    messages that come to its consumers make their handlers fail."""
 
     name: str
     address: str
     state: State = "running"
     ahead: float = 0.0
+    poison: int = 0
     held: list[asyncio.Handle] = field(default_factory=list)
     lost: list[object] = field(default_factory=list)
     on_death: list[Callable[[], None]] = field(default_factory=list)

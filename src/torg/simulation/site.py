@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,9 @@ from torg import compose, topology
 from torg.acquirer.app import Acquirer, open_acquirer
 from torg.acquirer.beside import PREFIX
 from torg.fleet import wiring
-from torg.kit.messages import Registry
+from torg.kit.calls import Handle
+from torg.kit.messages import Message, Registry
+from torg.kit.module import Module
 from torg.kit.rpc.fleet import Fleet
 from torg.kit.rpc.peers import NOWHERE, Instances
 from torg.kit.rpc.serving import Serving
@@ -138,6 +140,7 @@ class Site:
         app = await compose.compose(settings, machine.contexts, world, fleet)
         machine.databases = [store.database for store in app.stores.values() if isinstance(store.database, SqliteDatabase)]
         self._note_files(machine)
+        app.modules[:] = [_poisonable(module, process) for module in app.modules]
         await compose.start(app)
         serving = Serving(app.door or app.http, machine.address, PORT) if app.front is None else Serving(app.asgi, machine.address, PORT)
         await serving.start()
@@ -168,6 +171,24 @@ class Site:
             left = index.with_name(f"index-{machine.life}")
             index.rename(left)
             shutil.copytree(left, index)
+
+
+class Poisoned(Exception):
+    """What a handler fails with that was given a poisonous message."""
+
+
+def _poisonable(module: Module, process: Process) -> Module:
+    def handled_by(handle: Handle) -> Handle:
+        async def taste(message: Message) -> Any:
+            if process.poison:
+                process.poison -= 1
+                raise Poisoned(message.NAME)
+            return await handle(message)
+
+        return taste
+
+    tasting = [replace(consumer, handlers={kind: handled_by(handle) for kind, handle in consumer.handlers.items()}) for consumer in module.consumers]
+    return replace(module, consumers=tuple(tasting))
 
 
 class Neighbours:
