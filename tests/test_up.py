@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.shop import HANDED
+
 ROOT = Path(__file__).parents[1]
 SMALL = {"TORG_DEMO_PRODUCTS": "60", "TORG_SYNC": "OFF", "TORG_PASSWORD_MEMORY_KIB": "64", "TORG_DEMO_PASSWORD": "a-password-for-tests"}
 
@@ -93,3 +95,33 @@ def test_a_signal_ends_it_cleanly_and_data_of_a_newer_version_is_refused(running
     status, said = refusal("--port", str(free_port()), "--data", str(data))
     assert status == 1
     assert "newer version of Torg" in said
+
+
+def test_a_socket_that_a_service_manager_keeps_outlives_the_process(tmp_path: Path):
+    """By sd_listen_fds(3): who comes while nobody is there waits."""
+    with socket.create_server(("127.0.0.1", 0)) as kept:
+        address = f"http://127.0.0.1:{kept.getsockname()[1]}"
+        for _ in range(2):
+            process = handed(kept.fileno(), "--data", str(tmp_path), "--empty")
+            with urllib.request.urlopen(f"{address}/health", timeout=60) as answer:  # asked before it is ready
+                assert answer.status == 200
+            assert until_ready(process) == address
+            process.kill()
+            process.communicate()
+
+
+def test_anything_but_one_tcp_socket_is_refused(tmp_path: Path):
+    here, there = socket.socketpair()
+    with here, there:
+        process = handed(here.fileno(), "--data", str(tmp_path), "--empty")
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "have one ListenStream=host:port" in said
+
+
+def handed(descriptor: int, *arguments: str) -> subprocess.Popen[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
+    command = [sys.executable, "-c", HANDED, str(descriptor), "-m", "torg", "up", *arguments]
+    return subprocess.Popen(
+        command, env={**kept, "PYTHONPATH": str(ROOT / "src"), **SMALL}, pass_fds=(descriptor,), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from torg.fleet.supervisor import Supervisor, supervise
 from torg.fleet.words import Words
 from torg.kit import values
 from torg.kit.chain import Chained, within
-from torg.kit.listening import CannotStart
+from torg.kit.listening import CannotStart, handed_over
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.fleet import Fleet, until_settled
 from torg.kit.rpc.peers import Peers
@@ -71,11 +72,14 @@ def up(settings: Settings, instances: str) -> None:
     """Runs the shop until it is told to end. Raises one of FAILURES."""
     chosen = topology.read(settings.topology)
     counted = read_instances(instances, chosen)
+    if front := handed_over(os.environ):
+        host, port = front.getsockname()[:2]
+        settings = msgspec.structs.replace(settings, host=host, port=port)
     if chosen.alone and set(counted.values()) == {1}:
-        _alone(settings)
+        _alone(settings, front)
     else:
         settings = msgspec.structs.replace(settings, data=str(Path(settings.data).absolute()))
-        uvloop.run(_together(settings, plan(chosen, counted, settings)))
+        uvloop.run(_together(settings, plan(chosen, counted, settings), front))
 
 
 def fill(settings: Settings) -> None:
@@ -83,15 +87,15 @@ def fill(settings: Settings) -> None:
     uvloop.run(_fill_from_outside(settings))
 
 
-def _alone(settings: Settings) -> None:
+def _alone(settings: Settings, front: socket.socket | None) -> None:
     async def prepare(running: compose.Running) -> None:
         if settings.demo:
             await seed.seed(running.call, settings, running.settle)
 
-    serve.run(settings, prepare, lambda _, address: _welcome(settings, address))
+    serve.run(settings, prepare, lambda _, address: _welcome(settings, address), front)
 
 
-async def _together(settings: Settings, planned: Sequence[Planned]) -> None:
+async def _together(settings: Settings, planned: Sequence[Planned], handed: socket.socket | None) -> None:
     data, address = Path(settings.data), f"http://{settings.host}:{settings.port}"
     peers = data / "fleet" / "peers.toml"
     settings = msgspec.structs.replace(settings, public_url=settings.public_url or address)
@@ -101,7 +105,7 @@ async def _together(settings: Settings, planned: Sequence[Planned]) -> None:
     }  # fmt: skip
     told = {"TORG_DISCOVERY": settings.discovery, "TORG_CLOCK": settings.clock}
     words = Words([process.name for process in planned], sys.stdout, os.environ)
-    with serve.own_folder(data, data / "fleet"), serve.free_port(settings.host, settings.port) as front:
+    with serve.own_folder(data, data / "fleet"), handed or serve.free_port(settings.host, settings.port) as front:
         supervisor = Supervisor(planned, environment | {name: value for name, value in told.items() if value}, peers, front, words)
         await supervise(supervisor, lambda: _fill_beside(settings, environment), lambda: _welcome(settings, address))
 

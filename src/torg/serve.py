@@ -55,9 +55,10 @@ class Part:
         return self.name != ""
 
 
-def run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
-    """Serves until SIGINT or SIGTERM. `prepare` runs once everything works but nobody can reach it yet; `tell` once they can."""
-    uvloop.run(_run(settings, prepare, tell))
+def run(settings: Settings, prepare: Prepare, tell: Tell, front: socket.socket | None = None) -> None:
+    """Serves until SIGINT or SIGTERM. `prepare` runs once everything works but nobody can reach it yet; `tell` once they can. `front` is a listening socket
+    to be taken instead of the settings' address."""
+    uvloop.run(_run(settings, prepare, tell, front))
 
 
 def run_part(settings: Settings, contexts: str, name: str = "", front: int | None = None) -> None:
@@ -70,17 +71,18 @@ def run_part(settings: Settings, contexts: str, name: str = "", front: int | Non
     uvloop.run(_run_part(settings, part))
 
 
-async def _run(settings: Settings, prepare: Prepare, tell: Tell) -> None:
+async def _run(settings: Settings, prepare: Prepare, tell: Tell, front: socket.socket | None) -> None:
     _speak(settings, "torg")
     _rehearse(settings, topology.MAIN)
     with own_folders(Path(settings.data), settings, (*topology.ALL, topology.SANDBOX)):
-        free_port(settings.host, settings.port).close()
+        if front is None:
+            free_port(settings.host, settings.port).close()
         stopping = _on_signals()
         async with running(settings, world_of(settings)) as app:
             await _unless(stopping, prepare(app))
             if not stopping.is_set():
                 _settle_memory()
-                await _serve(settings, app, stopping, tell)
+                await _serve(settings, app, stopping, tell, front)
 
 
 def world_of(settings: Settings) -> compose.World:
@@ -105,8 +107,8 @@ async def running(settings: Settings, world: compose.World | None = None) -> Asy
         await app.close()
 
 
-async def _serve(settings: Settings, app: compose.Running, stopping: asyncio.Event, tell: Tell) -> None:
-    server = Listening(app.asgi, settings.host, settings.port)
+async def _serve(settings: Settings, app: compose.Running, stopping: asyncio.Event, tell: Tell, front: socket.socket | None) -> None:
+    server = Listening(app.asgi, settings.host, settings.port, front.fileno() if front else None)
     serving = asyncio.ensure_future(server.serve())
     await _until_answering(settings, serving)
     tell(app, f"http://{settings.host}:{settings.port}")

@@ -34,7 +34,8 @@ SHOP = {
     "TORG_PASSWORD_MEMORY_KIB": "64", "TORG_CARD_PAYMENT_MINUTES": "0.2", "TORG_SECRET": "a-secret-of-the-chaos", "TORG_LOG_FORMAT": "json",
     "TORG_DEMO_PASSWORD": PASSWORD, "TORG_DEMO_PRODUCTS": "300", "TORG_CARRIER_SECONDS": "1",
 }  # fmt: skip
-PACE = (0.3, 1.2)  # seconds that people think between two things
+PACE, ON_SERVERS = (0.3, 1.2), (1.0, 3.0)
+"""Between how many seconds people think before the next thing: a fleet and its engines on one machine have more to do for each."""
 WARM = 8.0  # seconds until all is as usual
 CALM_BEFORE, CALM_AFTER = 15.0, 45.0  # seconds without faults, in which throughput is taken
 QUIET = (1.0, 3.0)  # seconds between two faults
@@ -96,6 +97,7 @@ class _GameDay:
         self.shop, self.nemesis, self.wanted, self.day, self.tell = shop, nemesis, wanted, day, tell
         self.record = Record(shop.data / "told" / "promises.ndjson")
         self.living: list[asyncio.Task[None]] = []
+        self.pace = ON_SERVERS if wanted.servers else PACE
 
     async def run(self, seconds: float) -> Day:
         day, random = self.day, Random(f"{self.wanted.seed}/people")
@@ -105,7 +107,7 @@ class _GameDay:
             promo = {"code": CODE, "kind": "percent", "percent": 10, "uses_total": CODES}
             status, told = await admin.insist("POST", "/promo-codes", promo, "the-code-of-the-day")
             assert status == 201, told
-            people, staff = self._people(list(opening)), await clerk(self.shop.address, self.browser, self.record, list(opening), random, PACE)
+            people, staff = self._people(list(opening)), await clerk(self.shop.address, self.browser, self.record, list(opening), random, self.pace)
             day.began = time.monotonic()
             self.living = [asyncio.create_task(person.live()) for person in (*people, staff)]
             await asyncio.sleep(WARM)
@@ -128,7 +130,8 @@ class _GameDay:
     def _people(self, products: list[str]) -> list[Buyer]:
         numbers = range(self.wanted.buyers)
         return [
-            Buyer(self.shop.address, self.browser, self.record, products, Random(f"{self.wanted.seed}/{number}"), self.day.counts, PACE) for number in numbers
+            Buyer(self.shop.address, self.browser, self.record, products, Random(f"{self.wanted.seed}/{number}"), self.day.counts, self.pace)
+            for number in numbers
         ]
 
     def _now(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 import tomllib
@@ -15,9 +16,16 @@ from typing import Self
 
 import aiohttp
 from bench.fleet import memory
-from bench.processes import ROOT, free_port
+from bench.processes import ROOT
 
 READY = "Torg is ready at"
+HANDED = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+"""Starts a program as a service manager does that keeps its socket (sd_listen_fds(3))."""
 OPENS_WITHIN = 300.0  # seconds; the first start fills the shop
 AGAIN_AFTER = 0.1  # seconds
 REPLACED_WITHIN = 180.0
@@ -34,10 +42,12 @@ class Held:
 
 
 class Shop:
-    """`torg up`, always on the same port. Its processes are started again by their supervisor; that one, or a shop of one process, by this."""
+    """`torg up` as a service manager keeps it: on a socket that outlives it, and started again when it has ended. A fleet's other processes are their
+    supervisor's."""
 
     def __init__(self, data: Path, settings: Mapping[str, str], arguments: Sequence[str] = (), source: Path = ROOT / "src") -> None:
-        self.data, self.port, self.opened = data, free_port(), 0
+        self.data, self._socket = data, socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port: int = self._socket.getsockname()[1]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
         self._environment = {**kept, "PYTHONPATH": str(source), "TORG_DATA": str(data), "NO_COLOR": "1", **settings}
         self._arguments = arguments
@@ -66,6 +76,7 @@ class Shop:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
         await self._end(signal.SIGTERM)
+        self._socket.close()
 
     @property
     def _running(self) -> asyncio.subprocess.Process:
@@ -73,10 +84,11 @@ class Shop:
         return self._process
 
     async def _start(self) -> None:
-        self.opened += 1
-        command = ("-m", "torg", "up", "--port", str(self.port), *self._arguments)
+        held, command = self._socket.fileno(), ("-m", "torg", "up", *self._arguments)
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(sys.executable, *command, env=self._environment, stdout=log, stderr=log, cwd=ROOT)
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", HANDED, str(held), *command, env=self._environment, stdout=log, stderr=log, cwd=ROOT, pass_fds=(held,)
+            )
 
     async def _keep(self) -> None:
         """Until it is cancelled."""

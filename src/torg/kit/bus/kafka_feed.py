@@ -27,9 +27,9 @@ STORE_AGAIN = 0.5  # seconds between two tries to read positions from a store th
 class KafkaFeed:
     """Implements Feed as a member of the group torg.<consumer name>, over the topics of the contexts named.
 
-    Positions are filed under "<context>/<partition>" as the offset to go on with. With an `instance` (stable for a process, unlike any other's of the group) a
-    process that is started again within the session's twenty seconds gets the partitions it had at once, even when it was killed. Without one they wander to
-    other instances, and those of a killed process do so only when its session is over."""
+    Positions are filed under "<context>/<partition>" as the offset to go on with. One that ends in order leaves its partitions to the others. With an
+    `instance` (stable for a process, unlike any other's of the group) a process that was killed and is started again within the session's twenty seconds gets
+    the partitions it had at once. Without one they wander to other instances, when the session is over."""
 
     def __init__(self, kafka: Kafka, consumer: str, contexts: Collection[str], registry: Registry, instance: str = "", long_away: float = LONG_AWAY) -> None:
         self._long_away = long_away
@@ -107,7 +107,7 @@ class KafkaFeed:
         return {source.name: max(self._ends.get(at, 0) - source.done(), 0) for at, source in sources.items()}
 
     async def close(self) -> None:
-        """Leaves the group, so that others take over at once (not with an `instance`: its partitions wait for its return)."""
+        """Leaves the group, so that others take over at once."""
         member, self._member = self._member, None
         if member is None:
             return

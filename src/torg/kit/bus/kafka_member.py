@@ -24,6 +24,7 @@ BATCH = 256  # rows of a source handed over together
 LOT = 1024  # records taken out of the client's queue together
 SLICE = 0.25  # seconds after which the thread looks whether it is wanted elsewhere
 COMMIT_EVERY = 5.0  # seconds between two times that the group's offsets are told to Kafka
+LEAVES = 2.0  # seconds that leaving may take
 ANSWER = 1.0  # seconds that brokers have to show that they are back
 
 GAPS = Counter("torg_kafka_version_gaps_total", "Rows refused because an earlier one of their stream was missing", ("consumer", "source"))
@@ -32,7 +33,7 @@ DEAD_LETTERS = Counter("torg_kafka_dead_letters_total", "Records that could not 
 CONFIGURATION: Final = {
     "partition.assignment.strategy": "cooperative-sticky",
     "session.timeout.ms": 20_000,  # longer than a broker takes to start again: who outlives it keeps its partitions
-    "heartbeat.interval.ms": 1_000,
+    "heartbeat.interval.ms": 500,  # who beats more often hears of the others sooner
     "max.poll.interval.ms": 60_000,
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -163,10 +164,20 @@ class Member:
             self._sort([message])
 
     def close(self) -> None:
-        """Leaves the group; what has taken effect is told before. Where no broker answers, it just goes."""
+        """Leaves the group, so that others have its partitions at once; what has taken effect is told before. Where no broker answers, it just goes."""
         self._consumer.poll(0)
-        if not self.away:
-            self._consumer.close()
+        if self.away:
+            return
+        if not self._refused:
+            self._leave()
+        self._consumer.close()
+
+    def _leave(self) -> None:
+        """To close alone would not do it: the group keeps a place for an instance with a name until its session is over, as if it had crashed."""
+        self._consumer.unsubscribe()
+        until = time.monotonic() + LEAVES
+        while self.sources and time.monotonic() < until:
+            self._consumer.poll(0.05)
 
     # ---------------------------------------------------------------- what comes in
 

@@ -277,3 +277,20 @@ async def test_what_waits_in_memory_is_bounded_while_a_batch_is_handled(broker: 
             left = 2000 - sum(len(batch.rows) for batch in batches)
             assert len(await taken(feed, left)) == left
         assert 0 < max(held) < 7_000_000
+
+
+async def test_instance_that_ends_in_order_leaves_its_partitions_to_its_successor_at_once(broker: tuple[Place | None, str], reader: Store):
+    """Each has a name, so that a crash costs nothing; but the successor has another one, and nobody comes back for what the old one had."""
+    async with connected(broker[1]) as kafka:
+        context = await new_context(kafka, 4)
+        async with instances(kafka, context, reader) as them:
+            them.begin("old", "reader.0")
+            await send(kafka, rows(context, 8, 1, 1))
+            await them.seen(8)
+            them.begin("new", "reader.1")
+            await asyncio.sleep(3)  # they share the partitions now
+            await them.end("old")
+            began = time.monotonic()
+            await send(kafka, rows(context, 8, 2, 2))
+            each_once_and_in_order(await them.seen(16, 30), 8, 2)
+            assert time.monotonic() - began < 8  # a session takes twenty seconds
