@@ -37,7 +37,7 @@ from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 from torg.kit.testing import TestClock
 from torg.kit.testing.engines import free_port
-from torg.kit.values import Money
+from torg.kit.values import Money, new_id
 
 BATCH = 256
 TIMES = 60
@@ -179,7 +179,7 @@ async def _drop(work: Awaitable[object]) -> None:
 
 
 async def embedded(year: Path, folder: Path, days: int) -> None:
-    deps = await _open(folder, lambda store: SqlFacts(store.database))
+    deps = await _open(folder, lambda store: SqlFacts(store.database, store.clock, new_id))
     products = await load(deps, year, days)
     print(f"disk {_megabytes(folder)} MB, process {_resident(os.getpid())} MB")
     await report(deps, products, _cpu)

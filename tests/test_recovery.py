@@ -109,8 +109,43 @@ async def test_a_running_shop_is_asked_to_build_anew(tmp_path: Path):
         assert (status, said.startswith("0 products in ")) == (0, True), said
         status, said = await torg("rebuild", "search", *as_admin)
         assert (status, said.startswith(f"{len(goods())} products in ")) == (0, True), said
+        status, said = await torg("rebuild", "reports", *as_admin)
+        assert (status, said.startswith("0 sales in "), said.endswith("; 0 figures were wrong\n")) == (0, True, True), said
         status, said = await torg("rebuild", "search", "--to", shop.address, "--password", "a guess")
         assert (status, said) == (1, "torg: the e-mail address or the password is wrong\n")
+
+
+async def test_reports_that_were_spoilt_are_right_again_and_count_what_was_ordered_meanwhile_once(tmp_path: Path):
+    async with open_shop(tmp_path) as shop:
+        ordering = Ordering([await shop.buyer() for _ in range(BUYERS)])
+        async with ordering.going_on():
+            await ordering.more(BEFORE)
+        await shop.settle()
+        async with (await shop.store("analytics")).transaction() as tx:
+            await tx.execute("update rollup_day set orders = orders + 3, revenue = 7 where dimension = 'day'")
+            await tx.execute("delete from rollup_month")
+        assert await _doubts(shop, "reports.equal_logs")
+        async with ordering.going_on():
+            status, said = await torg("rebuild", "reports", "--to", shop.address, "--password", PASSWORD)
+            assert (status, said.endswith("; 0 figures were wrong\n")) == (0, False), said
+            await ordering.more(MEANWHILE)
+        await shop.settle()
+        await everything_holds(shop)
+        report = (await (await shop.staff("analyst")).get("/analytics/sales?group_by=month")).json["items"]
+        assert sum(row["orders"] for row in report) == len(ordering.acknowledged)
+
+
+async def _doubts(shop: Shop, invariant: str) -> list[str]:
+    """Until they have lasted: the invariant's violations."""
+    admin = await shop.staff("admin")
+
+    async def told() -> list[str]:
+        shop.clock.advance(seconds=5)
+        reports = (await admin.get("/admin/invariants")).json["items"]
+        found: list[str] = next(report["violations"] for report in reports if report["name"] == invariant)
+        return found
+
+    return await until(told, f"{invariant} is told of")
 
 
 async def test_a_shop_on_servers_is_told_what_to_use_instead(tmp_path: Path):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from dataclasses import dataclass
 from getpass import getpass
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from torg.demo import seed
 from torg.kit import settings as settings_
@@ -25,49 +26,48 @@ class Refused(Exception):
     """What the shop said instead of doing it."""
 
 
-@app.command
-def search(*, to: str = "", email: str = ADMIN, password: str = "", data: Path | None = None) -> None:
-    """The search index, from the catalogue's products: filled beside the one that serves, which goes when the new one has caught up.
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Asked:
+    """Which shop is asked, and by whom."""
 
-    Parameters
-    ----------
-    to
-        The shop's address (http://, TORG_HOST, TORG_PORT: http://127.0.0.1:8000).
-    email
-        An operator's account.
-    password
-        Its password. Without it, the demonstration's (TORG_DEMO_PASSWORD, or what the data folder keeps); for other accounts it is asked for.
-    data
-        The shop's data folder (TORG_DATA, var/ in the checkout).
-    """
-    told = _answer("/catalog/index/rebuild", to, email, password, data)
+    to: str = ""
+    """The shop's address (http://, TORG_HOST, TORG_PORT: http://127.0.0.1:8000)."""
+    email: str = ADMIN
+    """An operator's account."""
+    password: str = ""
+    """Its password. Without it, the demonstration's (TORG_DEMO_PASSWORD, or what the data folder keeps); for other accounts it is asked for."""
+    data: Path | None = None
+    """The shop's data folder (TORG_DATA, var/ in the checkout)."""
+
+
+@app.command
+def search(*, asked: Asked = Asked()) -> None:
+    """The search index, from the catalogue's products: filled beside the one that serves, which goes when the new one has caught up."""
+    told = _answer("/catalog/index/rebuild", asked)
     print(f"{told['products']:,} products in {told['seconds']:.1f} s")  # noqa: T201 it is a command
 
 
 @app.command
-def ratings(*, to: str = "", email: str = ADMIN, password: str = "", data: Path | None = None) -> None:
-    """Products' ratings, from the published reviews, and what readers find helpful, from their votes.
-
-    Parameters
-    ----------
-    to
-        The shop's address (http://, TORG_HOST, TORG_PORT: http://127.0.0.1:8000).
-    email
-        An operator's account.
-    password
-        Its password. Without it, the demonstration's (TORG_DEMO_PASSWORD, or what the data folder keeps); for other accounts it is asked for.
-    data
-        The shop's data folder (TORG_DATA, var/ in the checkout).
-    """
-    told = _answer("/reviews/ratings/rebuild", to, email, password, data)
+def ratings(*, asked: Asked = Asked()) -> None:
+    """Products' ratings, from the published reviews, and what readers find helpful, from their votes."""
+    told = _answer("/reviews/ratings/rebuild", asked)
     print(f"{told['products']:,} products in {told['seconds']:.1f} s; {told['mended']:,} ratings were wrong")  # noqa: T201 it is a command
 
 
-def _answer(path: str, to: str, email: str, password: str, data: Path | None) -> Any:
+@app.command
+def reports(*, asked: Asked = Asked()) -> None:
+    """Sales reports, from the log of orders: counted beside those that are shown, which change over when the new count is complete."""
+    told = _answer("/analytics/reports/rebuild", asked)
+    wrong = "" if told["mended"] is None else f"; {told['mended']:,} figures were wrong"
+    print(f"{told['sales']:,} sales in {told['seconds']:.1f} s{wrong}")  # noqa: T201 it is a command
+
+
+def _answer(path: str, asked: Asked) -> Any:
     try:
-        settings = settings_.load(os.environ, {"data": str(data)} if data else {})
-        address = to or f"http://{settings.host}:{settings.port}"
-        return asyncio.run(_rebuilt(address, email, password or _password(email, settings), path))
+        settings = settings_.load(os.environ, {"data": str(asked.data)} if asked.data else {})
+        address = asked.to or f"http://{settings.host}:{settings.port}"
+        return asyncio.run(_rebuilt(address, asked.email, asked.password or _password(asked.email, settings), path))
     except settings_.BadSettings as error:
         print(f"torg: {error}", file=sys.stderr)  # noqa: T201 it is a command
         sys.exit(2)

@@ -138,3 +138,18 @@ class GetCohorts(Query[Cohorts], frozen=True, kw_only=True):
     """Retention by month of first order, the last so many months."""
 
     months: Annotated[int, msgspec.Meta(ge=1, le=36)] = 12
+
+
+class ReportsRebuilt(msgspec.Struct, frozen=True):
+    """How many sales were counted, and how many rows of the reports were wrong before (null where only ClickHouse could tell)."""
+
+    sales: int
+    mended: int | None
+    seconds: float
+
+
+@message("analytics.rebuild_reports")
+class RebuildReports(Command[ReportsRebuilt], frozen=True):
+    """Counts sales anew from the log of orders while the reports are shown, and answers when they show the new count. Waits for one that is under way."""
+
+    IDEMPOTENT = True

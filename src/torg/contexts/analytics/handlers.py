@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 from itertools import groupby
 
 from torg.contexts.analytics import contracts as c
 from torg.contexts.analytics import model
-from torg.contexts.analytics.ports import AnalyticsDeps, ReportRow, Return, Sale
+from torg.contexts.analytics.model import Fact, Return, Sale, Undone
+from torg.contexts.analytics.ports import AnalyticsDeps, ReportRow
 from torg.contexts.catalog.contracts import GetOffers
 from torg.contexts.order.contracts import OrderCancelled, OrderConfirmed, OrderPlaced, OrderReturned
 from torg.contexts.user.contracts import UserErased
 from torg.kit.calls import Handlers
 from torg.kit.errors import Unavailable
 from torg.kit.period import refuse_reversed
+from torg.kit.shards import context_of_part
 from torg.kit.values import Money, moment, stamp
 
 WHOLE_PAST = date(2000, 1, 1)
+SALES = (OrderConfirmed, OrderCancelled, OrderReturned)
+SLICE = 500  # rows of a log whose sales are counted anew in one transaction
 
 # ---------------------------------------------------------------- counting
 
@@ -28,24 +34,20 @@ async def on_order_placed(event: OrderPlaced, deps: AnalyticsDeps) -> None:
 
 
 async def on_order_confirmed(event: OrderConfirmed, deps: AnalyticsDeps) -> None:
-    day = stamp(event.placed_at)[:10]
     async with deps.transaction() as tx:
-        await deps.facts.sold(tx, Sale(event.order_id, event.user_id, day, event.city, event.total.amount, event.lines))
+        await deps.facts.count(tx, _fact(event))
         await deps.facts.step(tx, "confirmed", event.user_id, deps.clock())
 
 
 async def on_order_cancelled(event: OrderCancelled, deps: AnalyticsDeps) -> None:
     if event.was_sale:
         async with deps.transaction() as tx:
-            await deps.facts.undone(tx, event.order_id)
+            await deps.facts.count(tx, _fact(event))
 
 
 async def on_order_returned(event: OrderReturned, deps: AnalyticsDeps) -> None:
     async with deps.transaction() as tx:
-        if event.whole:
-            await deps.facts.undone(tx, event.order_id)
-        else:
-            await deps.facts.returned(tx, Return(event.order_id, event.return_id, event.goods, event.refund.amount))
+        await deps.facts.count(tx, _fact(event))
 
 
 async def on_user_erased(event: UserErased, deps: AnalyticsDeps) -> None:
@@ -56,6 +58,28 @@ async def on_user_erased(event: UserErased, deps: AnalyticsDeps) -> None:
 async def record_behaviour(cmd: c.RecordBehaviour, deps: AnalyticsDeps) -> c.Recorded:
     async with deps.transaction() as tx:
         return await tx.answer(c.Recorded(await deps.facts.record(tx, cmd.events, deps.clock())))
+
+
+# ---------------------------------------------------------------- operators ask
+
+
+async def rebuild_reports(_: c.RebuildReports, deps: AnalyticsDeps) -> c.ReportsRebuilt:
+    began = time.perf_counter()
+    found = await deps.facts.recount(_history(deps))
+    return c.ReportsRebuilt(found.sales, found.mended, round(time.perf_counter() - began, 3))
+
+
+async def _history(deps: AnalyticsDeps) -> AsyncIterator[Sequence[Fact]]:
+    """All that orders' logs tell of sales. Where each log ends is asked when its turn comes."""
+    for part in sorted(name for name in deps.desks if context_of_part(name) == "order"):
+        log = deps.desks[part].log
+        position, end = 0, await log.head()
+        while position < end:
+            until = await log.step(position, SLICE, end)
+            told = [row.message for row in await log.named(SALES, position, until)]
+            yield [_fact(event) for event in told if isinstance(event, SALES) and (not isinstance(event, OrderCancelled) or event.was_sale)]
+            position = until
+            await asyncio.sleep(0)
 
 
 # ---------------------------------------------------------------- reports
@@ -97,6 +121,16 @@ async def get_recommendations(query: c.GetRecommendations, deps: AnalyticsDeps) 
 # ---------------------------------------------------------------- small print
 
 
+def _fact(event: OrderConfirmed | OrderCancelled | OrderReturned) -> Fact:
+    match event:
+        case OrderConfirmed():
+            return Sale(event.order_id, event.user_id, stamp(event.placed_at)[:10], event.city, event.total.amount, event.lines)
+        case OrderReturned(whole=False):
+            return Return(event.order_id, event.return_id, event.goods, event.refund.amount)
+        case _:
+            return Undone(event.order_id)
+
+
 def _period(since: str, until: str, deps: AnalyticsDeps) -> tuple[date, date]:
     """Both as days; from the beginning, and until tomorrow, where they are left out. Raises Invalid when the first is after the second."""
     first = moment(since).date() if since else WHOLE_PAST
@@ -133,6 +167,7 @@ async def _named(rows: Sequence[ReportRow], dimension: str, deps: AnalyticsDeps)
 
 HANDLERS: Handlers = {
     c.RecordBehaviour: record_behaviour,
+    c.RebuildReports: rebuild_reports,
     c.GetSales: get_sales,
     c.GetTopProducts: get_top_products,
     c.GetFunnel: get_funnel,

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from itertools import permutations
 
 import msgspec
+from msgspec.structs import replace
 
 from torg.contexts.order.contracts import OrderLine
 
@@ -15,9 +16,46 @@ FUNNEL_STEPS = {"view": "view", "click": "view", "cart": "cart", "checkout": "ch
 LARGEST_BASKET = 30  # lines of an order that count as bought together: pairs grow with their square
 
 
+class Sale(msgspec.Struct, frozen=True, tag=True):
+    """A confirmed order: `lines` are those that have not come back, `revenue` is what is left of the money. Days are UTC, as 2026-11-21."""
+
+    order_id: str
+    user_id: str
+    day: str
+    city: str
+    revenue: int
+    lines: tuple[OrderLine, ...]
+
+    def without(self, part: Return) -> Sale:
+        """What is left of it when a part has come back."""
+        back = {line.product_id: line.quantity for line in part.goods}
+        left = [(line, line.quantity - back.get(line.product_id, 0)) for line in self.lines]
+        lines = tuple(replace(line, quantity=quantity, line_total=line.unit_price * quantity) for line, quantity in left if quantity > 0)
+        return replace(self, revenue=self.revenue - part.refund, lines=lines)
+
+
+class Return(msgspec.Struct, frozen=True, tag=True):
+    """Part of an order came back: these goods, for so much."""
+
+    order_id: str
+    return_id: str
+    goods: tuple[OrderLine, ...]
+    refund: int
+
+
+class Undone(msgspec.Struct, frozen=True, tag=True):
+    """A confirmed order was cancelled, or the last of it came back."""
+
+    order_id: str
+
+
+Fact = Sale | Return | Undone
+"""What the reports are made of; those of an order are told in their order."""
+
+
 @dataclass(frozen=True)
 class Count:
-    """So much more (or less) of a report's row: `dimension` is day, city, category or product, `key` its value ("" for day)."""
+    """So much more (or less) of a report's row: `dimension` is day, city, category or product, `key` its value."""
 
     dimension: str
     key: str
@@ -26,18 +64,26 @@ class Count:
     revenue: int
 
 
-def counts(lines: Sequence[OrderLine], city: str, revenue: int, sign: int, orders: int = 1) -> list[Count]:
-    """What an order's lines (`sign` 1) or their return (-1) change. `revenue` is what was paid for it all; lines and categories count their own totals.
-
-    `orders` is 0 when only part of an order comes back: it stays an order."""
-    units, touched = sum(line.quantity for line in lines), sign * orders
-    found = [Count("day", "", touched, sign * units, sign * revenue), Count("city", city, touched, sign * units, sign * revenue)]
-    found += [Count("product", line.product_id, touched, sign * line.quantity, sign * line.line_total.amount) for line in lines]
-    for category in sorted({category for line in lines for category in line.category_path}):
-        inside = [line for line in lines if category in line.category_path]
-        worth = sum(line.line_total.amount for line in inside)
-        found.append(Count("category", category, touched, sign * sum(line.quantity for line in inside), sign * worth))
+def counts(sale: Sale | None) -> list[Count]:
+    """What a sale that stands adds to the reports. Its day and city count what was paid for it all; products and categories their own lines."""
+    if sale is None:
+        return []
+    units = sum(line.quantity for line in sale.lines)
+    found = [Count("day", sale.day, 1, units, sale.revenue), Count("city", sale.city, 1, units, sale.revenue)]
+    found += [Count("product", line.product_id, 1, line.quantity, line.line_total.amount) for line in sale.lines]
+    for category in sorted({category for line in sale.lines for category in line.category_path}):
+        inside = [line for line in sale.lines if category in line.category_path]
+        found.append(Count("category", category, 1, sum(line.quantity for line in inside), sum(line.line_total.amount for line in inside)))
     return found
+
+
+def changes(before: Sale | None, after: Sale | None) -> list[Count]:
+    """By how much the reports' rows change when a sale does: an order counts for a product, or a category, for as long as some of it is left with the buyer."""
+    found = {(count.dimension, count.key): count for count in counts(after)}
+    for was in counts(before):
+        now = found.get((was.dimension, was.key), Count(was.dimension, was.key, 0, 0, 0))
+        found[was.dimension, was.key] = Count(was.dimension, was.key, now.orders - was.orders, now.units - was.units, now.revenue - was.revenue)
+    return [count for count in found.values() if count.orders or count.units or count.revenue]
 
 
 def basket(lines: Sequence[OrderLine]) -> list[str]:
@@ -48,17 +94,6 @@ def basket(lines: Sequence[OrderLine]) -> list[str]:
 def pairs(lines: Sequence[OrderLine]) -> Iterator[tuple[str, str]]:
     """Every ordered pair of different products in a basket."""
     return permutations(basket(lines), 2)
-
-
-def without(lines: Sequence[OrderLine], goods: Sequence[OrderLine]) -> tuple[OrderLine, ...]:
-    """What is left of lines when the goods have gone back."""
-    back = {line.product_id: line.quantity for line in goods}
-    left = []
-    for line in lines:
-        quantity = line.quantity - back.get(line.product_id, 0)
-        if quantity > 0:
-            left.append(msgspec.structs.replace(line, quantity=quantity, line_total=line.unit_price * quantity))
-    return tuple(left)
 
 
 def split_period(since: date, until: date) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

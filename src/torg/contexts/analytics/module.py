@@ -20,7 +20,9 @@ KNOWN: Final = "clickhouse://user:password@host:port/database (clickhouses:// fo
 
 def build(kit: Kit) -> Module:
     facts, around = _facts(kit)
-    deps = AnalyticsDeps(call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency, facts=facts)
+    deps = AnalyticsDeps(
+        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency, facts=facts, desks=kit.desks
+    )  # fmt: skip
     return Module(
         name="analytics",
         handlers=bound(HANDLERS, deps),
@@ -35,7 +37,7 @@ def _facts(kit: Kit) -> tuple[Facts, Module]:
     """The store of facts that the settings name, and what must run for it. Raises BadSettings."""
     url = kit.settings.facts
     if not url:
-        return SqlFacts(kit.store.database), Module("facts")
+        return SqlFacts(kit.store.database, kit.clock, kit.new_id), Module("facts")
     scheme = urlsplit(url).scheme
     if scheme not in ("clickhouse", "clickhouses"):
         raise BadSettings(f"TORG_FACTS: there is no store of facts that {scheme or 'text without a scheme'!r} names; known are {KNOWN}")
@@ -53,5 +55,5 @@ def _in_clickhouse(url: str, kit: Kit) -> tuple[Facts, Module]:
         raise BadSettings(f"TORG_FACTS: {error}") from error
     sender = Sender(kit.store.database, server, kit.clock)
     jobs = (Job(sender.name, 0, sender.run), Job("analytics.repeats", 3600, sender.forget_repeats))
-    facts = ClickHouseFacts(kit.store.database, server, sender, kit.new_id)
+    facts = ClickHouseFacts(kit.store.database, server, sender, kit.clock, kit.new_id)
     return facts, Module("facts", jobs=jobs, followers=(sender,), checks={"clickhouse": server.fault}, start=facts.start, close=server.close)

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
 from torg.contexts.analytics.contracts import Behaviour
-from torg.contexts.order.contracts import OrderLine
+from torg.contexts.analytics.model import Fact
 from torg.kit.deps import Deps
+from torg.kit.operations import DeskView
 from torg.kit.store import Transaction
-
-
-@dataclass(frozen=True)
-class Sale:
-    """A confirmed order as it was counted; `lines` are those not returned yet."""
-
-    order_id: str
-    user_id: str
-    day: str
-    city: str
-    revenue: int
-    lines: tuple[OrderLine, ...]
-
-
-@dataclass(frozen=True)
-class Return:
-    """Part of an order came back: these goods, for so much."""
-
-    order_id: str
-    return_id: str
-    goods: tuple[OrderLine, ...]
-    refund: int
 
 
 @dataclass(frozen=True)
@@ -45,21 +24,27 @@ class ReportRow:
     revenue: int
 
 
+@dataclass(frozen=True)
+class Recounted:
+    """How many sales there were, those included that were undone; and how many rows of the reports had been wrong, where that is known."""
+
+    sales: int
+    mended: int | None
+
+
 class Facts(Protocol):
     """Sales and behaviour, and the reports over them. Days are UTC, as 2026-11-21; money is minor units.
 
-    What is told takes effect with the transaction, each thing once: a sale by its order, behaviour by its id. Reports show it within seconds."""
+    What is told takes effect with the transaction, each thing once: a sale by its order, a return and behaviour by their ids. Reports show it within
+    seconds."""
 
-    async def sold(self, tx: Transaction, sale: Sale) -> None:
-        """Counts a sale on its day."""
+    async def count(self, tx: Transaction, fact: Fact) -> None:
+        """Adds a sale to its day, or takes back from that day what has come back. Nothing happens where no sale stands."""
         ...
 
-    async def returned(self, tx: Transaction, part: Return) -> None:
-        """Takes back a part from the day of the sale; the rest stays an order. Nothing happens where no sale stands."""
-        ...
-
-    async def undone(self, tx: Transaction, order_id: str) -> None:
-        """Takes back what is left of a sale from its day. Nothing happens where no sale stands."""
+    async def recount(self, history: AsyncIterator[Sequence[Fact]]) -> Recounted:
+        """Counts all sales anew, as the whole history tells them, while the reports go on; what is told meanwhile is counted as well, once. Of two that
+        are asked for at the same time one waits, or raises ConcurrentChange."""
         ...
 
     async def record(self, tx: Transaction, events: Sequence[Behaviour], at: datetime) -> int:
@@ -92,3 +77,4 @@ class Facts(Protocol):
 @dataclass(frozen=True)
 class AnalyticsDeps(Deps):
     facts: Facts
+    desks: Mapping[str, DeskView]

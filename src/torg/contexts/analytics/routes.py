@@ -9,6 +9,7 @@ from torg.kit.auth import ANYONE, Role
 from torg.kit.http import Route, get, post
 
 ANALYST = frozenset({Role.ANALYST})
+OPERATORS = frozenset({Role.ADMIN})
 
 
 def routes() -> Sequence[Route]:
@@ -18,4 +19,5 @@ def routes() -> Sequence[Route]:
         get("/analytics/top-products", c.GetTopProducts, who=ANALYST, summary="The products that sold best"),
         get("/analytics/funnel", c.GetFunnel, who=ANALYST, summary="How far visitors came"),
         get("/analytics/cohorts", c.GetCohorts, who=ANALYST, summary="How many buyers come back, by month of their first order"),
+        post("/analytics/reports/rebuild", c.RebuildReports, who=OPERATORS, summary="Count sales anew from the log of orders, while reports are shown"),
     )

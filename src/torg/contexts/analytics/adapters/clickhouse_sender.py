@@ -38,21 +38,25 @@ LOOKED_UP: Final = 1_000  # ids in one statement
 REPEATS: Final = timedelta(days=1)  # that a repeated batch of behaviour is told as such
 
 _INTO: Final = {BEHAVIOUR: "behaviour (id, at, kind, visitor, product_id, query)"}
-_DAY_ROLLUP: Final = """insert into rollup_day_version select d.1 as dimension, day, d.2 as key,
-        if(dimension = 'category', toInt64(uniqExactIf(id, o > 0)) - toInt64(uniqExactIf(id, o < 0)), sum(o)), sum(u), sum(r), {version}
+_DAY_ROLLUP: Final = """insert into rollup_day_version
+    select dimension, day, key, if(dimension in ('product', 'category'), countIf(units > 0), sum(touched)), sum(units), sum(revenue), {version}
     from (
-        select day, id, orders as o, units as u, revenue as r,
-            arrayJoin(if(n = 0, [('day', toString(day)), ('city', toString(city)), ('buyer', user_id)],
-                arrayConcat([('product', product_id)], arrayMap(name -> ('category', toString(name)), arrayDistinct(categories))))) as d
-        from sale_line final where day in ({days})
+        select d.1 as dimension, day, d.2 as key, order_id, sum(o) as touched, sum(u) as units, sum(r) as revenue
+        from (
+            select day, order_id, orders as o, units as u, revenue as r,
+                arrayJoin(if(n = 0, [('day', toString(day)), ('city', toString(city)), ('buyer', user_id)],
+                    arrayConcat([('product', product_id)], arrayMap(name -> ('category', toString(name)), arrayDistinct(categories))))) as d
+            from sale_line final where {which}
+        ) group by dimension, day, key, order_id
     ) group by dimension, day, key"""
 _FUNNEL_ROLLUP: Final = """insert into rollup_day_version select 'funnel', day, step, count(), 0, 0, {version}
-    from funnel_visit final where day in ({days}) group by day, step"""
+    from funnel_visit final where {which} group by day, step"""
 _MONTH_ROLLUP: Final = """insert into rollup_month_version
     select dimension, formatDateTime(day, '%Y-%m') as month, key, sum(orders), sum(units), sum(revenue), {version}
-    from rollup_day where toYYYYMM(day) in ({months}) and dimension not in ('day', 'funnel')
-        and (dimension, key) in (select dimension, key from rollup_day_version where day in ({days}) and version >= {days_version})
-    group by dimension, month, key"""
+    from rollup_day where toYYYYMM(day) in ({months}) and dimension not in ('day', 'funnel') {keys} group by dimension, month, key"""
+_TOUCHED: Final = "and (dimension, key) in (select dimension, key from rollup_day_version where day in ({days}) and version >= {version})"
+_STALE: Final = """insert into rollup_{grain}_version select dimension, {grain}, key, 0, 0, 0, {version} from rollup_{grain}_version final
+    where {which} and dimension <> 'funnel' and version < {version} and (orders <> 0 or units <> 0 or revenue <> 0)"""
 _FORGOTTEN: Final = """insert into behaviour (id, at, kind, visitor, product_id, query, erased)
     select id, at, kind, '', '', '', 1 from behaviour final where visitor = {visitor}"""
 
@@ -140,8 +144,7 @@ class Sender:
     async def _prepare(self) -> None:
         if not self._ready:
             await bring_up_to_date(self._server, self._clock)
-            highest = "select max(v) as v from (select max(version) as v from rollup_day_version union all select max(version) as v from rollup_month_version)"
-            await self._draw((await self._server.all(highest))[0]["v"])
+            await self._draw_highest()
             self._ready = True
 
     async def _deliver(self, facts: Mapping[str, list[str]]) -> None:
@@ -162,10 +165,27 @@ class Sender:
         if not days:
             return
         among, version = ", ".join(map(quoted, sorted(days))), await self._draw()
-        await self._server.execute(by_day.format(version=version, days=among))
+        await self._server.execute(by_day.format(version=version, which=f"day in ({among})"))
         if by_month:
             months = ", ".join(sorted({day[:7].replace("-", "") for day in days}))
-            await self._server.execute(by_month.format(version=await self._draw(), months=months, days=among, days_version=version))
+            keys = _TOUCHED.format(days=among, version=version)
+            await self._server.execute(by_month.format(version=await self._draw(), months=months, keys=keys))
+
+    async def roll_up_anew(self, month: str) -> None:
+        """Computes all rollups of a month's sales anew; what they had and no fact tells of becomes nothing. Old figures are read until the new ones are
+        written, of days first and then of the month."""
+        number, version = month.replace("-", ""), await self._draw_highest()
+        which = f"toYYYYMM(day) = {number}"
+        await self._server.execute(_DAY_ROLLUP.format(version=version, which=which))
+        await self._server.execute(_STALE.format(version=version, which=which, grain="day"))
+        version = await self._draw()
+        await self._server.execute(_MONTH_ROLLUP.format(version=version, months=number, keys=""))
+        await self._server.execute(_STALE.format(version=version, which=f"month = {quoted(month)}", grain="month"))
+
+    async def _draw_highest(self) -> int:
+        """A version above all that ClickHouse has, whoever drew them."""
+        highest = "select max(v) as v from (select max(version) as v from rollup_day_version union all select max(version) as v from rollup_month_version)"
+        return await self._draw((await self._server.all(highest))[0]["v"])
 
     async def _draw(self, above: int = 0) -> int:
         """The next version, greater than all that were drawn before by anybody, and than `above`."""

@@ -3,24 +3,28 @@ batches (clickhouse_sender.py); reports ask ClickHouse. So whether something cou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date, datetime
+from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from torg.contexts.analytics import model
-from torg.contexts.analytics.adapters.clickhouse import ClickHouse
+from torg.contexts.analytics.adapters.clickhouse import ClickHouse, quoted
 from torg.contexts.analytics.adapters.clickhouse_sender import BASKET, BEHAVIOUR, FORGET, SALE, VISIT, Sender
+from torg.contexts.analytics.adapters.recount_sql import BESIDE, SqlRecount
 from torg.contexts.analytics.adapters.reports import Reports
 from torg.contexts.analytics.adapters.sales_sql import SqlSales
 from torg.contexts.analytics.contracts import Behaviour
-from torg.contexts.analytics.ports import ReportRow, Return, Sale
+from torg.contexts.analytics.model import Fact, Return, Sale, Undone
+from torg.contexts.analytics.ports import Recounted, ReportRow
 from torg.contexts.order.contracts import OrderLine
 from torg.kit.calls import undisturbed
 from torg.kit.sql import Database, SqlTransaction
+from torg.kit.sql.parts import AT_ONCE
 from torg.kit.store import Transaction
-from torg.kit.values import NewId, stamp
+from torg.kit.values import Clock, NewId, stamp
 
 MOVED = 10  # sales in a row of the queue, when they move in
 PATIENCE = 3.0  # seconds that a report waits for facts on their way
@@ -32,31 +36,30 @@ Lines = list[list[object]]
 class ClickHouseFacts(Reports):
     """Implements Facts."""
 
-    def __init__(self, database: Database, server: ClickHouse, sender: Sender, new_id: NewId) -> None:
+    def __init__(self, database: Database, server: ClickHouse, sender: Sender, clock: Clock, new_id: NewId) -> None:
         super().__init__(server)
         self._database, self.server, self.sender, self._new_id = database, server, sender, new_id
         self._sales = SqlSales(database)
+        self._recount = SqlRecount(database, clock, new_id, partial(self._count, SqlSales(database, BESIDE)))
 
     async def start(self) -> None:
         """Before anything else is told. A shop that kept its facts in SQL until now takes them along: the sales that stand, and what visitors did."""
         await undisturbed(self._move_in, "analytics.facts")
         await self.sender.start()
 
-    async def sold(self, tx: Transaction, sale: Sale) -> None:
-        if await self._sales.file(tx, sale):
-            await self._queue(tx.sql, *sold(sale))
+    async def count(self, tx: Transaction, fact: Fact) -> None:
+        await self._recount.note(tx.sql, fact)
+        await self._count(self._sales, tx.sql, fact)
 
-    async def returned(self, tx: Transaction, part: Return) -> None:
-        sale = await self._sales.standing(tx, part.order_id)
-        if sale:
-            await self._queue(tx.sql, (SALE, sale_lines("returned", part.return_id, replace(sale, revenue=part.refund, lines=part.goods), -1, orders=0)))
-            await self._sales.keep(tx, replace(sale, revenue=sale.revenue - part.refund, lines=model.without(sale.lines, part.goods)))
-
-    async def undone(self, tx: Transaction, order_id: str) -> None:
-        sale = await self._sales.standing(tx, order_id)
-        if sale:
-            await self._queue(tx.sql, (SALE, sale_lines("undone", order_id, sale, -1)))
-            await self._sales.drop(tx, order_id)
+    async def recount(self, history: AsyncIterator[Sequence[Fact]]) -> Recounted:
+        """All facts are sent again (copies of a fact are equal), what no log tells of is dropped, and the rollups are computed anew, month by month."""
+        sales, _ = await self._recount.run(history, self.sender.send)
+        while await self.sender.send():
+            pass
+        for month in await self._months():
+            await self._drop_unknown(month)
+            await self.sender.roll_up_anew(month)
+        return Recounted(sales, None)
 
     async def record(self, tx: Transaction, events: Sequence[Behaviour], at: datetime) -> int:
         """Repeats within a day are told as such; later ones are found out when they are sent, and count once all the same."""
@@ -92,6 +95,38 @@ class ClickHouseFacts(Reports):
         settled = {day for day in before.keys() | report.keys() if before.get(day) == after.get(day) and day not in queued}
         wrong = [day for day in sorted(settled) if before.get(day, nothing) != report.get(day, nothing)]
         return {day: (before.get(day, nothing)[0], report.get(day, nothing)[0]) for day in wrong}
+
+    async def _count(self, sales: SqlSales, tx: SqlTransaction, fact: Fact) -> None:
+        change = await sales.take(tx, fact)
+        if change is None:
+            return
+        before, _ = change
+        match fact:
+            case Sale():
+                await self._queue(tx, *sold(fact))
+            case Return() if before:
+                part = replace(before, revenue=fact.refund, lines=fact.goods)
+                await self._queue(tx, (SALE, sale_lines("returned", fact.return_id, part, -1, orders=0)))
+            case Undone() if before:
+                await self._queue(tx, (SALE, sale_lines("undone", fact.order_id, before, -1)))
+
+    async def _months(self) -> list[str]:
+        rows = await self.server.all(
+            """select distinct formatDateTime(day, '%Y-%m') as month from sale_line
+               union distinct select distinct month from rollup_month_version
+               union distinct select distinct formatDateTime(day, '%Y-%m') as month from rollup_day_version where dimension <> 'funnel'"""
+        )
+        return sorted(row["month"] for row in rows)
+
+    async def _drop_unknown(self, month: str) -> None:
+        """An order that is known to ClickHouse was filed here before: one that is not, never was (the store was put back to an earlier state)."""
+        rows = await self.server.all("select distinct order_id from sale_line where formatDateTime(day, '%Y-%m') = :month", month=month)
+        order_ids = [row["order_id"] for row in rows]
+        for start in range(0, len(order_ids), AT_ONCE):
+            if unknown := await self._sales.unknown(order_ids[start : start + AT_ONCE]):
+                among = ", ".join(map(quoted, unknown))
+                for table in (SALE, BASKET, "product_basket"):
+                    await self.server.execute(f"alter table {table} delete where order_id in ({among})", mutations_sync="1")
 
     async def _move_in(self) -> None:
         async with self._database.begin() as tx:

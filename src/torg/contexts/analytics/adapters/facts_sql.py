@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from torg.contexts.analytics import model
+from torg.contexts.analytics.adapters.recount_sql import BESIDE, PORTIONS, ROLLUPS, Portions, SqlRecount
 from torg.contexts.analytics.adapters.reports import Reports
 from torg.contexts.analytics.adapters.sales_sql import SqlSales
 from torg.contexts.analytics.contracts import Behaviour
-from torg.contexts.analytics.ports import Return, Sale
-from torg.contexts.order.contracts import OrderLine
-from torg.kit.sql import Database
+from torg.contexts.analytics.model import Fact, Sale
+from torg.contexts.analytics.ports import Recounted
+from torg.kit.sql import Database, SqlTransaction
 from torg.kit.sql.port import A_MOMENT
 from torg.kit.store import Transaction
-from torg.kit.values import stamp
+from torg.kit.values import Clock, NewId, stamp
 
-_ROLLUP = """insert into rollup_{grain} (dimension, {grain}, key, orders, units, revenue)
+_ROLLUP = """insert into {table} (dimension, {grain}, key, orders, units, revenue)
     values (:dimension, :at, :key, :orders, :units, :revenue)
-    on conflict (dimension, {grain}, key) do update set orders = rollup_{grain}.orders + excluded.orders,
-        units = rollup_{grain}.units + excluded.units, revenue = rollup_{grain}.revenue + excluded.revenue"""
-_DAY, _MONTH = _ROLLUP.format(grain="day"), _ROLLUP.format(grain="month")
-_BUYER = """insert into buyer_month (user_id, month, orders) values (:user_id, :month, :orders)
-    on conflict (user_id, month) do update set orders = buyer_month.orders + excluded.orders"""
+    on conflict (dimension, {grain}, key) do update set orders = {table}.orders + excluded.orders,
+        units = {table}.units + excluded.units, revenue = {table}.revenue + excluded.revenue"""
+_BUYER = """insert into {table} (user_id, month, orders) values (:user_id, :month, :orders)
+    on conflict (user_id, month) do update set orders = {table}.orders + excluded.orders"""
 _PAIR = """insert into bought_together (product_id, other_id, times) values (:product_id, :other_id, 1)
     on conflict (product_id, other_id) do update set times = bought_together.times + 1"""
 _MISCOUNTED = """select coalesce(f.day, r.day) as day, coalesce(f.orders, 0) as facts, coalesce(r.orders, 0) as report
@@ -35,32 +35,47 @@ _MISCOUNTED = """select coalesce(f.day, r.day) as day, coalesce(f.orders, 0) as 
     where coalesce(f.orders, 0) <> coalesce(r.orders, 0) or coalesce(f.revenue, 0) <> coalesce(r.revenue, 0)"""
 
 
+class SqlCounts:
+    """Sales and what they come to by day and month, in the tables that serve or in those `beside` them."""
+
+    def __init__(self, database: Database, beside: str = "") -> None:
+        self.sales = SqlSales(database, beside)
+        self._day, self._month = (_ROLLUP.format(table=f"{beside}rollup_{grain}", grain=grain) for grain in ("day", "month"))
+        self._buyer = _BUYER.format(table=f"{beside}buyer_month")
+
+    async def count(self, tx: SqlTransaction, fact: Fact) -> bool:
+        """Whether it changed anything."""
+        change = await self.sales.take(tx, fact)
+        if change is None:
+            return False
+        before, after = change
+        sale = after or before
+        assert sale is not None, "what has changed was there before or is there now"
+        counted = model.changes(before, after)
+        rows: list[dict[str, Any]] = [{**asdict(count), "at": sale.day} for count in counted]
+        await tx.execute_many(self._day, rows)
+        await tx.execute_many(self._month, [{**row, "at": sale.day[:7]} for row in rows if row["dimension"] != "day"])
+        if before is None or after is None:
+            await tx.execute(self._buyer, user_id=sale.user_id, month=sale.day[:7], orders=1 if after else -1)
+        return True
+
+
 class SqlFacts(Reports):
     """Implements Facts."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock, new_id: NewId, portions: Portions = PORTIONS) -> None:
         super().__init__(database.relaxed(A_MOMENT))
-        self._database, self._sales = database, SqlSales(database)
+        self._database, self._counts = database, SqlCounts(database)
+        self._recount = SqlRecount(database, clock, new_id, SqlCounts(database, BESIDE).count, ROLLUPS, portions)
 
-    async def sold(self, tx: Transaction, sale: Sale) -> None:
-        if not await self._sales.file(tx, sale):
-            return
-        await self._count(tx, sale.day, model.counts(sale.lines, sale.city, sale.revenue, 1))
-        await tx.execute(_BUYER, user_id=sale.user_id, month=sale.day[:7], orders=1)
-        await self._pair(tx, sale.lines)
+    async def count(self, tx: Transaction, fact: Fact) -> None:
+        await self._recount.note(tx.sql, fact)
+        pairs = model.pairs(fact.lines) if await self._counts.count(tx.sql, fact) and isinstance(fact, Sale) else ()
+        if rows := [{"product_id": one, "other_id": other} for one, other in pairs]:
+            await tx.execute_many(_PAIR, rows)
 
-    async def returned(self, tx: Transaction, part: Return) -> None:
-        sale = await self._sales.standing(tx, part.order_id)
-        if sale:
-            await self._count(tx, sale.day, model.counts(part.goods, sale.city, part.refund, -1, orders=0))
-            await self._sales.keep(tx, replace(sale, revenue=sale.revenue - part.refund, lines=model.without(sale.lines, part.goods)))
-
-    async def undone(self, tx: Transaction, order_id: str) -> None:
-        sale = await self._sales.standing(tx, order_id)
-        if sale:
-            await self._count(tx, sale.day, model.counts(sale.lines, sale.city, sale.revenue, -1))
-            await tx.execute(_BUYER, user_id=sale.user_id, month=sale.day[:7], orders=-1)
-            await self._sales.drop(tx, order_id)
+    async def recount(self, history: AsyncIterator[Sequence[Fact]]) -> Recounted:
+        return Recounted(*await self._recount.run(history))
 
     async def record(self, tx: Transaction, events: Sequence[Behaviour], at: datetime) -> int:
         new = 0
@@ -90,15 +105,3 @@ class SqlFacts(Reports):
     async def miscounted(self) -> list[str]:
         wrong = await self._database.all(_MISCOUNTED)
         return [f"on {row['day']} the report says {row['report']} orders, the facts {row['facts']}" for row in wrong]
-
-    async def _count(self, tx: Transaction, day: str, counts: Iterable[model.Count]) -> None:
-        rows: list[dict[str, Any]] = [
-            {"dimension": c.dimension, "key": c.key or day, "orders": c.orders, "units": c.units, "revenue": c.revenue, "at": day} for c in counts
-        ]
-        await tx.execute_many(_DAY, rows)
-        await tx.execute_many(_MONTH, [{**row, "at": day[:7]} for row in rows if row["dimension"] != "day"])
-
-    async def _pair(self, tx: Transaction, lines: Sequence[OrderLine]) -> None:
-        rows = [{"product_id": one, "other_id": other} for one, other in model.pairs(lines)]
-        if rows:
-            await tx.execute_many(_PAIR, rows)

@@ -2,63 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from typing import Any
 
 import msgspec
 
-from torg.contexts.analytics.ports import Sale
+from torg.contexts.analytics.model import Fact, Return, Sale, Undone
 from torg.contexts.order.contracts import OrderLine
 from torg.kit.messages import encode
 from torg.kit.sql import Database, Row, SqlTransaction
-from torg.kit.store import Transaction
+from torg.kit.sql.parts import listed
+
+Change = tuple[Sale | None, Sale | None]
+"""A sale before a fact and after it."""
 
 _lines = msgspec.json.Decoder(tuple[OrderLine, ...]).decode
 
 
 class SqlSales:
-    """The table `sale`."""
+    """The tables `sale` and `taken_back`, or those `beside` them with a prefix."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, beside: str = "") -> None:
+        self._database, self._sale, self._taken_back = database, f"{beside}sale", f"{beside}taken_back"
 
-    async def file(self, tx: Transaction, sale: Sale) -> bool:
-        """Whether the sale is a new one."""
-        filed = await tx.execute(
-            """insert into sale (order_id, user_id, day, city, revenue, lines)
-               values (:order_id, :user_id, :day, :city, :revenue, :lines) on conflict do nothing""",
-            order_id=sale.order_id, user_id=sale.user_id, day=sale.day, city=sale.city, revenue=sale.revenue, lines=encode(sale.lines).decode(),
-        )  # fmt: skip
-        return bool(filed)
-
-    async def standing(self, tx: Transaction, order_id: str) -> Sale | None:
-        """The sale with what is left of it."""
-        row = await tx.one("select * from sale where order_id = :order_id", order_id=order_id)
-        return _sale(row) if row else None
-
-    async def drop(self, tx: Transaction, order_id: str) -> None:
-        """Nothing of it is left."""
-        await tx.execute("delete from sale where order_id = :order_id", order_id=order_id)
-
-    async def keep(self, tx: Transaction, sale: Sale) -> None:
-        """This is what is left."""
-        await tx.execute(
-            "update sale set revenue = :revenue, lines = :lines where order_id = :order_id",
-            order_id=sale.order_id,
-            revenue=sale.revenue,
-            lines=encode(sale.lines).decode(),
-        )
+    async def take(self, tx: SqlTransaction, fact: Fact) -> Change | None:
+        """Files a fact. None where it changes nothing: it was filed before, or is about a sale that does not stand."""
+        row = await tx.one(f"select * from {self._sale} where order_id = :order_id", order_id=fact.order_id)
+        sale = _sale(row) if row else None
+        match fact:
+            case Sale() if sale is None and not await self._is_taken_back(tx, fact.order_id):
+                filed = await tx.execute(
+                    f"""insert into {self._sale} (order_id, user_id, day, city, revenue, lines)
+                        values (:order_id, :user_id, :day, :city, :revenue, :lines) on conflict do nothing""",
+                    **_row(fact),
+                )
+                return (None, fact) if filed else None
+            case Return() if sale is not None and await self._take_back(tx, fact.return_id):
+                left = sale.without(fact)
+                kept = _row(left)
+                statement = f"update {self._sale} set revenue = :revenue, lines = :lines where order_id = :order_id"
+                await tx.execute(statement, order_id=left.order_id, revenue=kept["revenue"], lines=kept["lines"])
+                return sale, left
+            case Undone() if sale is not None:
+                await self._take_back(tx, fact.order_id)
+                await tx.execute(f"delete from {self._sale} where order_id = :order_id", order_id=fact.order_id)
+                return sale, None
+            case _:
+                return None
 
     async def by_day(self) -> dict[str, tuple[int, int]]:
         """How many sales stand and what they are worth, by day."""
-        rows = await self._database.all("select day, count(*) as orders, cast(sum(revenue) as bigint) as revenue from sale group by day")
+        rows = await self._database.all(f"select day, count(*) as orders, cast(sum(revenue) as bigint) as revenue from {self._sale} group by day")
         return {row["day"]: (row["orders"], row["revenue"]) for row in rows}
 
     async def standing_together(self, tx: SqlTransaction, size: int) -> AsyncIterator[list[Sale]]:
         """All that stand, so many at a time."""
         last = ""
-        while rows := await tx.all("select * from sale where order_id > :last order by order_id limit :size", last=last, size=size):
+        while rows := await tx.all(f"select * from {self._sale} where order_id > :last order by order_id limit :size", last=last, size=size):
             yield [_sale(row) for row in rows]
             last = rows[-1]["order_id"]
+
+    async def unknown(self, order_ids: Collection[str]) -> list[str]:
+        """Those of these orders that never were a sale."""
+        names, given = listed(order_ids)
+        known = await self._database.all(
+            f"select order_id as id from {self._sale} where order_id in ({names}) union all select id from {self._taken_back} where id in ({names})", **given
+        )
+        return sorted(set(order_ids) - {row["id"] for row in known})
+
+    async def _take_back(self, tx: SqlTransaction, id: str) -> bool:
+        """Whether this is the first time."""
+        return bool(await tx.execute(f"insert into {self._taken_back} (id) values (:id) on conflict do nothing", id=id))
+
+    async def _is_taken_back(self, tx: SqlTransaction, id: str) -> bool:
+        return await tx.value(f"select 1 from {self._taken_back} where id = :id", id=id) is not None
+
+
+def _row(sale: Sale) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(sale), "lines": encode(sale.lines).decode()}
 
 
 def _sale(row: Row) -> Sale:

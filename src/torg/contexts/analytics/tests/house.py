@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -13,11 +13,13 @@ from torg.contexts.analytics.adapters.clickhouse import Address, ClickHouse
 from torg.contexts.analytics.adapters.clickhouse_sender import Sender
 from torg.contexts.analytics.adapters.facts_clickhouse import ClickHouseFacts
 from torg.contexts.analytics.adapters.facts_sql import SqlFacts
+from torg.contexts.analytics.adapters.recount_sql import Portions
 from torg.contexts.analytics.ports import AnalyticsDeps, Facts
 from torg.contexts.catalog.contracts import GetOffers
 from torg.contexts.order import contracts as oc
 from torg.contexts.user import contracts as uc
 from torg.kit.messages import Registry
+from torg.kit.operations import DeskView
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, answering, open_store, test_ids
 from torg.kit.values import Money, new_id
@@ -25,14 +27,17 @@ from torg.kit.values import Money, new_id
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 REGISTRY = Registry([oc, c, uc])
 
+SMALL = Portions(compared=3)
 
-def deps_of(store: Store, facts: Facts) -> AnalyticsDeps:
-    return AnalyticsDeps(call=answering({GetOffers: lambda _: ()}), clock=store.clock, new_id=test_ids(), store=store, currency="USD", facts=facts)
+
+def deps_of(store: Store, facts: Facts, desks: Mapping[str, DeskView] | None = None) -> AnalyticsDeps:
+    call = answering({GetOffers: lambda _: ()})
+    return AnalyticsDeps(call=call, clock=store.clock, new_id=test_ids(), store=store, currency="USD", facts=facts, desks=desks or {})
 
 
 def in_clickhouse(store: Store, server: ClickHouse, gather: float = 0.05) -> ClickHouseFacts:
     """One instance's facts: several may be made for a store."""
-    return ClickHouseFacts(store.database, server, Sender(store.database, server, store.clock, gather), new_id)
+    return ClickHouseFacts(store.database, server, Sender(store.database, server, store.clock, gather), store.clock, new_id)
 
 
 @asynccontextmanager
@@ -49,9 +54,9 @@ async def own_database(url: str) -> AsyncIterator[ClickHouse]:
 
 
 @asynccontextmanager
-async def sql_house(folder: Path, clock: TestClock) -> AsyncIterator[AnalyticsDeps]:
+async def sql_house(folder: Path, clock: TestClock, portions: Portions = SMALL) -> AsyncIterator[AnalyticsDeps]:
     async with open_store(folder, "analytics", clock, REGISTRY, MIGRATIONS) as store:
-        yield deps_of(store, SqlFacts(store.database))
+        yield deps_of(store, SqlFacts(store.database, store.clock, new_id, portions))
 
 
 @asynccontextmanager

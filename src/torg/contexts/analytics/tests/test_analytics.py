@@ -71,6 +71,19 @@ async def test_a_partial_return_takes_back_its_share_and_the_rest_takes_the_orde
     assert await rows(deps, "day") == {}
 
 
+async def test_an_order_counts_for_a_product_for_as_long_as_some_of_it_is_with_the_buyer(deps: AnalyticsDeps):
+    await sell(deps, "o1", line("a", 2), line("b", 1, 50, ("food", "milk")))
+    await handlers.on_order_returned(returned("o1", "r1", line("a", 1)), deps)
+    assert await rows(deps, "product") == {"a": (1, 1, 100), "b": (1, 1, 50)}
+    await handlers.on_order_returned(returned("o1", "r2", line("a", 1)), deps)
+    assert await rows(deps, "product") == {"b": (1, 1, 50)}
+    assert await rows(deps, "category") == {"food": (1, 1, 50), "milk": (1, 1, 50)}
+    assert await rows(deps, "day") == {"2026-03-01": (1, 1, 50)}
+    await handlers.on_order_returned(returned("o1", "r3", line("b", 1, 50, ("food", "milk")), whole=True), deps)
+    for grouping in ("day", "month", "city", "product", "category"):
+        assert await rows(deps, grouping) == {}
+
+
 async def test_a_year_is_the_sum_of_its_days(deps: AnalyticsDeps):
     clock = deps.clock
     assert isinstance(clock, TestClock)

@@ -26,7 +26,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 def kit(store: Store, facts: str) -> Kit:
-    return cast(Kit, SimpleNamespace(settings=Settings(facts=facts), store=store, clock=store.clock, new_id=new_id, call=answering({})))
+    return cast(Kit, SimpleNamespace(settings=Settings(facts=facts), store=store, clock=store.clock, new_id=new_id, call=answering({}), desks={}))
 
 
 def test_facts_stay_in_sql_where_nothing_is_said(store: Store):
