@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     theirs = [item for item in items if item.get_closest_marker("engine") or _needs_a_server(item)]
     for item in theirs:
         item.add_marker("engine")
-    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr:
+    if _of_everything(config):
         elsewhere = theirs + [item for item in items if item.get_closest_marker("simulation")]
         config.hook.pytest_deselected(items=elsewhere)
         left = set(map(id, elsewhere))
         items[:] = [item for item in items if id(item) not in left]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker of pytest-xdist is told what it can't see: what the whole run was asked for."""
+    node.workerinput["of_everything"] = _of_everything(node.config)
+
+
+def _of_everything(config: pytest.Config) -> bool:
+    told: Mapping[str, bool] = getattr(config, "workerinput", {})
+    return told.get("of_everything", config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr)
 
 
 def _needs_a_server(item: pytest.Item) -> bool:

@@ -173,13 +173,14 @@ def bench(
 
 @app.command
 def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
-    """Run the project's tests; arguments go to pytest. With --topology services (or another one) the journeys run against its processes."""
+    """Run the project's tests, all of them on all cores; arguments go to pytest. With --topology services (or another one) the journeys run against its
+    processes."""
     import pytest
 
     os.chdir(ROOT)
     elsewhere = any(word.partition("=")[0] == "--topology" for word in arguments)
     named = any(Path(word.partition("::")[0]).exists() for word in arguments)
-    sys.exit(pytest.main([*arguments, *(["tests/journeys"] if elsewhere and not named else [])]))
+    sys.exit(pytest.main([*(arguments or ("-n", "auto", "--dist", "loadfile")), *(["tests/journeys"] if elsewhere and not named else [])]))
 
 
 @app.command

@@ -154,7 +154,10 @@ def _operation(route: Route, binding: Binding | None, answer: Any, body: Any, na
     elif route.media != "application/json":
         success["content"] = {route.media: {}}
     problem = {"application/problem+json": {"schema": named[_key(Problem)]}}
-    refused = {str(status): {"description": TITLES[status], "content": problem} for status in _refusals(route, body is not None)}
+    refused = {
+        str(status): {"description": TITLES[status], "content": problem | (success["content"] if status in route.also else {})}
+        for status in _refusals(route, body is not None)
+    }
     not_modified = {"304": {"description": "Not modified"}} if route.etag else {}
     operation["responses"] = {str(route.status): success, **not_modified, **refused}
     if description := _description(route):

@@ -94,15 +94,15 @@ def operations_routes(
 
     return (
         _plain("/health", health, Health, "Whether the process lives"),
-        _plain("/ready", ready, Readiness, "Whether every engine answers and every task runs"),
+        _plain("/ready", ready, Readiness, "Whether every engine answers and every task runs", also=(503,)),
         _plain("/metrics", metrics, None, "Figures for Prometheus", media="text/plain"),
         _plain("/openapi.json", api, dict[str, Any], "This description"),
         _plain("/asyncapi.json", events, dict[str, Any], "The events' description"),
     )
 
 
-def _plain(path: str, endpoint: Callable[[Request], Awaitable[Response]], answer: Any, summary: str, media: str = "application/json") -> Route:
-    return Route(method="GET", path=path, endpoint=endpoint, answer=answer, summary=summary, media=media, urgency=Urgency.ALWAYS)
+def _plain(path: str, endpoint: Callable[[Request], Awaitable[Response]], answer: Any, summary: str, **more: Any) -> Route:
+    return Route(method="GET", path=path, endpoint=endpoint, answer=answer, summary=summary, urgency=Urgency.ALWAYS, **more)
 
 
 def _json(body: bytes, status: int = 200) -> Response:

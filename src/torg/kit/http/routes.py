@@ -25,6 +25,7 @@ class Route:
     `answer` names the reply's type for the description. `cached` is how many seconds the edge may keep the answer for everyone;
     `tags` name what its keeping depends on. `etag` adds one and answers If-None-Match.
     `idempotency_field` names the hidden field in which a page's form carries its key: sent twice, it takes effect once.
+    `also` are refusals that come with the answer itself.
     `audited` is False for what is not worth a line when staff do it: renewing a session, choosing a language.
     `urgency` is its rank under too much load; what only staff may ask is always answered."""
 
@@ -50,6 +51,7 @@ class Route:
     body_limit: int = 1 << 20
     public: bool = True
     refuses: tuple[int, ...] = ()
+    also: tuple[int, ...] = ()
     audited: bool = True
     urgency: Urgency = Urgency.BROWSING
 
