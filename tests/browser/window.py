@@ -11,10 +11,12 @@ PATIENCE = 10_000  # milliseconds
 
 
 class Window:
-    """One visitor's window. `went_wrong` holds script errors, console errors, failed requests, and refusals that nobody expected."""
+    """One visitor's window. `went_wrong` holds script errors, console errors, failed requests, and refusals that nobody expected; those of paths that begin
+    like one of `lacking` are what a test is about."""
 
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.address = page, address
+        self.lacking: tuple[str, ...] = ()
         self.went_wrong: list[str] = []
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.went_wrong.append(f"a script died: {error}"))
@@ -24,7 +26,7 @@ class Window:
     async def go(self, path: str) -> None:
         reply = await self.page.goto(self.address + path)
         assert reply is not None
-        assert reply.ok, f"{path} answered {reply.status}"
+        assert reply.ok or self._lacks(reply.url, reply.status), f"{path} answered {reply.status}"
 
     async def click(self, name: str, role: str = "button") -> None:
         """The first visible button (or link) of that name."""
@@ -49,17 +51,20 @@ class Window:
         return wide
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and not ("503" in message.text and self._lacks(message.location["url"], 503)):
             self.went_wrong.append(f"console {message.type} at {self.page.url}: {message.text}")
 
     def _failed(self, request: Request) -> None:
         """Leaving a page ends its streams and beacons: that is no failure."""
-        if request.failure != "net::ERR_ABORTED":
+        if request.failure != "net::ERR_ABORTED" and not self._lacks(request.url, 503):
             self.went_wrong.append(f"{request.method} {request.url} failed: {request.failure}")
 
     def _response(self, response: Response) -> None:
-        if response.status >= 400:
+        if response.status >= 400 and not self._lacks(response.url, response.status):
             self.went_wrong.append(f"{response.request.method} {response.url} answered {response.status}")
+
+    def _lacks(self, url: str, status: int) -> bool:
+        return status == 503 and bool(self.lacking) and url.removeprefix(self.address).startswith(self.lacking)
 
 
 @asynccontextmanager

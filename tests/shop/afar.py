@@ -101,6 +101,22 @@ class FarShop(Shop):
             members.expect([context])
             await asyncio.sleep(HEARD)
 
+    @asynccontextmanager
+    async def gone(self, name: str) -> AsyncIterator[None]:
+        """A process that was killed, and that nobody starts again until the block ends."""
+        supervisor = self.supervisor
+        child = supervisor._children[name]
+        supervisor._watching.pop(name).cancel()
+        child.kill()
+        supervisor.members.remove(child.address)
+        supervisor.members.give_up(child.planned.contexts)
+        await asyncio.sleep(HEARD)
+        try:
+            yield
+        finally:
+            supervisor._watch(await supervisor._again(child.planned))
+            await asyncio.sleep(HEARD)
+
     def merchant(self) -> Visitor:
         return Visitor(self, self.app.settings.acquirer_secret, prefix="")
 
@@ -125,17 +141,17 @@ class Cost:
 
 @asynccontextmanager
 async def open_far_shop(
-    folder: Path, chosen: str, servers: bool = False, cost: Cost | None = None, databases: Mapping[str, str] | None = None
+    folder: Path, chosen: str, servers: bool = False, cost: Cost | None = None, databases: Mapping[str, str] | None = None, index: str = ""
 ) -> AsyncIterator[FarShop]:
     """The whole shop in the processes of a topology, filled and indexed, until the block ends. On `servers`, all of its engines are real ones of its own, and
-    the shop in one process is there twice. `databases` are of single contexts."""
+    the shop in one process is there twice. `databases` are of single contexts; `index` is a search server, as TORG_INDEX."""
     cost = cost or Cost()
     data, clock, front = folder / "data", MovedClock(folder / "clock"), serve.free_port("127.0.0.1", 0)
     clock.advance(seconds=0)
     async with AsyncExitStack() as stack:
         stack.callback(front.close)
         engines = [stack.enter_context(started(engine.name)) for engine in ENGINES] if servers else []
-        named: dict[str, Any] = {name.removeprefix("TORG_").lower(): url for _, settings in engines for name, url in settings.items()}
+        named: dict[str, Any] = {"index": index} | {name.removeprefix("TORG_").lower(): url for _, settings in engines for name, url in settings.items()}
         settings = Settings(
             port=front.getsockname()[1], data=str(data), sync="OFF", currency=CURRENCY, password_memory_kib=8, log_level="error",
             clock=str(folder / "clock"), public_url=f"http://127.0.0.1:{front.getsockname()[1]}", demo=False, databases=dict(databases or {}), **named,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
@@ -23,10 +24,12 @@ from torg import compose
 from torg.kit import values
 from torg.kit.bus import FailedMessage
 from torg.kit.calls import Call, Handle
+from torg.kit.errors import Unavailable
 from torg.kit.http import Route
 from torg.kit.listening import listens
 from torg.kit.messages import Message, context_of
 from torg.kit.settings import Settings
+from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 from torg.kit.testing.http import Answer, ask
 from torg.kit.testing.postgres import SUITES, own_base
@@ -47,6 +50,30 @@ class MovableClock:
     def advance(self, **by: float) -> None:
         """Moves on by timedelta's words: advance(minutes=16)."""
         self._ahead += timedelta(**by)
+
+
+class BrokenDisk:
+    """A connection to a database on a disk that has died."""
+
+    in_transaction = False
+
+    def execute(self, *_: object) -> NoReturn:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    def rollback(self) -> None: ...
+
+
+class Silence:
+    """Answers nothing, until it is over."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+
+    async def __call__(self, *_: object) -> NoReturn:
+        await self.over.wait()
+        raise Unavailable("it has said nothing for a while")
 
 
 class Clock(Protocol):
@@ -99,6 +126,46 @@ class Shop:
             yield
         finally:
             handlers.update(hidden)
+
+    @contextmanager
+    def hanging(self, context: str) -> Iterator[None]:
+        """Who asks a context for something gets no answer at all for a while; it follows the others all the same."""
+        handlers = cast("dict[type[Message], Handle]", self.app.call._handlers)
+        answering = {kind: handle for kind, handle in handlers.items() if context_of(kind) == context}
+        assert answering
+        silence = Silence()
+        handlers.update(dict.fromkeys(answering, silence))
+        try:
+            yield
+        finally:
+            handlers.update(answering)
+            silence.over.set()
+
+    @contextmanager
+    def broken_disk(self, context: str) -> Iterator[None]:
+        """Nothing of a context's file can be read or written for a while."""
+        database = self.app.stores[context].database
+        assert isinstance(database, SqliteDatabase), "only files lie on a disk of ours"
+        reader, writer = database.connection, database._writer
+        database.connection = database._writer = cast("sqlite3.Connection", BrokenDisk())
+        try:
+            yield
+        finally:
+            database.connection, database._writer = reader, writer
+
+    @contextmanager
+    def search_away(self) -> Iterator[None]:
+        """The search index answers nobody for a while."""
+
+        async def away(*_: object) -> NoReturn:
+            raise Unavailable("the index does not answer")
+
+        (index,) = (cast("Any", job.run).__self__ for module in self.app.modules for job in module.jobs if job.name == "catalog.index")
+        index.search = index.suggest = away
+        try:
+            yield
+        finally:
+            del index.search, index.suggest
 
     # ---------------------------------------------------------------- who uses it
 

@@ -192,6 +192,15 @@ class ListProductsById(Query[tuple[ListedProduct, ...]], frozen=True, kw_only=Tr
     language: Language = Language.EN
 
 
+@message("catalog.list_shelf")
+class ListShelf(Query[tuple[ListedProduct, ...]], frozen=True, kw_only=True):
+    """Some of what is on sale in a category and below it, in no order of merit: for pages while nobody can search."""
+
+    category: str
+    limit: Limit = 24
+    language: Language = Language.EN
+
+
 class SuggestedText(msgspec.Struct, frozen=True, omit_defaults=True):
     """A completion of what is being typed; `id` is the product's or the category's."""
 

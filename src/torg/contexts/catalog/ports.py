@@ -298,6 +298,10 @@ class ProductStore(Protocol):
         """All products on sale; sees no single moment of the store, but every product that was on sale all along."""
         ...
 
+    async def shelf(self, category_ids: Collection[str], limit: int) -> Sequence[Stocked]:
+        """At most `limit` products on sale that lie in these categories, the same ones each time; those of the last seconds may be missing."""
+        ...
+
     async def count_by_category(self) -> Mapping[str, int]:
         """Products on sale by their lowest category."""
         ...

@@ -139,6 +139,11 @@ class SqlProductStore:
                 if stocked.product.on_sale:
                     yield stocked
 
+    async def shelf(self, category_ids: Collection[str], limit: int) -> Sequence[Stocked]:
+        names, parameters = listed(sorted(category_ids))
+        question = f"{_FIND} where on_sale = 1 and category in ({names}) order by id limit :limit"
+        return [_stocked(row) for row in await self._database.all(question, **parameters, limit=limit)]
+
     async def count_by_category(self) -> Mapping[str, int]:
         rows = await self._database.all("select category, count(*) as products from product where on_sale = 1 group by category")
         return {row["category"]: row["products"] for row in rows}

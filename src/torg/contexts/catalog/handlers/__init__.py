@@ -13,6 +13,7 @@ HANDLERS: Handlers = {
     c.GetProduct: reading.get_product,
     c.ListProductsById: reading.list_products_by_id,
     c.ListCategories: reading.list_categories,
+    c.ListShelf: reading.list_shelf,
     c.Recommend: reading.recommend,
     c.ListProducts: searching.list_products,
     c.Suggest: searching.suggest,

@@ -30,6 +30,12 @@ async def list_products_by_id(query: c.ListProductsById, deps: CatalogDeps) -> t
     return tuple(model.listed(stocked, tree, query.language) for stocked in found if stocked.product.on_sale)
 
 
+async def list_shelf(query: c.ListShelf, deps: CatalogDeps) -> tuple[c.ListedProduct, ...]:
+    tree = await deps.categories.tree()
+    found = await deps.products.shelf(tree.below([query.category]), query.limit)
+    return tuple(model.listed(stocked, tree, query.language) for stocked in found)
+
+
 async def list_categories(query: c.ListCategories, deps: CatalogDeps) -> c.CategoryList:
     tree = await deps.categories.tree()
     return c.CategoryList(tree.shown(await deps.products.count_by_category(), query.language))

@@ -173,6 +173,17 @@ async def test_products_on_sale_are_read_to_the_end_while_others_write(house: Ho
     assert sum((await house.deps.products.count_by_category()).values()) == 1099
 
 
+async def test_a_shelf_has_some_of_what_is_on_sale_in_its_categories(house: House) -> None:
+    milk = model.added(new_product("m1", category="dairy.milk"), NOW)
+    await saved(house, milk, *(product(number) for number in range(5)))
+    await saved(house, replace(product(1), status="withdrawn", version=2))
+    await counted(house, p0002=7)
+    await house.deps.products.count_by_category()  # by now documents are wherever they come to lie
+    shelf = await house.deps.products.shelf({"frozen.pizza", "frozen"}, 3)
+    assert [(one.product.id, one.figures.quantity) for one in shelf] == [("p0000", 0), ("p0002", 7), ("p0003", 0)]
+    assert await house.deps.products.shelf({"nothing"}, 3) == []
+
+
 async def test_an_offer_is_quick_to_tell(house: House) -> None:
     """A checkout asks for a handful; remembered ones take microseconds, so this bound is generous."""
     await saved(house, *(product(number) for number in range(10)))

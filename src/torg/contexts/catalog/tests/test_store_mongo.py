@@ -333,6 +333,7 @@ async def test_each_question_is_answered_by_an_index(tmp_path: Path, url: str, b
             base.products.find({"_id": {"$in": ["p1", "p2"]}}),
             base.products.find({"revision": {"$gt": 5, "$lte": 40}}).sort("revision", 1).limit(10),
             base.products.find({"status": "on_sale", "category": {"$in": ["frozen.pizza"]}}),
+            base.products.find({"status": "on_sale", "category": {"$in": ["frozen.pizza"]}}).sort("_id", 1).limit(10),
         ]
         for question in questions:
             assert "COLLSCAN" not in str((await question.explain())["queryPlanner"]["winningPlan"])

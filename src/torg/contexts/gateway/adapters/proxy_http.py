@@ -25,7 +25,7 @@ from torg.kit.values import NewId
 
 FOUND: Final = 15.0  # seconds that a request waits for a context that is being restarted
 ANSWERED: Final = 60.0  # seconds that a context may take to begin its answer, once it has the whole request
-SLOW: Final = 5.0  # seconds
+SLOW: Final = 2.0  # seconds
 QUIET: Final = 60.0  # seconds between two pieces of an answer; streams of events send a heartbeat every fifteen
 REFUSED: Final = 400
 LISTENED: Final = 5.0  # seconds that the rest of a body is listened to once it is refused
@@ -98,11 +98,26 @@ class Proxy:
         try:
             connection.send(request.head(self._fleet) + request.first)
             if request.more:
-                return connection, await _converse(connection, request)
+                return connection, await self._converse(connection, request)
             return connection, await self._answered(connection)
         except BaseException:
             self._fleet.connections.give_back(connection)
             raise
+
+    async def _converse(self, connection: Connection, request: _Request) -> Answer:
+        """Sends the rest of the body until there is an answer, and listens to it when that comes before its end (too large, or not allowed): most clients
+        look at an answer only once they have said everything."""
+        sending, answering = asyncio.ensure_future(_send_on(connection, request)), asyncio.ensure_future(connection.head())
+        try:
+            await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
+            answering.cancel()
+            answer = await (answering if answering.done() else self._answered(connection))
+            await asyncio.wait({sending}, timeout=LISTENED)
+        finally:
+            sending.cancel()
+            answering.cancel()
+        connection.spoilt = answer.status >= REFUSED  # maybe nobody has read the body, and its rest would be taken for the next request
+        return answer
 
     async def _answered(self, connection: Connection) -> Answer:
         """The head of an answer that may take its time, but only from a process that lives."""
@@ -201,22 +216,6 @@ def kept(headers: Headers) -> Headers:
     """Those that are meant for the other end."""
     named = {word.strip() for name, value in headers if name == b"connection" for word in value.lower().split(b",")}
     return [header for header in headers if header[0] not in HOP_BY_HOP and header[0] not in named]
-
-
-async def _converse(connection: Connection, request: _Request) -> Answer:
-    """Sends the rest of the body until there is an answer, and listens to it when that comes before its end (too large, or not allowed): most clients
-    look at an answer only once they have said everything."""
-    sending, answering = asyncio.ensure_future(_send_on(connection, request)), asyncio.ensure_future(connection.head())
-    try:
-        await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
-        async with asyncio.timeout(ANSWERED):
-            answer = await answering
-        await asyncio.wait({sending}, timeout=LISTENED)
-    finally:
-        sending.cancel()
-        answering.cancel()
-    connection.spoilt = answer.status >= REFUSED  # maybe nobody has read the body, and its rest would be taken for the next request
-    return answer
 
 
 async def _send_on(connection: Connection, request: _Request) -> None:

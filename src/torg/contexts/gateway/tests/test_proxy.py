@@ -395,12 +395,12 @@ async def test_a_process_that_does_not_even_say_that_it_lives_is_not_waited_for(
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with gateway(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", slow=0.05) as browser, asyncio.timeout(20):
 
-        async def told() -> int:
-            async with browser.get("/api/v1/products") as reply:
+        async def told(body: bytes = b"") -> int:
+            async with browser.request("POST" if body else "GET", "/api/v1/products", data=body) as reply:
                 assert reply.headers["retry-after"] == "1"
                 return reply.status
 
-        assert set(await asyncio.gather(*(told() for _ in range(5)))) == {503}
+        assert set(await asyncio.gather(*(told(body) for body in (b"", b"", b"x" * 100, b"x" * 100_000, b"x" * 1_000_000)))) == {503}
         began = time.monotonic()
         assert await told() == 503
         assert time.monotonic() - began < 1, "it has failed five times: it is left alone"

@@ -8,7 +8,7 @@ from itertools import islice
 
 from babel.numbers import get_currency_precision
 
-from torg.contexts.catalog.contracts import CategoryNode, ListedProduct, ListProducts, ProductPage
+from torg.contexts.catalog.contracts import CategoryNode, ListedProduct, ListProducts, ListShelf, ProductPage
 from torg.contexts.web.model import minor_units, path_to, read_form
 from torg.contexts.web.routes.links import link
 from torg.contexts.web.routes.visit import AWAY, Visit
@@ -19,6 +19,7 @@ SORTS = ("relevance", "-popularity", "price", "-price", "-rating", "-created_at"
 FILTERS = ("query", "brand", "price_min", "price_max", "in_stock", "rating_min", "sort")
 SHOWN_DEPARTMENTS = 12
 ON_A_SHELF = 12
+ON_A_BARE_SHELF = 48  # without search there is no next page
 IN_THE_WINDOW = 6
 LOOKED_THROUGH_FOR_OFFERS = 100  # of the most popular products
 
@@ -76,9 +77,16 @@ async def _listing(visit: Visit, base: str, tree: Sequence[CategoryNode], path: 
 
 
 async def _without_search(visit: Visit, tree: Sequence[CategoryNode], path: Sequence[CategoryNode], query: str) -> Response:
-    """Products can't be listed: the categories can, for the catalogue itself knows them."""
+    """The catalogue itself knows the categories, and some of what lies in one."""
     below = [node for node in (path[-1].children if path else tree) if node.product_count]
-    return await visit.page("listing_away.html", AWAY, crumbs=path, query=query, below=below, pictures=await visit.deps.categories.pictures(visit.language))
+    lying = await _shelf(visit, path[-1].id) if path and not query else ()
+    pictures = await visit.deps.categories.pictures(visit.language)
+    return await visit.page("listing_away.html", 200 if lying else AWAY, crumbs=path, query=query, below=below, lying=lying, pictures=pictures)
+
+
+async def _shelf(visit: Visit, category: str) -> Sequence[ListedProduct]:
+    found = await visit.ask_for_extra(ListShelf(category=category, limit=ON_A_BARE_SHELF, language=visit.language))
+    return found or ()
 
 
 def _question(visit: Visit, chosen: Mapping[str, str], category: str, cursor: str) -> ListProducts:

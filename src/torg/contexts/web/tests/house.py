@@ -175,6 +175,7 @@ ANSWERS: Mapping[type[Message], Callable[[Any], Any]] = {
     user.ChangeProfile: lambda _: PROFILE,
     catalog.ListCategories: lambda _: catalog.CategoryList(TREE),
     catalog.ListProducts: lambda query: found() if query.query == "nothing" else found(listed(), listed("cream", "Cream")),
+    catalog.ListShelf: lambda _: (listed("butter", "Butter"),),
     catalog.ListProductsById: lambda query: tuple(listed(id) for id in query.product_ids),
     catalog.GetProduct: _get_product,
     catalog.Recommend: lambda _: catalog.RecommendedProducts((listed("cream", "Cream"),), (listed("kefir", "Kefir"),)),

@@ -9,7 +9,7 @@ import pytest
 
 from torg.contexts.analytics.contracts import GetRecommendations
 from torg.contexts.cart.contracts import CartItem, GetCart, PutItem, RemoveItem
-from torg.contexts.catalog.contracts import GetProduct, ListCategories, ListProducts, ListProductsById, Recommend, RecommendedProducts
+from torg.contexts.catalog.contracts import GetProduct, ListCategories, ListProducts, ListProductsById, ListShelf, Recommend, RecommendedProducts
 from torg.contexts.notification.contracts import GetPreferences, ListNotifications
 from torg.contexts.order.contracts import GetHistory, GetOrder, GetSaga
 from torg.contexts.payment.contracts import GetBalance, ListPayments
@@ -95,7 +95,7 @@ async def test_product_page_goes_without_reviews_recommendations_and_notificatio
     shop.is_away(ListReviews, Recommend, ListNotifications, GetRecommendations, ListProducts, ListCategories)
     answer = await shop.get("/products/milk", member=True)
     assert answer.status == 200
-    for words in ("Add to cart", "Reviews cannot be shown just now.", "What goes well with it cannot all be shown just now."):
+    for words in ("Add to cart", "Reviews cannot be shown just now.", "Not every suggestion can be shown just now."):
         assert words in visible(answer)
     assert "Отзывы сейчас не показать." in visible(await shop.get("/products/milk", accept_language="ru"))
 
@@ -104,7 +104,7 @@ async def test_half_of_the_recommendations_is_shown_and_the_lack_of_the_rest_is_
     shop.answers(Recommend, lambda _: RecommendedProducts((), (listed("kefir", "Kefir"),), ("bought_together",)))
     words = visible(await shop.get("/products/milk"))
     assert "Kefir" in words
-    assert "cannot all be shown" in words
+    assert "Not every suggestion can be shown" in words
 
 
 async def test_without_search_departments_and_categories_lead_on(shop: Shop) -> None:
@@ -114,8 +114,12 @@ async def test_without_search_departments_and_categories_lead_on(shop: Shop) -> 
     assert "The search is taking a break" in visible(found)
     assert 'href="/catalog/food"' in found.body.decode()
     department = await shop.get("/catalog/food")
-    assert department.status == 503
+    assert department.status == 200
     assert 'href="/catalog/dairy"' in department.body.decode()
+    assert "here is some of what there is" in visible(department)
+    assert "Butter" in visible(department)
+    shop.is_away(ListShelf)
+    assert (await shop.get("/catalog/food")).status == 503
     home = await shop.get("/")
     assert home.status == 200
     assert "What everybody buys cannot be shown just now." in visible(home)

@@ -141,6 +141,12 @@ class MongoProductStore:
                 for stocked in await self._as_they_are({document["_id"]: _product(document) for document in documents}):
                     yield stocked
 
+    async def shelf(self, category_ids: Collection[str], limit: int) -> Sequence[Stocked]:
+        asked = {"status": "on_sale", "category": {"$in": sorted(category_ids)}}
+        with self._connection.asking():
+            documents = await self._products.find(asked).sort("_id", ASCENDING).limit(limit).to_list()
+        return await self._as_they_are({document["_id"]: _product(document) for document in documents})
+
     async def count_by_category(self) -> Mapping[str, int]:
         await self._bringing.bring()
         with self._connection.asking():

@@ -1,5 +1,6 @@
 // Tells the shop's own statistics what is looked at, found and put into carts; not of people who ask not to be followed.
-const PATIENCE = 3000; // ms: what nobody answers must not hold the few connections that a browser has for the shop
+// What is sent outlives its page, and what nobody answers holds one of the few connections that a browser has for the shop: so there are few of those.
+const MOST = 2, FORGOTTEN = 10_000; // unanswered; ms
 const quiet = navigator.globalPrivacyControl || navigator.doNotTrack === "1";
 
 function visitor() {
@@ -12,16 +13,28 @@ function visitor() {
   }
 }
 
+/** Those of the last seconds that have had no answer, by when they were sent; also on the pages before this one. */
+function unanswered() {
+  try {
+    return JSON.parse(sessionStorage.getItem("unanswered") ?? "[]").filter((sent) => Date.now() - sent < FORGOTTEN);
+  } catch {
+    return [];
+  }
+}
+
 function newId() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function tell(kind, facts = {}) {
   const who = quiet || !globalThis.isSecureContext ? "" : visitor();
-  if (!who) return;
+  const waiting = unanswered(), sent = Date.now();
+  if (!who || waiting.length >= MOST) return;
+  sessionStorage.setItem("unanswered", JSON.stringify([...waiting, sent]));
+  const answered = () => sessionStorage.setItem("unanswered", JSON.stringify(unanswered().filter((one) => one !== sent)));
   const body = JSON.stringify({ events: [{ id: newId(), kind, visitor: who, ...facts }] });
   const headers = { "content-type": "application/json" };
-  fetch("/api/v1/analytics/events", { method: "POST", headers, body, keepalive: true, signal: AbortSignal.timeout(PATIENCE) }).catch(() => {});
+  fetch("/api/v1/analytics/events", { method: "POST", headers, body, keepalive: true }).then(answered, () => {}); // who leaves the page hears of a failure
 }
 
 const product = document.querySelector("meta[name=torg-product]")?.content;
