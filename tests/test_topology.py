@@ -81,3 +81,11 @@ def test_two_schemas_of_one_name_are_told_apart():
     schemas, order = both["components"]["schemas"], both["paths"]["/order"]["get"]["responses"]["200"]["schema"]["$ref"]
     assert schemas == {"Line": {"type": "string"}, "order_Line": {"type": "object"}}
     assert order == "#/components/schemas/order_Line"
+
+
+def test_a_process_stays_ready_without_what_the_shop_sells_without():
+    assert topology.spares(topology.ALL, "review.store")
+    assert topology.spares(topology.ALL, "task notification.mails")
+    assert topology.spares(("catalog",), "catalog.index")
+    assert not topology.spares(topology.ALL, "order.store")
+    assert not topology.spares(("review",), "review.store"), "of no use without"

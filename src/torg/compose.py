@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from socket import gethostname
@@ -166,7 +167,7 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
             http.add(routes, _finder(handlers, call), app.shards.get(owner) or app.stores.get(owner))
         http.problem_page = module.problem_page or http.problem_page
     checks = _checks(app) | wiring.needs(contexts, fleet) | ({"process": _staying(app)} if fleet else {})
-    http.add(operations_routes(http, app.desks, app.supervisor, checks, _describe(app), topology.SPARED), _finder(handlers, call))
+    http.add(operations_routes(http, app.desks, app.supervisor, checks, _describe(app), partial(topology.spares, contexts)), _finder(handlers, call))
     if fleet:
         app.door = Door(app.shop, wiring.serving(here, http, faces, app.desks, app.registry, app.settings.public_url, fleet), fleet.gateway)
         if topology.GATEWAY in contexts:

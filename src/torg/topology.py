@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 SPARED: Final = ("analytics.clickhouse", "catalog.index", "notification.mail")
 """Checks of what the shop sells on without: once it was ready, they are told of and take no process out of rotation."""
+
+DISPENSABLE: Final = frozenset({"notification", "review", "analytics", "admin"})
+"""Contexts that the shop sells on without. Where they share a process with others, nothing of theirs takes that out of rotation."""
 
 CONTEXTS: Final = ("user", "catalog", "cart", "order", "payment", "inventory", "shipping", "notification", "review", "analytics", "admin", "web")
 """Every context, in the order in which they start."""
@@ -34,6 +37,12 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "gateway": ("user", "catalog", "cart", "order", "payment", "inventory", "shipping"),
 }
 """Whom a context cannot do without for what it is there for; the gateway's are those that a checkout takes."""
+
+
+def spares(contexts: Collection[str], check: str) -> bool:
+    """Whether a process of these contexts stays ready while a check says that something is wrong."""
+    context = check.removeprefix("task ").partition(".")[0]
+    return check in SPARED or (context in DISPENSABLE and not DISPENSABLE.issuperset(contexts))
 
 
 class BadTopology(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.shop import Shop, until
+from tests.shop import Shop, Visitor, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("in_order")]
 
@@ -18,6 +18,23 @@ async def test_the_shop_sells_without(shop: Shop, away: str):
         assert (await guest.get("/products", query="cheese")).status == 200
         order_id = await anna.bought(product_id)
     assert (await anna.payment(order_id))["status"] == "captured"
+
+
+@pytest.mark.parametrize("lost", ["review", "analytics", "notification", "admin"])
+async def test_the_shop_sells_and_is_ready_when_a_disk_it_can_do_without_is_lost(shop: Shop, lost: str):
+    anna, product_id, operator = await shop.buyer(), shop.product(), Visitor(shop, prefix="")
+    with shop.broken_disk(lost):
+        order_id = await anna.bought(product_id)
+        assert (await shop.send("GET", f"/products/{product_id}", accept="text/html")).status == 200
+        ready = await operator.get("/ready")
+        assert ready.status == 200, ready
+        assert "disk I/O error" in ready.json["checks"][f"{lost}.store"]
+    assert (await anna.payment(order_id))["status"] == "captured"
+
+    async def all_well() -> bool:
+        return set((await operator.get("/ready")).json["checks"].values()) == {"ok"}
+
+    await until(all_well, "the disk is back, and so is all else")
 
 
 async def test_a_cart_is_shown_as_last_known_while_stock_cannot_be_asked(shop: Shop):

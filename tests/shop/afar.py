@@ -6,8 +6,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -116,6 +116,10 @@ class FarShop(Shop):
         finally:
             supervisor._watch(await supervisor._again(child.planned))
             await asyncio.sleep(HEARD)
+
+    @contextmanager
+    def broken_disk(self, context: str) -> Iterator[None]:
+        pytest.skip(f"the disk of {context} is another process's")
 
     def merchant(self) -> Visitor:
         return Visitor(self, self.app.settings.acquirer_secret, prefix="")

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from torg.kit.errors import Unavailable
 from torg.kit.telemetry import TASK_RESTARTS, log
 
 FIRST_RESTART, SLOWEST_RESTART = 0.1, 30.0  # seconds
@@ -84,7 +85,10 @@ class Supervisor:
                 wait = FIRST_RESTART if time.monotonic() - began >= self._steady_after else wait
                 self.failing[name] = f"{type(error).__name__}: {error}"
                 TASK_RESTARTS.labels(name).inc()
-                log.error("task died, starting it again", task=name, seconds=wait, exc_info=error)
+                if isinstance(error, Unavailable):
+                    log.warning("a task waits for what is away", task=name, detail=error.detail, seconds=wait)
+                else:
+                    log.error("task died, starting it again", task=name, seconds=wait, exc_info=error)
             finally:
                 healed.cancel()
             await asyncio.sleep(wait)

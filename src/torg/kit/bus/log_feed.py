@@ -9,7 +9,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
+from torg.kit import telemetry
 from torg.kit.bus.feed import Batch, Positions
+from torg.kit.errors import Unavailable
 from torg.kit.messages import Envelope, Message
 
 BATCH = 256
@@ -46,6 +48,7 @@ class LogFeed:
         self._wakers = {name: partial(self._hear, name) for name in logs}
         self._told: dict[str, int] = {}  # how far rows that are wanted are known to go
         self._looked: dict[str, float] = {}  # when there was no more
+        self._away: dict[str, float] = {}  # when those that can't be read just now are tried again
         self._pause = SOONEST
 
     async def open(self, kinds: Collection[type[Message]], positions: Positions) -> None:
@@ -101,7 +104,14 @@ class LogFeed:
             if not self._may_have_more(name, log):
                 continue
             self._looked[name] = time.monotonic()
-            rows = await log.tail(self._positions.get(name, 0), BATCH)
+            try:
+                rows = await log.tail(self._positions.get(name, 0), BATCH)
+            except Unavailable as away:
+                if name not in self._away:
+                    telemetry.log.warning("a log cannot be read; what others tell goes on", log=name, detail=away.detail)
+                self._away[name] = time.monotonic() + LOOK_EVERY
+                continue
+            self._away.pop(name, None)
             if len(rows) == BATCH:
                 self._looked.pop(name, None)
             if rows:
@@ -111,6 +121,8 @@ class LogFeed:
         return batches
 
     def _may_have_more(self, name: str, log: Followed) -> bool:
+        if self._away.get(name, 0.0) > time.monotonic():
+            return False
         looked = self._looked.get(name)
         return not log.shared or looked is None or self._told.get(name, 0) > self._positions.get(name, 0) or time.monotonic() > looked + LOOK_EVERY
 
@@ -119,6 +131,6 @@ class LogFeed:
         if any(told > self._positions.get(name, 0) for name, told in self._told.items()):
             self._pause = min(self._pause * 2, LATEST)
             return self._pause
-        if self._looks:
+        if self._looks or self._away:
             return min(LOOK_EVERY, seconds or LOOK_EVERY)
         return seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -45,10 +45,10 @@ def operations_routes(
     supervisor: Supervisor,
     checks: Mapping[str, Callable[[], Awaitable[str]]],
     describe: Describe,
-    spared: Collection[str] = (),
+    spares: Callable[[str], bool] = lambda _: False,
 ) -> Sequence[Route]:
-    """Outside the API's prefix; the descriptions are made at the first asking, and then kept for a minute. `spared` are checks of what the shop can do
-    without for a while: once all was well they are told of, and make nothing unready."""
+    """Outside the API's prefix; the descriptions are made at the first asking, and then kept for a minute. `spares` says of a check's name whether
+    the process can do without for a while: once all was well that is told of, and makes nothing unready."""
     own = CollectorRegistry()
     own.register(app.stats)
     if app.admission:
@@ -65,7 +65,7 @@ def operations_routes(
         found |= {f"task {name}": error for name, error in supervisor.failing.items()}
         if all(text == "ok" for text in found.values()):
             been_ready.set()
-        fine = been_ready.is_set() and all(text == "ok" for name, text in found.items() if name not in spared)
+        fine = been_ready.is_set() and all(text == "ok" for name, text in found.items() if not spares(name))
         response = _json(encode(Readiness("ready" if fine else "not ready", found)), 200 if fine else 503)
         if not fine:
             response.headers.append((b"retry-after", b"1"))
@@ -110,5 +110,8 @@ def _json(body: bytes, status: int = 200) -> Response:
 
 
 async def _store_answers(desk: Desk) -> str:
-    await desk.store.database.value("select 1")
+    try:
+        await desk.store.database.value("select 1")
+    except Unavailable as away:
+        return away.detail
     return "ok"

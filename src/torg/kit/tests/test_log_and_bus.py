@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context
 from pathlib import Path
@@ -12,7 +12,8 @@ import pytest
 
 from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
 from torg.kit.calls import LocalCalls, undisturbed
-from torg.kit.errors import ConcurrentChange
+from torg.kit.errors import ConcurrentChange, Unavailable
+from torg.kit.messages import Envelope
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, open_store
@@ -124,6 +125,28 @@ async def test_a_newer_versions_messages_are_passed_by_and_handed_on_whole(shelf
         ("shelf.was_blessed", 1, b'{"by":"a newer version"}'),
         ("shelf.was_put", 1, b'{"shelf":"s","things":2,"since":"a newer version"}'),
     ]
+
+
+async def test_a_log_that_cannot_be_read_holds_up_no_other(shelf: Store, reader: Store, tmp_path: Path):
+    async with open_store(tmp_path, "cellar", utc_now, REGISTRY) as cellar:
+        consumer = BusConsumer(Consumer("reader", {WasPut: note(reader)}), reader, LogFeed({"cellar": cellar.log, "shelf": shelf.log}), REGISTRY)
+        await put(cellar, "c", 1)
+        cellar.log._recent.clear()
+        read, there = cellar.log.tail, asyncio.Event()
+
+        async def tail(after: int, limit: int) -> Sequence[Envelope]:
+            if not there.is_set():
+                raise Unavailable("the disk has died")
+            return await read(after, limit)
+
+        cellar.log.tail = tail  # type: ignore[method-assign]
+        task = asyncio.create_task(consumer.run())
+        await put(shelf, "s", 1)
+        assert await seen(reader, 1) == [("s", 1)]
+        there.set()
+        assert await seen(reader, 2) == [("s", 1), ("c", 1)], "and once it is back it is read by itself"
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_delivered_twice_is_in_effect_once(shelf: Store, reader: Store):
