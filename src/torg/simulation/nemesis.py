@@ -24,7 +24,8 @@ class Nemesis:
         self._site, self._network, self._told, self._look = site, network, told, look
         self.struck: Counter[str] = Counter()
         self._works: Final[Mapping[What, Work]] = {
-            "kill": self._kill, "kill_before_commit": self._kill_before, "kill_after_commit": self._kill_after, "forget_positions": self._forget,
+            "kill": self._kill, "kill_before_commit": self._kill_before, "kill_after_commit": self._kill_after, "kill_as_it_starts": self._kill_as_it_starts,
+            "forget_positions": self._forget,
             "pause": self._pause, "cut": self._cut, "cut_one_way": self._cut_one_way, "slow": self._slow, "reset": self._reset,
             "disk_full": self._disk, "disk_fails": self._disk, "disk_slow": self._disk, "clock": self._clock, "poison": self._poison,
             "acquirer": self._acquirer,
@@ -63,6 +64,15 @@ class Nemesis:
             self._look()
             await asyncio.sleep(fault.seconds)
             await self._site.start(machine)
+
+    async def _kill_as_it_starts(self, fault: Fault, machine: Machine) -> None:
+        """Dies, and again when it is only just coming back."""
+        if self._site.kill(machine):
+            self._told(f"{machine.name} died")
+            starting = asyncio.create_task(self._site.start(machine))
+            await asyncio.sleep(fault.amount)
+            await self._kill(fault, machine)
+            await starting
 
     async def _kill_before(self, fault: Fault, machine: Machine) -> None:
         await self._kill_at_commit(fault, machine, "before_commit")

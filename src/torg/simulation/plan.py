@@ -22,7 +22,7 @@ CARRIED: Final = 4.0  # seconds that a parcel takes from one place to the next
 
 Kind = Literal["order", "double", "tabs", "changed", "edited", "top_up", "price", "correct", "purchase", "carry", "moderate"]
 What = Literal[
-    "kill", "kill_before_commit", "kill_after_commit", "forget_positions", "pause", "cut", "cut_one_way", "slow", "reset",
+    "kill", "kill_before_commit", "kill_after_commit", "kill_as_it_starts", "forget_positions", "pause", "cut", "cut_one_way", "slow", "reset",
     "disk_full", "disk_fails", "disk_slow", "clock", "poison", "acquirer",
 ]  # fmt: skip
 Then = Literal["", "cancel", "return", "review"]
@@ -44,8 +44,8 @@ KINDS: tuple[tuple[Kind, int], ...] = (
 STAFF: Final = ("price", "correct", "purchase", "carry", "moderate")
 THENS: tuple[tuple[Then, int], ...] = (("", 8), ("cancel", 2), ("return", 1), ("review", 1))  # fmt: skip
 WHATS: tuple[tuple[What, int], ...] = (
-    ("kill", 5), ("kill_before_commit", 3), ("kill_after_commit", 3), ("forget_positions", 1), ("pause", 3), ("cut", 2), ("cut_one_way", 2), ("slow", 2),
-    ("reset", 4), ("disk_full", 1), ("disk_fails", 2), ("disk_slow", 1), ("clock", 2), ("poison", 3), ("acquirer", 4),
+    ("kill", 5), ("kill_before_commit", 3), ("kill_after_commit", 3), ("kill_as_it_starts", 2), ("forget_positions", 1), ("pause", 3), ("cut", 2),
+    ("cut_one_way", 2), ("slow", 2), ("reset", 4), ("disk_full", 1), ("disk_fails", 2), ("disk_slow", 1), ("clock", 2), ("poison", 3), ("acquirer", 4),
 )  # fmt: skip
 ACQUIRERS: tuple[dict[str, float | bool], ...] = (
     {"lost_replies": 3}, {"wrong_signatures": 2}, {"lost_webhooks": 3}, {"webhook_before_reply": True}, {"webhooks_twice": True}, {"webhook_delay": 8.0},
@@ -136,6 +136,8 @@ def _amount(dice: Random, what: What) -> float:
             return round(dice.random(), 2)
         case "slow" | "disk_slow":
             return dice.choice((10.0, 100.0, 1000.0))
+        case "kill_as_it_starts":
+            return round(dice.random() ** 2 * 0.3, 4)
         case "poison":
             return dice.choice((1.0, 3.0, 6.0))
         case "clock":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 State = Literal["running", "paused", "dead"]
 
@@ -15,7 +17,7 @@ State = Literal["running", "paused", "dead"]
 class Process:
     """What runs in a `context` made by `inside` belongs to it: as long as it is paused nothing of that goes on, and once it is dead nothing ever will.
     `on_death` is what happens in that moment elsewhere, to connections and locks. `ahead` is by how many seconds its wall clock is wrong; the next `poison`
-    messages that come to its consumers make their handlers fail."""
+    messages that come to its consumers make their handlers fail. `files` are the databases that it has open."""
 
     name: str
     address: str
@@ -25,6 +27,7 @@ class Process:
     held: list[asyncio.Handle] = field(default_factory=list)
     lost: list[object] = field(default_factory=list)
     on_death: list[Callable[[], None]] = field(default_factory=list)
+    files: list[sqlite3.Connection] = field(default_factory=list)
 
     def inside(self) -> Context:
         """A context whose tasks, and theirs, belong to this process."""
@@ -46,14 +49,35 @@ class Process:
                 loop._ready.append(handle)  # type: ignore[attr-defined]
 
     def kill(self) -> None:
-        """As SIGKILL does. What it was about to do is kept until the end of the run, so that nothing of it runs even as it is thrown away."""
+        """As SIGKILL does. What it was about to do is kept until the end of the run, so that nothing of it runs even as it is thrown away; what it had not
+        committed never was."""
         if self.state != "dead":
             self.state = "dead"
             self.lost += self.held
             self.held = []
             for call in self.on_death:
                 call()
+            for file in self.files:
+                file.close()
 
 
 running_in: ContextVar[Process | None] = ContextVar("running_in", default=None)
 """The process to which the running task belongs; None: the world outside."""
+
+
+@contextmanager
+def noted_files() -> Iterator[None]:
+    """Whatever opens a database meanwhile has it noted with its process."""
+    opened = sqlite3.connect
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = opened(*args, **options)
+        if process := running_in.get():
+            process.files.append(connection)
+        return connection
+
+    sqlite3.connect = connect  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sqlite3.connect = opened

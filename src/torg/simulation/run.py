@@ -23,6 +23,7 @@ from torg.simulation.nemesis import Nemesis
 from torg.simulation.network import Network
 from torg.simulation.people import Clerk, Person
 from torg.simulation.plan import STAFF, Errand, Plan
+from torg.simulation.processes import noted_files
 from torg.simulation.site import Site
 from torg.simulation.template import PREPARED, accounts, products
 from torg.simulation.watch import Watch
@@ -56,7 +57,7 @@ def run(plan: Plan, template: Path, story: bool = False) -> Outcome:
     one = _Run(plan, loop, folder)
     gc.disable()
     try:
-        with made_up_time(loop):
+        with made_up_time(loop), noted_files():
             violations = one.carry_out()
     finally:
         one.throw_away()
@@ -146,8 +147,6 @@ class _Run:
         for machine in self.site.everybody:
             if machine.process:
                 machine.process.kill()
-            for database in machine.databases:
-                database.abandon()
         self._loop.throw_away()
 
 

@@ -96,25 +96,27 @@ class Site:
         await asyncio.gather(*(self.start(machine) for machine in self.everybody))
 
     async def start(self, machine: Machine) -> None:
-        """A new life of a process, from what its folder keeps."""
+        """A new life of a process, from what its folder keeps; done when it is up, or has died before."""
         machine.life += 1
         process = Process(machine.name, machine.address)
         disk = SimulatedDisk(Random(f"{self.seed}/{machine.name}/{machine.life}/disk"))
         machine.process, machine.disk, machine.app = process, disk, None
         run = self._run_acquirer if machine is self.bank else self._run_shop
         starting = self.loop.create_task(run(machine, process, disk), name=f"{machine.name} {machine.life}", context=process.inside())
-        await asyncio.wait({starting})
+        died = asyncio.Event()
+        process.on_death.append(died.set)
+        dying = self.loop.create_task(died.wait())
+        await asyncio.wait({starting, dying}, return_when=asyncio.FIRST_COMPLETED)
+        dying.cancel()
         if starting.done() and not starting.cancelled() and (error := starting.exception()) and process.state != "dead":
             raise error
 
     def kill(self, machine: Machine) -> bool:
-        """SIGKILL; False where there was nothing to kill. One that is only just starting is spared."""
+        """SIGKILL; False where there was nothing to kill."""
         process = machine.process
-        if process is None or process.state == "dead" or not machine.databases:
+        if process is None or process.state == "dead":
             return False
         process.kill()
-        for database in machine.databases:
-            database.abandon()
         self.graveyard += [machine.app, process]
         machine.databases, machine.app = (), None
         self._leave_index(machine)

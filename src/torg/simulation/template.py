@@ -19,6 +19,7 @@ from torg.simulation.loop import SimulatedLoop
 from torg.simulation.network import Network
 from torg.simulation.people import PASSWORD, Account
 from torg.simulation.plan import CODE, CODES, CURRENCY, FEW, PEOPLE, POCKET, POOR, PRODUCTS, SCARCE, SMALL_CHANGE, UNITS
+from torg.simulation.processes import noted_files
 from torg.simulation.site import START, Site
 
 LIST = "accounts.json"
@@ -42,11 +43,12 @@ def prepare(folder: Path) -> None:
     loop.network = Network(loop, Random("template/network"))
     site = Site(loop, "template", folder, "all")
     try:
-        made = loop.run_until_complete(_fill(site))
+        with noted_files():
+            made = loop.run_until_complete(_fill(site))
     finally:
         for machine in site.everybody:
-            for database in machine.databases:
-                database.abandon()
+            if machine.process:
+                machine.process.kill()
         loop.throw_away()
     (folder / LIST).write_bytes(msgspec.json.encode(made))
 

@@ -161,11 +161,6 @@ class SqliteDatabase(SqliteReads):
         if not self._shared:
             self._committer.close()
 
-    def abandon(self) -> None:
-        """As the end of its process does: what has not been committed never was."""
-        self._writer.close()
-        self.connection.close()
-
     async def _commit_in_turn(self) -> None:
         while True:  # the group stays open while the disk is busy, and for those who wait for their turn already
             await self._committer.idle.wait()
