@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from socket import gethostname
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,7 @@ from torg.kit.rpc.door import Door, Front, either
 from torg.kit.rpc.fleet import Faces, Fleet, FleetCalls, until_settled
 from torg.kit.rpc.logs import RemoteLog
 from torg.kit.secrets import kept_secret
-from torg.kit.settings import BadSettings, Settings
+from torg.kit.settings import BadSettings, Settings, process_of
 from torg.kit.shards import Shards, context_of_part, named
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.migrate import KIT, migrate
@@ -383,7 +382,7 @@ def _feed(consumer: Consumer, logs: Mapping[str, Log | RemoteLog], app: Running)
     if app.kafka:
         from torg.kit.bus.kafka_feed import KafkaFeed
 
-        return KafkaFeed(app.kafka, consumer.name, consumer.sources(), app.registry, app.settings.instance or f"{gethostname()}-{app.settings.port}")
+        return KafkaFeed(app.kafka, consumer.name, consumer.sources(), app.registry, process_of(app.settings))
     followed = {name: logs[name] for name in sorted(logs) if context_of_part(name) in consumer.sources()}
     return LogFeed(followed, looks=any(log.shared for log in followed.values()))
 

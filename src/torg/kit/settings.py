@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
@@ -67,6 +68,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     front: str = ""
     clock: str = ""
     failpoints: str = ""
+
+
+def process_of(settings: Settings) -> str:
+    """This process's name on the bus and in leases: stable over its restarts, and unlike any other's."""
+    return settings.instance or f"{gethostname()}-{settings.port}"
 
 
 def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:

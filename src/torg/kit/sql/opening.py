@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torg.kit.settings import BadSettings, Settings
+from torg.kit.settings import BadSettings, Settings, process_of
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.port import Database
 from torg.kit.sql.sqlite import SqliteDatabase
@@ -36,4 +36,4 @@ async def open_database(settings: Settings, context: str, folder: Path, committe
 
     role = "" if own else f"torg_{context}"  # a database of its own brings its own user
     await postgres.prepare(url, context, role)
-    return await postgres.connect(postgres.Address(url, context, role), replica)
+    return await postgres.connect(postgres.Address(url, context, role), replica, process_of(settings))

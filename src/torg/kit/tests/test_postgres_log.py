@@ -318,6 +318,18 @@ def _said(lines: object, wanted: str) -> bool:
     return any(line == wanted for line, _ in zip(lines, range(200), strict=False))  # type: ignore[call-overload]
 
 
+async def test_a_process_that_was_killed_has_its_leases_back_at_once(postgres_url: str, shelf: Store):
+    address = Address(postgres_url, shelf.database.context)  # type: ignore[attr-defined]
+    killed, successor, other = [await connect(address, holder=name) for name in ("order.0", "order.0", "order.1")]
+    try:
+        assert await killed.lease("relay", 30)
+        assert await successor.lease("relay", 30)
+        assert not await other.lease("relay", 30)
+    finally:
+        for database in (killed, successor, other):
+            await database.close()
+
+
 async def test_of_many_that_ask_for_a_lease_one_gets_it(shelf: Store, elsewhere: Store):
     got = await asyncio.gather(*(store.database.lease("job", 30) for store in (shelf, elsewhere)))
     assert sorted(got) == [False, True]

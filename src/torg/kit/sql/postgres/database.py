@@ -29,11 +29,12 @@ _LEASE = """insert into lease (name, holder, until) values (:name, :holder, now(
     where lease.holder = excluded.holder or lease.until < now() returning 1"""
 
 
-async def connect(address: Address, replica: str = "") -> PostgresDatabase:
-    """Opens the pool. Raises Unavailable when nothing answers there. `replica` is the URL of one that need not answer now."""
+async def connect(address: Address, replica: str = "", holder: str = "") -> PostgresDatabase:
+    """Opens the pool. Raises Unavailable when nothing answers there. `replica` is the URL of one that need not answer now. `holder` is as whom leases are held:
+    with a name that is stable over restarts and unlike any other's, a process that was killed has its leases back at once."""
     beside = Address(replica, address.schema, address.role, address.connections, REPLICA_WAIT_SECONDS) if replica else None
     pool = await open_pool(address, address.schema)
-    return PostgresDatabase(pool, address, await open_pool(beside, f"{address.schema} replica", at_least=0) if beside else None)
+    return PostgresDatabase(pool, address, await open_pool(beside, f"{address.schema} replica", at_least=0) if beside else None, holder)
 
 
 class PostgresDatabase(PostgresReads):
@@ -42,14 +43,14 @@ class PostgresDatabase(PostgresReads):
     dialect = POSTGRES
     shared = True
 
-    def __init__(self, pool: Pool, address: Address, replica: Pool | None = None) -> None:
+    def __init__(self, pool: Pool, address: Address, replica: Pool | None = None, holder: str = "") -> None:
         self.context, self._pool, self._counts = address.schema, pool, Counts(address.schema)
         super().__init__(pool, self._counts.asked)
         self.lane = asyncio.Lock()
-        self._holder = new_id()
+        self._holder = holder or new_id()
         self._held: dict[str, float] = {}
         self._replica = Replica(replica, PostgresReads(replica, self._counts.asked), PostgresReads(pool, self._counts.asked)) if replica else None
-        self._notices = Notices(pool, address, self._holder)
+        self._notices = Notices(pool, address, new_id())
 
     def begin(self) -> Begun:
         return Begun(self, self._pool, self._counts)
