@@ -157,10 +157,14 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     app = Running(
         settings, http, call, {}, acquirer=sandbox, committer=world.disk(), registry=registry(), fleet=fleet, kafka=open_kafka(settings), sharing=sharing
     )  # fmt: skip
-    for context in (context for context in contexts if context in topology.CONTEXTS):
-        for module in await _build(context, app, world):
-            handlers.update(module.handlers)
-            app.modules.append(module)
+    try:
+        for context in (context for context in contexts if context in topology.CONTEXTS):
+            for module in await _build(context, app, world):
+                handlers.update(module.handlers)
+                app.modules.append(module)
+    except BaseException:
+        await app.close()
+        raise
     for module in app.modules:
         for owner, routes in groupby(module.routes, key=lambda route: _owner(route, module.name)):
             http.add(routes, _finder(handlers, call), app.shards.get(owner) or app.stores.get(owner))

@@ -12,7 +12,7 @@ import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -23,12 +23,15 @@ from torg import compose, topology
 from torg.fleet import wiring
 from torg.kit import failpoints, telemetry
 from torg.kit.errors import Unavailable
+from torg.kit.http.operations import Health, Readiness
 from torg.kit.listening import CannotStart, Listening, listens
+from torg.kit.messages import encode
 from torg.kit.rehearsal import MovedClock
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.door import Asgi
 from torg.kit.rpc.fleet import Fleet
 from torg.kit.rpc.serving import Serving
+from torg.kit.rpc.wire import refuse
 from torg.kit.settings import BadSettings, Settings
 from torg.kit.sql.migrate import MigrationRefused
 from torg.kit.values import utc_now
@@ -37,6 +40,7 @@ Prepare = Callable[[compose.Running], Awaitable[None]]
 Tell = Callable[[compose.Running, str], None]
 DRAIN = 10.0  # seconds that requests under way may take after a signal
 LINGERS = 1.0  # seconds that a gateway still answers after a signal, so that its clients can leave one after the other
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between tries to start while an engine is away
 NOTICED = 3.0  # seconds that a process which nobody supervises still answers after a signal: so long others may take to hear of its end
 
 
@@ -124,15 +128,66 @@ async def _run_part(settings: Settings, part: Part) -> None:
     stopping = _on_signals()
     told = _told(stopping) if part.supervised else None
     with own_folders(Path(settings.data), settings, part.contexts):
-        peers, secret = open_peers(settings.discovery), compose.fleet_secret(settings, world)
-        fleet = wiring.join_fleet(part.contexts[0], part.contexts, peers, settings, secret, compose.registry(), utc_now, world.randomness)
-        app = await compose.compose(settings, part.contexts, world, fleet)
+        app = await _opened(settings, part, world, stopping)
+        if app is None:
+            return
         try:
-            await compose.start(app)
             _settle_memory()
             await _serve_part(settings, part, app, stopping, told)
         finally:
             await app.close()
+
+
+async def _opened(settings: Settings, part: Part, world: compose.World, stopping: asyncio.Event) -> compose.Running | None:
+    """The part, once the engines that it keeps its records in answer; None when a signal came before. Somebody who supervises it is told at once instead."""
+    waiting, pause = Waiting(), FIRST_PAUSE
+    door = Serving(waiting, settings.host, settings.port)
+    try:
+        while not stopping.is_set():
+            try:
+                return await _open(settings, part, world)
+            except Unavailable as away:
+                if part.supervised:
+                    raise
+                telemetry.log.warning("cannot start yet", detail=away.detail, seconds=pause)
+                if not waiting.detail:
+                    await door.start()
+                waiting.detail = away.detail
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await stopping.wait()
+            pause = min(pause * 2, LONGEST_PAUSE)
+        return None
+    finally:
+        if waiting.detail:
+            await door.stop(0)
+
+
+async def _open(settings: Settings, part: Part, world: compose.World) -> compose.Running:
+    """Composed and started. Raises Unavailable."""
+    peers, secret = open_peers(settings.discovery), compose.fleet_secret(settings, world)
+    fleet = wiring.join_fleet(part.contexts[0], part.contexts, peers, settings, secret, compose.registry(), utc_now, world.randomness)
+    app = await compose.compose(settings, part.contexts, world, fleet)
+    try:
+        await compose.start(app)
+    except BaseException:
+        await app.close()
+        raise
+    return app
+
+
+class Waiting:
+    """What a process answers that cannot start yet: it lives, and is not ready, for a reason (`detail`)."""
+
+    def __init__(self) -> None:
+        self.detail = ""
+
+    async def __call__(self, scope: Any, _: object, send: Callable[[dict[str, object]], Awaitable[None]]) -> None:
+        answers = {"/health": encode(Health("starting")), "/ready": encode(Readiness("not ready", {"start": self.detail}))}
+        body = answers.get(scope["path"]) or encode(refuse(Unavailable(f"this process cannot start yet: {self.detail}")))
+        headers = [(b"content-type", b"application/json"), (b"retry-after", b"1")]
+        await send({"type": "http.response.start", "status": 200 if scope["path"] == "/health" else 503, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 async def _serve_part(settings: Settings, part: Part, app: compose.Running, stopping: asyncio.Event, told: asyncio.Event | None) -> None:

@@ -80,6 +80,7 @@ class Supervisor:
             healed = asyncio.get_running_loop().call_later(self._steady_after, self.failing.pop, name, None)
             try:
                 await run()
+                self.failing.pop(name, None)
                 return
             except Exception as error:  # noqa: BLE001 the one place where a task's death is turned into its restart, told in log, metric and /ready
                 wait = FIRST_RESTART if time.monotonic() - began >= self._steady_after else wait

@@ -52,8 +52,11 @@ def refuse(error: DomainError | Unavailable) -> Refusal:
 
 
 def raised(document: bytes) -> Exception:
-    """The exception of a problem document."""
-    given = _refusal(document)
+    """The exception of a problem document; Unavailable for any other, such as that of a proxy in between."""
+    try:
+        given = _refusal(document)
+    except msgspec.DecodeError:
+        return Unavailable(f"it answers something else: {document[:200].decode('utf-8', 'replace')}")
     if given.code == UNSIGNED:  # the two processes don't understand each other: no fault of whoever asked
         return Unavailable(given.detail)
     if given.kind == "Unavailable":

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from torg.kit.errors import Unavailable
 from torg.kit.tasks import Bell, Job, Supervisor
 
 
@@ -26,6 +27,23 @@ async def test_a_task_that_dies_is_told_of_and_started_again():
     await asyncio.wait_for(healed.wait(), 2)
     await supervisor.close()
     assert started == 2
+
+
+async def test_a_task_that_came_to_its_end_at_the_second_try_is_no_failing_one():
+    supervisor, tries, done = Supervisor(), 0, asyncio.Event()
+
+    async def make() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise Unavailable("the broker is away")
+        done.set()
+
+    supervisor.start("make", make)
+    await asyncio.wait_for(done.wait(), 2)
+    await asyncio.sleep(0)
+    assert supervisor.failing == {}
+    await supervisor.close()
 
 
 async def test_a_job_runs_again_and_again_and_clears_its_failure():

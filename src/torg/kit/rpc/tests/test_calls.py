@@ -277,3 +277,13 @@ async def test_a_message_that_is_not_there_is_said():
         assert isinstance(error, DomainError)
         assert (error.status, error.code) == (404, "message.not_found")
         await connections.close()
+
+
+async def test_what_a_proxy_in_between_says_is_taken_for_nobody_being_there():
+    async def proxy(_: Any, __: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 503, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"upstream connect error or disconnect/reset before headers"})
+
+    async with listening(proxy) as address, calling(address) as call:
+        with pytest.raises(Unavailable, match="upstream connect error"):
+            await call(Brew("tea"))

@@ -1,0 +1,101 @@
+"""Processes of a shop, each started by itself with `torg serve`, as containers are: nobody watches them, and each finds the others by a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import aiohttp
+import msgspec
+
+from tests.shop.waiting import until
+from tests.test_up import SMALL, free_port
+from torg import topology
+
+ROOT = Path(__file__).parents[2]
+ENDS = 30  # seconds
+STARTS = 90.0  # seconds that all of them may take on a busy machine
+SERVICES = topology.NAMES
+
+
+class Apart:
+    """`settings` is what all of them have in their environment."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self._folder, self._peers = folder, folder / "peers.toml"
+        self.ports = {name: free_port() for name in SERVICES}
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self._logs: dict[str, IO[bytes]] = {}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
+        self._environment = {
+            **kept, **SMALL, "PYTHONPATH": os.pathsep.join(sys.path), "TORG_DATA": str(folder / "data"), "TORG_DISCOVERY": f"file:{self._peers}",
+            "TORG_SECRET": "a secret of all of them", "TORG_PUBLIC_URL": self.address, "TORG_FRONT": self.address, **settings,
+        }  # fmt: skip
+        self.find({name: [self.at(name)] for name in SERVICES})
+
+    @property
+    def address(self) -> str:
+        return f"http://{self.at(topology.GATEWAY)}"
+
+    def at(self, name: str) -> str:
+        return f"127.0.0.1:{self.ports[name]}"
+
+    def find(self, addresses: Mapping[str, Iterable[str]]) -> None:
+        """From now on contexts are found there."""
+        fresh = self._peers.with_suffix(".new")
+        fresh.write_text("".join(f"{name} = {msgspec.json.encode(list(known)).decode()}\n" for name, known in addresses.items()))
+        fresh.replace(self._peers)
+
+    def start(self, name: str, *, module: str = "torg", instance: str = "") -> None:
+        """`instance` is the name of a second one of it, at a port of its own; `module` another command line than the shop's own."""
+        known = instance or name
+        self.ports.setdefault(known, free_port())
+        self._logs[known] = (self._folder / f"{known}.log").open("ab")
+        contexts = f"{name},{topology.SANDBOX}" if name == "payment" else name
+        self.running[known] = subprocess.Popen(
+            [sys.executable, "-m", module, "serve", contexts, "--port", str(self.ports[known])], env={**self._environment, "TORG_INSTANCE": known},
+            stdin=subprocess.DEVNULL, stdout=self._logs[known], stderr=subprocess.STDOUT, cwd=ROOT,
+        )  # fmt: skip
+
+    def said(self, name: str) -> str:
+        return (self._folder / f"{name}.log").read_text()
+
+    async def ready(self, browser: aiohttp.ClientSession, name: str) -> tuple[int, Any]:
+        """What a process says of itself; status 0 while nobody answers."""
+        try:
+            async with browser.get(f"http://{self.at(name)}/ready") as reply:
+                return reply.status, (await reply.json(content_type=None))["checks"]
+        except aiohttp.ClientError:
+            return 0, {}
+
+    async def until_ready(self, browser: aiohttp.ClientSession, names: Collection[str]) -> None:
+        for name in names:
+
+            async def is_ready(name: str = name) -> bool:
+                assert self.running[name].poll() is None, f"{name} has ended:\n{self.said(name)}"
+                return (await self.ready(browser, name))[0] == 200
+
+            await until(is_ready, f"{name} is ready", STARTS)
+
+    async def end(self, *names: str) -> None:
+        """Tells them to, and looks that they end in order: with status 0, and without a traceback ever."""
+        for name in names:
+            self.running[name].send_signal(signal.SIGTERM)
+        for name in names:
+            status = await asyncio.to_thread(self.running.pop(name).wait, ENDS)
+            self._logs.pop(name).close()
+            assert (status, "Traceback" in self.said(name)) == (0, False), f"{name} ended with {status}:\n{self.said(name)}"
+
+    def close(self) -> None:
+        """Whatever still runs ends at once."""
+        for process in self.running.values():
+            process.kill()
+            process.wait()
+        for log in self._logs.values():
+            log.close()
