@@ -13,12 +13,13 @@ FIXTURES = frozenset({"postgres_url", "redis_url", "redis_house", "elastic_url",
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of adapters on real servers are marked `engine`. A run of everything leaves them to
-    `./torg test -m engine`, and simulations to `-m simulation`, so that it stays a matter of minutes."""
+    `./torg test -m engine`, simulations to `-m simulation`, and what takes a shop of many processes for long to `-m fleet`, so that it stays a matter of
+    minutes."""
     theirs = [item for item in items if item.get_closest_marker("engine") or _needs_a_server(item)]
     for item in theirs:
         item.add_marker("engine")
     if _of_everything(config):
-        elsewhere = theirs + [item for item in items if item.get_closest_marker("simulation")]
+        elsewhere = theirs + [item for item in items if item.get_closest_marker("simulation") or item.get_closest_marker("fleet")]
         config.hook.pytest_deselected(items=elsewhere)
         left = set(map(id, elsewhere))
         items[:] = [item for item in items if id(item) not in left]

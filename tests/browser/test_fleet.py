@@ -22,7 +22,7 @@ from torg.engines.catalogue import named as engine_named
 from torg.engines.port import Place
 from torg.kit.testing.engines import started
 
-pytestmark = [pytest.mark.browser, pytest.mark.engine, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.browser, pytest.mark.fleet, pytest.mark.asyncio(loop_scope="session")]
 SEARCH = "search"
 LACKING = {
     SEARCH: ("/search", "/api/v1/products/suggest"),

@@ -19,7 +19,7 @@ from torg.engines import run
 from torg.engines.catalogue import named
 from torg.kit.testing.engines import free_port, open_folder, refusal_skips
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow, pytest.mark.engine]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.fleet]
 LATE = ("postgres", "redis", "kafka")
 
 

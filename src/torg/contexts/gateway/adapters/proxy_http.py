@@ -31,7 +31,7 @@ REFUSED: Final = 400
 LISTENED: Final = 5.0  # seconds that the rest of a body is listened to once it is refused
 TRIES: Final = 3
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-TRACE: Final = b"traceparent"
+TRACE, STREAM = b"traceparent", b"text/event-stream"
 HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
@@ -48,14 +48,14 @@ class Proxy:
 
     def __init__(self, fleet: Fleet, new_id: NewId, slow: float = SLOW) -> None:
         self._fleet, self._new_id, self._slow = fleet, new_id, slow
-        self._pumping: set[asyncio.Task[None]] = set()
+        self._streams: set[asyncio.Task[None]] = set()
         self._budgets: dict[str, Budget] = {}
 
     async def close(self) -> None:
-        """Ends answers that are still coming in; clients take up streams elsewhere, by Last-Event-ID."""
-        for pumping in self._pumping:
-            pumping.cancel()
-        await asyncio.gather(*self._pumping, return_exceptions=True)
+        """Ends answers that have no end of their own; clients take up streams elsewhere, by Last-Event-ID."""
+        for stream in self._streams:
+            stream.cancel()
+        await asyncio.gather(*self._streams, return_exceptions=True)
 
     async def __call__(self, context: str, scope: Any, receive: Receive, send: Send) -> None:
         began, request = time.perf_counter(), _Request(scope, receive, self._new_id())
@@ -141,19 +141,20 @@ class Proxy:
             elif connection.ended:
                 await send({"type": "http.response.body", "body": (await connection.whole()).body})
             else:
-                await self._pump(connection, request, send)
+                await self._pump(connection, request, send, endless=answer.header(b"content-type").startswith(STREAM))
         finally:
             self._fleet.connections.give_back(connection)
         return answer.status
 
-    async def _pump(self, connection: Connection, request: _Request, send: Send) -> None:
+    async def _pump(self, connection: Connection, request: _Request, send: Send, endless: bool) -> None:
         pumping = asyncio.ensure_future(_send_all(connection, send))
         leaving = asyncio.ensure_future(_disconnected(request.receive))
-        self._pumping.add(pumping)
+        if endless:
+            self._streams.add(pumping)
         try:
             await asyncio.wait({pumping, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._pumping.discard(pumping)
+            self._streams.discard(pumping)
             pumping.cancel()
             leaving.cancel()
             await asyncio.gather(pumping, leaving, return_exceptions=True)
@@ -239,7 +240,8 @@ async def _send_all(connection: Connection, send: Send) -> None:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     except (Broken, TimeoutError) as error:
         telemetry.log.warning("an answer ended before its end", address=connection.address, error=str(error))
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _disconnected(receive: Receive) -> None:

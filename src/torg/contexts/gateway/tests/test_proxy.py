@@ -87,14 +87,20 @@ def joined(*addresses: str) -> Fleet:
 
 
 @asynccontextmanager
-async def gateway(*addresses: str, slow: float = 30) -> AsyncIterator[aiohttp.ClientSession]:
+async def fronted(*addresses: str, slow: float = 30) -> AsyncIterator[tuple[aiohttp.ClientSession, Proxy]]:
     """A browser that knows the gateway's address: that listens as it does for the outside world."""
     fleet = joined(*addresses)
     proxy = Proxy(fleet, values.new_id, slow)
     async with listening(Gateway(nothing_here, ("gateway",), proxy)) as address, aiohttp.ClientSession(f"http://{address}") as browser:
-        yield browser
+        yield browser, proxy
         await proxy.close()
     await fleet.close()
+
+
+@asynccontextmanager
+async def gateway(*addresses: str, slow: float = 30) -> AsyncIterator[aiohttp.ClientSession]:
+    async with fronted(*addresses, slow=slow) as (browser, _):
+        yield browser
 
 
 @pytest.fixture
@@ -252,6 +258,26 @@ async def test_events_come_through_one_by_one_and_end_with_their_reader(context:
         assert time.monotonic() - began < 3
         async with asyncio.timeout(5):
             await context.left.wait()
+
+
+async def test_a_gateway_that_closes_ends_streams_and_lets_other_answers_come_to_their_end(context: Context):
+    async def tell(scope: Any, _: Any, send: Any) -> None:
+        endless = scope["query_string"] == b"endless"
+        media = b"text/event-stream" if endless else b"text/plain"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", media)]})
+        await send({"type": "http.response.body", "body": b"first ", "more_body": True})
+        await (asyncio.Event().wait() if endless else closed.wait())
+        await send({"type": "http.response.body", "body": b"last"})
+
+    context.answers, closed = tell, asyncio.Event()
+    async with (
+        process(context) as inside, fronted(inside) as (browser, proxy), asyncio.timeout(20),
+        browser.get("/api/v1/products?endless") as stream, browser.get("/api/v1/products") as page,
+    ):  # fmt: skip
+        await proxy.close()
+        assert await stream.read() == b"first "
+        closed.set()
+        assert await page.read() == b"first last"
 
 
 async def _lines(reply: aiohttp.ClientResponse, count: int) -> AsyncIterator[bytes]:
