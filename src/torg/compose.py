@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from torg.kit.http.sharing import Sharing
 
 CONTEXTS = Path(__file__).parent / "contexts"
-LEASE = 10.0  # seconds that a job stays with the process that did it last
 REMEMBERED_DAYS = 7  # how long processed message ids are kept
 
 
@@ -322,12 +321,12 @@ def _in_turn(job: Job, store: Store) -> Job:
     """A job of records that several processes share: done by the one that holds its lease, and anew where its transactions and others' interleave."""
 
     async def run() -> None:
-        if job.everywhere or await store.database.lease(job.name, LEASE):
+        if job.everywhere or await store.database.lease(job.name, job.lease):
             await undisturbed(job.run, job.name, store.database.lane)
         else:
-            await asyncio.sleep(LEASE / 3)
+            await asyncio.sleep(job.lease / 3)
 
-    return Job(job.name, job.every, run)
+    return replace(job, run=run)
 
 
 def open_sharing(settings: Settings, contexts: Sequence[str], world: World) -> Sharing | None:

@@ -138,6 +138,11 @@ class Log:
         )
         return [self._envelope(row) for row in rows]
 
+    async def lately(self, rows: int) -> list[str]:
+        """The streams of the newest so many rows, each once, newest first."""
+        found = await self._database.all("select stream from log order by position desc limit :rows", rows=rows)
+        return list(dict.fromkeys(row["stream"] for row in found))
+
     async def floor(self, before: int, rows: int) -> int:
         """The position of the last of so many rows in front of `before`, looking back; 0 where there are fewer."""
         found: int | None = await self._database.value(

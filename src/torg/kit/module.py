@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torg.kit.auditing import Invariant
 from torg.kit.bus import Consumer
 from torg.kit.calls import Call, Handle, Handlers
 from torg.kit.deps import Deps
 from torg.kit.http.app import ProblemPage
 from torg.kit.http.routes import Route
 from torg.kit.messages import Message
-from torg.kit.operations import DeskView, Follower, Invariant
+from torg.kit.operations import DeskView, Follower
 from torg.kit.saga_runner import SagaRunner
 from torg.kit.settings import Settings
 from torg.kit.shards import Sharding

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
-from torg.kit import telemetry
+from torg.kit.auditing import Inspected, Inspector, Invariant
 from torg.kit.bus import FailedMessage, Failures
-from torg.kit.errors import Unavailable
 from torg.kit.messages import Envelope, Message, Meta
 from torg.kit.sql import Row
 from torg.kit.store import Store
 from torg.kit.values import moment, stamp
 
-SHOWN = 20  # violations of an invariant
 LOOKED_THROUGH = 20_000  # log rows that one look for rows of a name goes through at most
-
-
-@dataclass(frozen=True)
-class Invariant:
-    """Something that must always hold. `check` gives a sentence for each violation found, none when it holds."""
-
-    name: str
-    sentence: str
-    check: Callable[[], Awaitable[list[str]]]
 
 
 class LogRow(msgspec.Struct, frozen=True):
@@ -71,15 +57,6 @@ class Progress(msgspec.Struct, frozen=True):
     lag: int
 
 
-class Inspected(msgspec.Struct, frozen=True):
-    """What a look at an invariant has found, and how long it took in seconds."""
-
-    name: str
-    sentence: str
-    violations: tuple[str, ...]
-    seconds: float
-
-
 class ReadLog(Protocol):
     """A context's log as others may read it."""
 
@@ -101,6 +78,7 @@ class DeskView(Protocol):
     async def settled(self) -> bool: ...
     async def inspect(self) -> Sequence[Inspected]: ...
     async def browse(self, stream: str, name: str, before: int, limit: int) -> LogPage: ...
+    async def rows(self, stream: str, after: int, limit: int) -> Sequence[LogRow]: ...
     async def torn_streams(self, after: int, until: int) -> Sequence[str]: ...
     async def missing_versions(self, stream: str) -> int: ...
     async def overdue_sagas(self, before: datetime) -> Sequence[OverdueSaga]: ...
@@ -125,6 +103,7 @@ class Desk:
         self.invariants: Sequence[Invariant] = ()
         self.refresh: Callable[[], Awaitable[None]] = _nothing_to_refresh
         """Has what is known of other processes' logs brought up to date."""
+        self._inspector = Inspector(context)
 
     async def failed_messages(self, dead: bool | None = None) -> Sequence[FailedMessage]:
         """Those given up (`dead`), those still tried, or both; newest first."""
@@ -159,7 +138,7 @@ class Desk:
 
     async def inspect(self) -> Sequence[Inspected]:
         """Looks at each invariant in turn; one that can't be checked is violated."""
-        return [await _inspected(self.context, invariant) for invariant in self.invariants]
+        return [await self._inspector.inspect(invariant) for invariant in self.invariants]
 
     async def browse(self, stream: str, name: str, before: int, limit: int) -> LogPage:
         """Log rows newest first, behind position `before` (0: from the newest), of one stream and name unless empty.
@@ -174,6 +153,14 @@ class Desk:
         )  # fmt: skip
         onward = rows[-1]["position"] if len(rows) == limit else floor
         return LogPage(tuple(_log_row(self.context, row) for row in rows), onward if onward > 1 else 0)
+
+    async def rows(self, stream: str, after: int, limit: int) -> list[LogRow]:
+        """Log rows oldest first: of a stream behind a version; without a stream, behind a position."""
+        behind = "stream = :stream and version > :after order by version" if stream else "position > :after order by position"
+        rows = await self.store.database.all(
+            f"select position, stream, version, name, data, meta, at from log where {behind} limit :limit", stream=stream, after=after, limit=limit
+        )
+        return [_log_row(self.context, row) for row in rows]
 
     async def torn_streams(self, after: int, until: int) -> list[str]:
         """Streams with rows between two positions whose versions do not follow one another from 1."""
@@ -194,7 +181,8 @@ class Desk:
     async def overdue_sagas(self, before: datetime) -> list[OverdueSaga]:
         """Sagas whose deadline has passed before a moment without anybody looking, or that an operator must look at; a hundred at most."""
         rows = await self.store.database.all(
-            "select id, type, subject, status, deadline from saga where deadline < :before or status = 'stuck' order by deadline limit 100",
+            """select id, type, subject, status, deadline from saga
+               where deadline is not null and (deadline < :before or status = 'stuck') order by deadline limit 100""",
             before=stamp(before),
         )
         return [OverdueSaga(row["id"], row["type"], row["subject"], row["status"], moment(row["deadline"])) for row in rows]
@@ -202,22 +190,6 @@ class Desk:
 
 async def _nothing_to_refresh() -> None:
     """The logs of this process tell of every row at once."""
-
-
-async def _inspected(context: str, invariant: Invariant) -> Inspected:
-    began = time.perf_counter()
-    try:
-        found = await invariant.check()
-    except Unavailable as away:
-        telemetry.log.warning("an invariant cannot be checked now", invariant=invariant.name, reason=away.detail)
-        found = [f"this could not be checked: {away.detail}"]
-    except Exception as error:  # noqa: BLE001 what can't be checked must not pass for something that holds, nor hide the others
-        telemetry.log.error("an invariant could not be checked", invariant=invariant.name, exc_info=error)
-        found = [f"this could not be checked: {type(error).__name__}: {error}"]
-    await asyncio.sleep(0)
-    name = invariant.name if "." in invariant.name else f"{context}.{invariant.name.replace(' ', '_')}"
-    shown = (*found[:SHOWN], *([f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else ()))
-    return Inspected(name, invariant.sentence, shown, time.perf_counter() - began)
 
 
 def _log_row(context: str, row: Row) -> LogRow:

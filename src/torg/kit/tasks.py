@@ -12,18 +12,21 @@ from torg.kit.errors import Unavailable
 from torg.kit.telemetry import TASK_RESTARTS, log
 
 FIRST_RESTART, SLOWEST_RESTART = 0.1, 30.0  # seconds
+LEASE = 10.0  # seconds
 STEADY_AFTER = 5.0  # seconds that a restarted task lives before it counts as well again
 
 
 @dataclass(frozen=True)
 class Job:
-    """Something a context does every `every` seconds, counted from the end of the last time: in one process at a time where several share its
-    records, or `everywhere` where it looks after something of the process itself."""
+    """Something a context does every `every` seconds, or as many as `rest` says, counted from the end of the last time: in one process at a time where
+    several share its records, with which it stays for `lease` seconds at least; or `everywhere` where it looks after something of the process itself."""
 
     name: str
     every: float
     run: Callable[[], Awaitable[None]]
     everywhere: bool = False
+    rest: Callable[[], float] | None = None
+    lease: float = LEASE
 
 
 class Bell:
@@ -63,7 +66,7 @@ class Supervisor:
             while True:
                 await job.run()
                 self.failing.pop(job.name, None)
-                await asyncio.sleep(job.every)
+                await asyncio.sleep(job.rest() if job.rest else job.every)
 
         self.start(job.name, again_and_again)
 

@@ -32,6 +32,9 @@ INTERLEAVED = Counter("torg_sql_retries_total", "Messages handled anew because t
 REDIS_FAILURES = Counter("torg_redis_failures_total", "Commands that Redis did not answer or refused, all tries included")
 TASK_RESTARTS = Counter("torg_task_restarts_total", "Supervised tasks that died and were started again", ("task",))
 BROKEN_INVARIANTS = Gauge("torg_invariant_broken", "1 while an invariant does not hold", ("invariant",))
+INVARIANT_SECONDS = Gauge("torg_invariant_seconds", "How long the last look at an invariant kept its process busy", ("invariant",))
+INVARIANTS_SECONDS = Gauge("torg_invariants_seconds", "How long the last look at all invariants kept processes busy")
+INVARIANTS_AT = Gauge("torg_invariants_at", "When all invariants were looked at last, in seconds since 1970; 0 in processes that do not")
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("torg")
 current_meta: ContextVar[Meta] = ContextVar("current_meta", default=Meta())

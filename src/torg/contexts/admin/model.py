@@ -23,6 +23,7 @@ from torg.contexts.order.contracts import (
 )
 from torg.contexts.payment.contracts import LedgerPosted, PaymentProcessed
 from torg.contexts.shipping.contracts import DeliveryShipped, ShippingCancelled, ShippingScheduled
+from torg.kit.auditing import Fault, Remedy
 from torg.kit.messages import Message
 from torg.kit.values import stamp
 
@@ -61,6 +62,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parcel: bool = False
     sold_on: str = ""
     revenue: int = 0
+    payment_id: str = ""
 
 
 def note(account: Account, event: Message) -> Account:
@@ -100,11 +102,11 @@ def _of_order(a: Account, event: Message) -> dict[str, object]:
 def _of_others(a: Account, event: Message) -> dict[str, object]:
     match event:
         case LedgerPosted(kind="payment"):
-            return {"charges": a.charges + 1, "charged": a.charged + _amount(event)}
+            return {"charges": a.charges + 1, "charged": a.charged + _amount(event), "payment_id": event.reference}
         case LedgerPosted(kind="refund"):
-            return {"given_back": a.given_back + _amount(event)}
+            return {"given_back": a.given_back + _amount(event), "payment_id": event.reference.partition("/")[0]}
         case PaymentProcessed():
-            return {"agreed": event.amount.amount}
+            return {"agreed": event.amount.amount, "payment_id": event.payment_id}
         case ItemsReserved(again=False):
             return {"held": True}
         case ItemsReleased() | ReservationExpired():
@@ -119,9 +121,12 @@ def _of_others(a: Account, event: Message) -> dict[str, object]:
             return {}
 
 
-def doubts(account: Account) -> Iterator[tuple[str, str]]:
-    """What does not fit, as (invariant, sentence). While a saga is at work on the order, only what may never be."""
-    yield from ((name, f"order {account.order_id} {fault}") for name, fault in _faults(account))
+def doubts(account: Account) -> Iterator[tuple[str, Fault]]:
+    """What does not fit, as (invariant, fault). While a saga is at work on the order, only what may never be. A sale that is not delivered yet can be
+    cancelled, which undoes all of it."""
+    remedy: Remedy = "cancel" if account.stage == "sold" else "ask"
+    for name, said in _faults(account):
+        yield name, Fault(sentence=f"order {account.order_id} {said}", about="order", id=account.order_id, remedy=remedy)
 
 
 def _faults(a: Account) -> Iterator[tuple[str, str]]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from torg.contexts.admin.contracts import AuditPage, InvariantReports, RecordAudit
+from torg.contexts.admin.contracts import Advice, AuditPage, InvariantReports, LogPlace, RecordAudit
 from torg.contexts.admin.model import Account
+from torg.kit.auditing import Come, Fault, Place, Remedy
 from torg.kit.calls import Call
 from torg.kit.deps import Deps
 from torg.kit.operations import DeskView
@@ -50,6 +51,10 @@ class Books(Protocol):
         """Files them as unproven."""
         ...
 
+    async def some(self, order_ids: Collection[str]) -> dict[str, Account]:
+        """Those there are, as committed."""
+        ...
+
     async def unproven(self, after: str, limit: int) -> Sequence[Account]:
         """By order id, behind one."""
         ...
@@ -84,23 +89,61 @@ class Doubts:
     def __init__(self) -> None:
         self._since: dict[str, dict[str, datetime]] = {}
 
-    def lasting(self, about: str, sentences: Iterable[str], now: datetime) -> list[str]:
-        """Those of `sentences` that have been there for the whole time of grace; what is no longer among them is forgotten."""
-        known = self._since.get(about, {})
-        current = {sentence: min(known.get(sentence, now), now) for sentence in sentences}
-        self._since[about] = current
-        return [sentence for sentence, since in current.items() if now - since >= GRACE]
+    def lasting(self, about: str, faults: Iterable[Fault], now: datetime) -> list[Fault]:
+        """Those whose sentences have been there for the whole time of grace; what is no longer among them is forgotten."""
+        known, current = self._since.get(about, {}), {fault.sentence: fault for fault in faults}
+        since = self._since[about] = {sentence: min(known.get(sentence, now), now) for sentence in current}
+        return [fault for sentence, fault in current.items() if now - since[sentence] >= GRACE]
+
+
+class Again:
+    """How far the round through the old rows of all logs has come, since the process began."""
+
+    def __init__(self) -> None:
+        self._seen, self._whole, self._rounds = dict[str, int](), dict[str, int](), dict[str, int]()
+
+    def begin(self, source: str) -> None:
+        """Anew, with a log's first row."""
+        self._whole[source], self._seen[source], self._rounds[source] = self._seen.get(source, 0), 0, self._rounds.get(source, 0) + 1
+
+    def go_on(self, source: str, rows: int) -> None:
+        """So many rows of a log were looked at."""
+        self._seen[source] = self._seen.get(source, 0) + rows
+
+    def told(self) -> Come:
+        """Of all logs together; rounds of the one that comes round least often."""
+        return Come(sum(self._seen.values()), sum(self._whole.values()), min((self._rounds.get(source, 0) for source in self._seen), default=0))
 
 
 @dataclass
 class Inspection:
-    """What the process remembers between two looks at the invariants; `accounts` is what the present look has found in them, by invariant."""
+    """What the process remembers between two looks at the invariants; `accounts` is what the last look has found in them, by invariant, and `followed`
+    whether the present one has been at them. `troubled`: orders with a dead letter or a saga that wants help, and which of these."""
 
     latest: InvariantReports | None = None
-    taken_at: datetime | None = None
-    accounts: dict[str, list[str]] | None = None
+    accounts: dict[str, list[Fault]] = field(default_factory=dict)
+    followed: bool = False
+    troubled: dict[str, Remedy] = field(default_factory=dict)
+    rests: float = 0
+    again: Again = field(default_factory=Again)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     doubts: Doubts = field(default_factory=Doubts)
+
+
+class Guide(Protocol):
+    """Where operators see and mend things."""
+
+    def page(self, about: str, id: str) -> str:
+        """What shows something; empty where nothing does."""
+        ...
+
+    def place(self, row: Place) -> LogPlace:
+        """A row of a log, and what shows it."""
+        ...
+
+    def advice(self, remedy: Remedy, about: str, id: str) -> Advice:
+        """What to do about something, and where."""
+        ...
 
 
 class Pages(Protocol):
@@ -129,6 +172,7 @@ class AdminDeps(Deps):
     desks: Mapping[str, DeskView]
     trail: Trail
     books: Books
+    guide: Guide
     inspection: Inspection = field(default_factory=Inspection)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
+from torg.contexts.analytics.adapters.audit import SalesAudit
 from torg.contexts.analytics.adapters.facts_sql import SqlFacts
 from torg.contexts.analytics.handlers import HANDLERS, REACTIONS
 from torg.contexts.analytics.ports import AnalyticsDeps, Facts
 from torg.contexts.analytics.routes import routes
 from torg.kit.bus import Consumer
 from torg.kit.module import Kit, Module, bound
-from torg.kit.operations import Invariant
 from torg.kit.settings import BadSettings
 from torg.kit.tasks import Job
 
@@ -28,7 +28,7 @@ def build(kit: Kit) -> Module:
         handlers=bound(HANDLERS, deps),
         routes=routes(),
         consumers=(Consumer("analytics", bound(REACTIONS, deps)),),
-        invariants=(Invariant("analytics.sales", "Sales reports equal a recount of the confirmed orders that were not undone.", deps.facts.miscounted),),
+        invariants=SalesAudit(deps.facts).invariants(),
         jobs=around.jobs, followers=around.followers, checks=around.checks, start=around.start, close=around.close,
     )  # fmt: skip
 

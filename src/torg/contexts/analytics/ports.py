@@ -69,8 +69,20 @@ class Facts(Protocol):
         """(month of first order, month, buyers active in it), in order."""
         ...
 
-    async def miscounted(self) -> list[str]:
-        """A sentence for each day whose report is not what a recount of its sales gives."""
+    async def days(self, after: str, limit: int) -> Sequence[str]:
+        """So many days behind one on which something was sold or is reported, in order."""
+        ...
+
+    async def newest_days(self) -> Sequence[str]:
+        """The newest two of those."""
+        ...
+
+    async def miscounted(self, days: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        """Of these days, those whose report is not what a recount of its sales gives, with the orders of the recount and of the report."""
+        ...
+
+    async def first_sale(self, day: str) -> str:
+        """The first order of a day that stands; empty where none does."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from torg.contexts.cart.adapters.audit_sql import SqlPromoAudit
 from torg.contexts.cart.adapters.promos_sql import SqlPromoCodes
 from torg.contexts.cart.adapters.store_sql import SqlCartStore
 from torg.contexts.cart.handlers import HANDLERS, REACTIONS, give_back_unplaced, purge_abandoned
@@ -12,7 +13,6 @@ from torg.contexts.cart.ports import CartDeps, CartStore
 from torg.contexts.cart.routes import routes
 from torg.kit.bus import Consumer
 from torg.kit.module import Kit, Module, bound
-from torg.kit.operations import Invariant
 from torg.kit.tasks import Job
 
 
@@ -28,7 +28,7 @@ def build(kit: Kit) -> Module:
         routes=routes(secure=kit.public_url.startswith("https:")),
         consumers=(Consumer("cart", bound(REACTIONS, deps)),),
         jobs=(*jobs, Job("cart.abandoned", 3600, partial(purge_abandoned, deps)), Job("cart.unplaced", 60, partial(give_back_unplaced, deps))),
-        invariants=(Invariant("cart.promo_codes", "A promo code is used as often as its orders say, and no more than it may be.", deps.promos.miscounted),),
+        invariants=SqlPromoAudit(kit.store).invariants(),
     )
 
 

@@ -98,10 +98,6 @@ class PromoCodes(Protocol):
         """Uses counted before that moment, for orders nobody has heard of."""
         ...
 
-    async def miscounted(self) -> list[str]:
-        """A sentence for each code whose count is not that of its uses, or exceeds a limit."""
-        ...
-
 
 @dataclass(frozen=True)
 class CartDeps(Deps):

@@ -151,6 +151,10 @@ class Purchasing(Protocol):
     async def page(self, status: PurchaseStatus | None, supplier_id: str, cursor: str, limit: int) -> Page[PurchaseOrder]: ...
 
 
+Told = tuple[str, str]
+"""A product, and what is wrong with it."""
+
+
 class Book(Protocol):
     """Reads back what the log and the read models say, to compare them."""
 
@@ -162,16 +166,24 @@ class Book(Protocol):
         """All of them that the transaction sees."""
         ...
 
-    async def shelves(self, tx: Transaction, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
+    async def products(self, after: str, limit: int) -> Sequence[str]:
+        """So many products behind one that have shelves, in their order."""
+        ...
+
+    async def shelves(self, tx: Transaction, products: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:
         """(on_hand, reserved) by (product, warehouse); empty shelves may be left out."""
         ...
 
-    async def live(self, tx: Transaction) -> int:
-        """How many orders hold something."""
+    async def live(self, after: str, limit: int) -> Sequence[str]:
+        """So many orders behind one that hold something, in their order."""
         ...
 
-    async def broken_shelves(self) -> list[str]:
-        """A sentence for each shelf or offer whose numbers do not go together, some at most."""
+    async def statuses(self, tx: Transaction, order_ids: Sequence[str]) -> dict[str, str]:
+        """How the reservations of these orders stand, of those that have one."""
+        ...
+
+    async def broken_shelves(self, products: Sequence[str]) -> tuple[Sequence[Told], Sequence[Told]]:
+        """Of these products a sentence for each shelf, and for each offer, whose numbers do not go together."""
         ...
 
     async def overdue(self, before: datetime) -> Sequence[str]:

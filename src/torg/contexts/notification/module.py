@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from torg.contexts.notification.adapters.audit_sql import SqlLetterAudit
 from torg.contexts.notification.adapters.letters_jinja import JinjaLetterWriter
 from torg.contexts.notification.adapters.mailbox_pages import MailboxPages
 from torg.contexts.notification.adapters.mails_sql import SqlMailStore
@@ -16,7 +17,6 @@ from torg.kit.mail import Mailer
 from torg.kit.mail_files import FileMailer
 from torg.kit.mail_smtp import SmtpMailer
 from torg.kit.module import Kit, Module, bound
-from torg.kit.operations import Invariant
 from torg.kit.tasks import Job
 
 EVERY = 0.5  # seconds between looks for letters that are due
@@ -38,10 +38,7 @@ def build(kit: Kit) -> Module:
         routes=(*routes(deps), *(MailboxPages(mails, files).routes() if files else ())),
         consumers=(Consumer("notification", bound(REACTIONS, deps)),),
         jobs=(Job("notification.mails", EVERY, partial(send_due_mails, deps)), Job("notification.stranded", STRANDED_EVERY, partial(tell_stranded, deps))),
-        invariants=(
-            Invariant("notification.one_letter", "There is one e-mail per order and kind.", mails.sent_twice),
-            Invariant("notification.every_confirmation", "Every confirmed order that is told in a feed has its letter.", mails.confirmations_without_letter),
-        ),
+        invariants=SqlLetterAudit(kit.store).invariants(),
         checks={"mail": mailer.check},
         close=mailer.close,
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from torg.contexts.review.adapters.audit_sql import SqlReviewAudit
 from torg.contexts.review.adapters.store_sql import SqlReviewStore
 from torg.contexts.review.handlers import HANDLERS, REACTIONS
 from torg.contexts.review.ports import ReviewDeps
 from torg.contexts.review.routes import routes
 from torg.kit.bus import Consumer
 from torg.kit.module import Kit, Module, bound
-from torg.kit.operations import Invariant
 
 
 def build(kit: Kit) -> Module:
@@ -20,5 +20,5 @@ def build(kit: Kit) -> Module:
         handlers=bound(HANDLERS, deps),
         routes=routes(),
         consumers=(Consumer("review", bound(REACTIONS, deps)),),
-        invariants=(Invariant("review.ratings", "Ratings and votes equal a recount of published reviews and of votes.", deps.reviews.miscounted),),
+        invariants=SqlReviewAudit(kit.store, deps.reviews).invariants(),
     )

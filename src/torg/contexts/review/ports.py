@@ -63,8 +63,12 @@ class ReviewStore(Protocol):
         """Counts stars and votes anew for the products behind `after` up to `last`; the stars of those that had others."""
         ...
 
-    async def miscounted(self) -> list[str]:
-        """A sentence for each product whose stars, and each review whose votes, are not what a recount gives."""
+    async def counted(self, product_id: str) -> Distribution:
+        """A product's stars, by a recount of its published reviews."""
+        ...
+
+    async def miscounted(self, product_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Of these products, sentences on stars, and on reviews' votes, that are not what a recount gives."""
         ...
 
 

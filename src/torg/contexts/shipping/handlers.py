@@ -20,7 +20,6 @@ from torg.kit.store import Transaction
 
 SEE_ALL = frozenset({Role.COURIER, Role.SUPPORT, Role.WAREHOUSE})
 MOVED_AT_ONCE = 100
-CHECKED = 100
 ERASED_AT_ONCE = 100
 CARED_FOR = timedelta(days=40)  # so long an order that was placed before may still be booked, or sent back
 
@@ -143,19 +142,6 @@ async def erase_ended(deps: ShippingDeps) -> None:
                 await deps.deliveries.erase(tx, delivery.erased())
     await deps.deliveries.erase_failed(long_ago)
     await deps.deliveries.forget_erased(long_ago)
-
-
-async def misplaced(deps: ShippingDeps) -> list[str]:
-    """Sentences about the newest deliveries whose status is not the one that the log ends with."""
-    faults = []
-    newest, _ = await deps.deliveries.page("", "", None, "", CHECKED)
-    for seen in newest:
-        async with deps.transaction() as tx:
-            found = await deps.deliveries.load(tx, seen.id)
-            steps = model.tracking(found, await tx.stream(found.order_id))
-        if not steps or steps[-1].status != found.status:
-            faults.append(f"delivery {found.id} is {found.status}, but its log ends with {steps[-1].status if steps else 'nothing'}")
-    return faults
 
 
 # ---------------------------------------------------------------- small print

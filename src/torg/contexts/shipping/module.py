@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
+from torg.contexts.shipping.adapters.audit_sql import SqlDeliveryAudit
 from torg.contexts.shipping.adapters.store_sql import SqlDeliveries
-from torg.contexts.shipping.handlers import HANDLERS, REACTIONS, carry_on, erase_ended, misplaced
+from torg.contexts.shipping.handlers import HANDLERS, REACTIONS, carry_on, erase_ended
 from torg.contexts.shipping.ports import ShippingDeps
 from torg.contexts.shipping.routes import routes
 from torg.kit.bus import Consumer
 from torg.kit.module import Kit, Module, bound
-from torg.kit.operations import Invariant
 from torg.kit.tasks import Job
 
 
@@ -28,5 +28,5 @@ def build(kit: Kit) -> Module:
         routes=routes(),
         consumers=(Consumer("shipping", bound(REACTIONS, deps)),),
         jobs=(Job("shipping.erasures", 60, partial(erase_ended, deps)), *carrier),
-        invariants=(Invariant("shipping.deliveries", "The newest deliveries are where their log says.", partial(misplaced, deps)),),
+        invariants=SqlDeliveryAudit(deps).invariants(),
     )

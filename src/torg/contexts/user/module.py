@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from torg.contexts.user.adapters.attempts_memory import MemoryAttempts
+from torg.contexts.user.adapters.audit_sql import SqlUserAudit
 from torg.contexts.user.adapters.hashing_argon2 import Argon2Passwords
 from torg.contexts.user.adapters.sessions_sql import SqlSessionStore
 from torg.contexts.user.adapters.store_sql import SqlAddressStore, SqlUserStore
@@ -12,7 +13,6 @@ from torg.contexts.user.handlers import HANDLERS, drop_expired_sessions
 from torg.contexts.user.ports import Attempts, SessionStore, UserDeps
 from torg.contexts.user.routes import routes
 from torg.kit.module import Kit, Module, bound
-from torg.kit.operations import Invariant
 from torg.kit.tasks import Job
 
 
@@ -29,7 +29,7 @@ def build(kit: Kit) -> Module:
         handlers=bound(HANDLERS, deps),
         routes=routes(deps),
         jobs=(Job("user.expired_sessions", 3600, partial(drop_expired_sessions, deps)),),
-        invariants=(Invariant("user.sessions", "An erased user has no session.", deps.sessions.outliving),),
+        invariants=SqlUserAudit(kit.store).invariants(),
         close=passwords.close,
     )
 

@@ -84,10 +84,6 @@ class SessionStore(Protocol):
 
     async def drop_expired(self, tx: Transaction, now: datetime) -> None: ...
 
-    async def outliving(self) -> list[str]:
-        """A sentence for each session of an erased user, some at most."""
-        ...
-
 
 class Passwords(Protocol):
     """Hashes passwords slowly, on purpose, and aside from the event loop. Raises Unavailable when too many wait."""

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from torg.kit.auditing import Inspected
 from torg.kit.bus.failures import FailedMessage
 from torg.kit.calls import Handle
 from torg.kit.chain import within
 from torg.kit.errors import NotFound
 from torg.kit.messages import Message, Registry
-from torg.kit.operations import Desk, Inspected, LogPage, OverdueSaga, Progress
+from torg.kit.operations import Desk, LogPage, LogRow, OverdueSaga, Progress
 from torg.kit.rpc import messages as m
 from torg.kit.rpc.logs import Ask, OpenLog, RemoteLog, Waiting
 
@@ -52,6 +53,10 @@ class RemoteDesk:
         page: LogPage = await self._ask(self.context, m.Browse(context=self.context, stream=stream, name=name, before=before, limit=limit))
         return page
 
+    async def rows(self, stream: str, after: int, limit: int) -> Sequence[LogRow]:
+        found: Sequence[LogRow] = await self._ask(self.context, m.ReadRows(context=self.context, stream=stream, after=after, limit=limit))
+        return found
+
     async def torn_streams(self, after: int, until: int) -> Sequence[str]:
         found: Sequence[str] = await self._ask(self.context, m.FindTorn(context=self.context, after=after, until=until))
         return found
@@ -90,6 +95,7 @@ def open_desks(desks: Mapping[str, Desk], registry: Registry, waiting: Waiting) 
         m.IsSettled: at_desk(lambda desk, _: desk.settled()),
         m.Inspect: at_desk(lambda desk, _: desk.inspect()),
         m.Browse: at_desk(lambda desk, query: desk.browse(query.stream, query.name, query.before, query.limit)),
+        m.ReadRows: at_desk(lambda desk, query: desk.rows(query.stream, query.after, query.limit)),
         m.FindTorn: at_desk(lambda desk, query: desk.torn_streams(query.after, query.until)),
         m.CountMissing: at_desk(lambda desk, query: desk.missing_versions(query.stream)),
         m.FindOverdue: at_desk(lambda desk, query: desk.overdue_sagas(query.before)),

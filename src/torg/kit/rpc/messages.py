@@ -6,9 +6,10 @@ from datetime import datetime
 
 import msgspec
 
+from torg.kit.auditing import Inspected
 from torg.kit.bus.failures import FailedMessage
 from torg.kit.messages import Command, Meta, Query, message
-from torg.kit.operations import Inspected, LogPage, OverdueSaga, Progress
+from torg.kit.operations import LogPage, LogRow, OverdueSaga, Progress
 
 MOST_WAITED = 25.0  # seconds
 
@@ -104,6 +105,16 @@ class Browse(Query[LogPage], frozen=True, kw_only=True):
     stream: str
     name: str
     before: int
+    limit: int
+
+
+@message("desk.rows")
+class ReadRows(Query[tuple[LogRow, ...]], frozen=True, kw_only=True):
+    """Oldest first: of a stream behind a version; without a stream, behind a position."""
+
+    context: str
+    stream: str
+    after: int
     limit: int
 
 

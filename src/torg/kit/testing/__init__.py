@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from torg.kit.auditing import Invariant
 from torg.kit.calls import LocalCalls
 from torg.kit.log import Log
 from torg.kit.messages import Envelope, Message, Registry
@@ -153,3 +154,8 @@ def _answer(answer: Callable[[Any], Any]) -> Callable[[Any], Awaitable[Any]]:
         return answer(message)
 
     return handle
+
+
+async def faults_of(invariants: Iterable[Invariant]) -> list[str]:
+    """What a look at each finds, as sentences."""
+    return [fault.sentence for invariant in invariants for fault in await invariant.check()]

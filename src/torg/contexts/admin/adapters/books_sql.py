@@ -10,6 +10,8 @@ from torg.contexts.admin.model import Account
 from torg.contexts.admin.ports import SalesDay
 from torg.kit.messages import encode
 from torg.kit.sql import Database
+from torg.kit.sql.parts import listed
+from torg.kit.sql.port import Reads
 from torg.kit.store import Transaction
 
 _account = msgspec.json.Decoder(Account).decode
@@ -38,9 +40,14 @@ class SqlBooks:
         )
 
     async def accounts(self, tx: Transaction, order_ids: Collection[str]) -> dict[str, Account]:
-        named = {f"o{number}": order_id for number, order_id in enumerate(order_ids)}
-        listed = ", ".join(f":{name}" for name in named) or "null"
-        rows = await tx.all(f"select order_id, facts from account where order_id in ({listed})", **named)
+        return await self._accounts(tx, order_ids)
+
+    async def some(self, order_ids: Collection[str]) -> dict[str, Account]:
+        return await self._accounts(self._database, order_ids)
+
+    async def _accounts(self, reads: Reads | Transaction, order_ids: Collection[str]) -> dict[str, Account]:
+        names, wanted = listed(order_ids)
+        rows = await reads.all(f"select order_id, facts from account where order_id in ({names})", **wanted)
         return {row["order_id"]: _account(row["facts"]) for row in rows}
 
     async def keep(self, tx: Transaction, accounts: Iterable[Account]) -> None:

@@ -7,12 +7,12 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import msgspec
 
 from torg.contexts.admin import contracts as c
+from torg.contexts.admin.handlers.places import part_of
 from torg.contexts.admin.ports import AdminDeps
 from torg.kit.bus import FailedMessage
 from torg.kit.errors import NotFound
 from torg.kit.operations import DeskView, LogRow
 from torg.kit.pages import after_number
-from torg.kit.shards import context_of_part, named, shard_of_id
 from torg.kit.values import stamp
 
 
@@ -41,18 +41,12 @@ async def list_consumers(_: c.ListConsumers, deps: AdminDeps) -> c.Consumers:
 
 
 async def browse_log(query: c.BrowseLog, deps: AdminDeps) -> c.LogPage:
-    desk = deps.desks.get(_part(query.context, query.stream, deps))
+    desk = deps.desks.get(part_of(query.context, query.stream, deps))
     if desk is None:
         raise NotFound("context.not_found", f"no context {query.context!r} runs here; these do: {', '.join(sorted(deps.desks))}")
     before = after_number(query.cursor)[0] if query.cursor else 0
     page = await desk.browse(query.stream, query.name, before, query.limit)
     return c.LogPage(tuple(_logged(row) for row in page.rows), str(page.onward) if page.onward else None)
-
-
-def _part(context: str, stream: str, deps: AdminDeps) -> str:
-    """Of a context that is spread over several databases the part whose log has the stream."""
-    parts = sum(context_of_part(name) == context for name in deps.desks)
-    return named(context, shard_of_id(stream, parts)) if parts > 1 else context
 
 
 async def _consumers(desk: DeskView) -> list[c.ConsumerView]:
@@ -68,7 +62,7 @@ async def _consumers(desk: DeskView) -> list[c.ConsumerView]:
 
 def _dead_letter(context: str, letter: FailedMessage) -> c.DeadLetter:
     return c.DeadLetter(
-        id=_id(context, letter.consumer, letter.id), context=context, consumer=letter.consumer, source=letter.source, message_id=letter.id,
+        id=id_of(context, letter), context=context, consumer=letter.consumer, source=letter.source, message_id=letter.id,
         name=letter.name, stream=letter.stream, attempts=letter.attempts, error=letter.error, failed_at=letter.next_at,
     )  # fmt: skip
 
@@ -77,8 +71,9 @@ def _place(letter: c.DeadLetter) -> str:
     return f"{stamp(letter.failed_at)}/{letter.id}"
 
 
-def _id(*parts: str) -> str:
-    return urlsafe_b64encode("\n".join(parts).encode()).decode().rstrip("=")
+def id_of(context: str, letter: FailedMessage) -> str:
+    """What operators name a dead letter by."""
+    return urlsafe_b64encode(f"{context}\n{letter.consumer}\n{letter.id}".encode()).decode().rstrip("=")
 
 
 def _parts(id: str) -> tuple[str, str, str]:

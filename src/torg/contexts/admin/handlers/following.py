@@ -13,20 +13,26 @@ from torg.kit.operations import DeskView
 from torg.kit.shards import context_of_part
 
 SLICE = 300  # rows of a log between two breaths of the event loop
+SLICES = 60  # of each log at one look
 ACCOUNTS = "accounts"
 
 
-async def follow(deps: AdminDeps) -> None:
-    """Brings the accounts up to the end of all logs, effects before causes: where each log ends is asked when its turn comes."""
+async def follow(deps: AdminDeps) -> bool:
+    """Brings the accounts up to the end of all logs, effects before causes: where each log ends is asked when its turn comes. Whether it has come to all
+    ends: of a long log one look reads a part, and what was written behind an effect that was not read must not be judged."""
+    arrived = True
     for source, kinds in FOLLOWED.items():
         for part in sorted(name for name in deps.desks if context_of_part(name) == source):
-            await _follow(deps.desks[part], await deps.books.read_until(ACCOUNTS, part), kinds, deps)
+            arrived &= await _follow(deps.desks[part], await deps.books.read_until(ACCOUNTS, part), kinds, deps)
+    return arrived
 
 
-async def _follow(desk: DeskView, position: int, kinds: Sequence[type], deps: AdminDeps) -> None:
+async def _follow(desk: DeskView, position: int, kinds: Sequence[type], deps: AdminDeps) -> bool:
     log = desk.log
     end = await log.head()
-    while position < end:
+    for _ in range(SLICES):
+        if position >= end:
+            return True
         until = await log.step(position, SLICE, end)
         rows = await log.named(kinds, position, until)
         async with deps.transaction() as tx:
@@ -38,6 +44,7 @@ async def _follow(desk: DeskView, position: int, kinds: Sequence[type], deps: Ad
             await deps.books.set_read_until(tx, ACCOUNTS, desk.context, until)
         position = until
         await asyncio.sleep(0)
+    return position >= end
 
 
 def _order_id(row: Envelope) -> str:

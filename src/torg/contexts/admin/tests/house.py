@@ -9,6 +9,7 @@ from typing import Any
 
 from torg.contexts.admin import contracts as c
 from torg.contexts.admin.adapters.books_sql import SqlBooks
+from torg.contexts.admin.adapters.guide_pages import StaffGuide
 from torg.contexts.admin.adapters.trail_sql import SqlTrail
 from torg.contexts.admin.handlers import HANDLERS
 from torg.contexts.admin.handlers.invariants import invariants
@@ -81,7 +82,7 @@ async def open_house(folder: Path) -> AsyncIterator[House]:
         own = desks["admin"].store
         deps = AdminDeps(
             call=answering({analytics.GetSales: sales}), clock=clock, new_id=test_ids(), store=own, currency="USD", desks=desks,
-            trail=SqlTrail(own.database, clock), books=SqlBooks(own.database),
+            trail=SqlTrail(own.database, clock), books=SqlBooks(own.database), guide=StaffGuide(),
         )  # fmt: skip
         desks["admin"].invariants = invariants(deps)
         yield House(deps, clock, desks, report)

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from torg.contexts.admin import contracts as c
+from torg.contexts.admin.handlers.inspecting import watch
 from torg.contexts.admin.tests.house import REGISTRY, House, booked, confirmed, held, open_house, placed, posted, processed, sell, usd
 from torg.contexts.inventory.contracts import ItemsReleased, ItemsReserved
 from torg.contexts.order.contracts import OrderCancelled, OrderDelivered, OrderRejected, OrderReturned, OrderShipped, ReturnRequested
 from torg.contexts.shipping.contracts import ShippingCancelled
+from torg.kit.auditing import Fault, Invariant
 from torg.kit.bus import BusConsumer, Consumer, LogFeed
-from torg.kit.operations import Invariant
 from torg.kit.telemetry import BROKEN_INVARIANTS
 from torg.kit.values import stamp
 
@@ -196,18 +197,19 @@ async def test_a_dead_letter_is_told(house: House) -> None:
 
 
 async def test_what_cannot_be_checked_does_not_hold_and_hides_nothing(house: House) -> None:
-    async def away() -> list[str]:
+    async def away() -> list[Fault]:
         raise OSError("disk is gone")
 
     house.desks["payment"].invariants = [Invariant("ledger", "Every transaction sums to zero.", away)]
     assert await house.broken() == {"payment.ledger": ("this could not be checked: OSError: disk is gone",)}
+    await watch(house.deps, bytes)
     assert BROKEN_INVARIANTS.labels("payment.ledger")._value.get() == 1
     assert BROKEN_INVARIANTS.labels("orders.paid_once")._value.get() == 0
 
 
 async def test_many_violations_are_counted_and_not_all_told(house: House) -> None:
-    async def many() -> list[str]:
-        return [f"violation {number}" for number in range(25)]
+    async def many() -> list[Fault]:
+        return [Fault(sentence=f"violation {number}") for number in range(25)]
 
     house.desks["payment"].invariants = [Invariant("ledger", "Every transaction sums to zero.", many)]
     told = (await house.broken())["payment.ledger"]

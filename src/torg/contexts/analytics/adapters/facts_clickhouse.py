@@ -3,7 +3,7 @@ batches (clickhouse_sender.py); reports ask ClickHouse. So whether something cou
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 
@@ -79,22 +79,36 @@ class ClickHouseFacts(Reports):
         await self.sender.caught_up(PATIENCE)
         return await super().report(dimension, since, until, by, limit)
 
-    async def miscounted(self) -> list[str]:
-        """Compares the sales that stand here with the report there."""
-        wrong = await self._disagreeing()
-        for _ in range(LOOKS - 1):
-            wrong = {day: numbers for day, numbers in (await self._disagreeing()).items() if wrong and numbers == wrong.get(day)}
-        return [f"on {day} the report says {report} orders, the facts {facts}" for day, (facts, report) in wrong.items()]
+    async def days(self, after: str, limit: int) -> Sequence[str]:
+        reported = [day for day in await self._reported() if day > after]
+        return sorted({*reported[:limit], *await self._sales.days(after, limit)})[:limit]
 
-    async def _disagreeing(self) -> dict[str, tuple[int, int]]:
+    async def newest_days(self) -> Sequence[str]:
+        return await self._sales.newest_days()
+
+    async def miscounted(self, days: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        """Compares the sales that stand here with the report there."""
+        wrong = await self._disagreeing(days)
+        for _ in range(LOOKS - 1):
+            wrong = {day: numbers for day, numbers in (await self._disagreeing(days)).items() if wrong and numbers == wrong.get(day)}
+        return wrong
+
+    async def first_sale(self, day: str) -> str:
+        return await self._sales.first(day)
+
+    async def _disagreeing(self, days: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Days with the sales that stand and those that the report tells of, where they differ and none of them is on its way."""
         nothing = (0, 0)
-        before, queued = await self._sales.by_day(), await self.sender.queued_days()
-        rows = await self.server.all("select key, orders, revenue from rollup_day where dimension = 'day' and (orders <> 0 or revenue <> 0)")
-        report, after = {row["key"]: (row["orders"], row["revenue"]) for row in rows}, await self._sales.by_day()
-        settled = {day for day in before.keys() | report.keys() if before.get(day) == after.get(day) and day not in queued}
-        wrong = [day for day in sorted(settled) if before.get(day, nothing) != report.get(day, nothing)]
+        before, queued = await self._sales.by_day(days), await self.sender.queued_days()
+        report, after = await self._reported(), await self._sales.by_day(days)
+        settled = [day for day in sorted(days) if before.get(day) == after.get(day) and day not in queued]
+        wrong = [day for day in settled if before.get(day, nothing) != report.get(day, nothing)]
         return {day: (before.get(day, nothing)[0], report.get(day, nothing)[0]) for day in wrong}
+
+    async def _reported(self) -> dict[str, tuple[int, int]]:
+        """By day, in order; the whole of it has a row for each day."""
+        rows = await self.server.all("select key, orders, revenue from rollup_day where dimension = 'day' and (orders <> 0 or revenue <> 0) order by key")
+        return {row["key"]: (row["orders"], row["revenue"]) for row in rows}
 
     async def _count(self, sales: SqlSales, tx: SqlTransaction, fact: Fact) -> None:
         change = await sales.take(tx, fact)

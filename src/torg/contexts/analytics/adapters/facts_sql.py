@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from torg.contexts.analytics.contracts import Behaviour
 from torg.contexts.analytics.model import Fact, Sale
 from torg.contexts.analytics.ports import Recounted
 from torg.kit.sql import Database, SqlTransaction
+from torg.kit.sql.parts import listed
 from torg.kit.sql.port import A_MOMENT
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, NewId, stamp
@@ -29,10 +30,6 @@ _BUYER = """insert into {table} (user_id, month, orders) values (:user_id, :mont
     on conflict (user_id, month) do update set orders = {table}.orders + excluded.orders"""
 _PAIR = """insert into bought_together (product_id, other_id, times) values (:product_id, :other_id, 1)
     on conflict (product_id, other_id) do update set times = bought_together.times + 1"""
-_MISCOUNTED = """select coalesce(f.day, r.day) as day, coalesce(f.orders, 0) as facts, coalesce(r.orders, 0) as report
-    from (select day, count(*) as orders, sum(revenue) as revenue from sale group by day) as f
-    full join (select day, orders, revenue from rollup_day where dimension = 'day') as r on r.day = f.day
-    where coalesce(f.orders, 0) <> coalesce(r.orders, 0) or coalesce(f.revenue, 0) <> coalesce(r.revenue, 0)"""
 
 
 class SqlCounts:
@@ -102,6 +99,21 @@ class SqlFacts(Reports):
     async def forget(self, tx: Transaction, visitor: str) -> None:
         await tx.execute("update behaviour set visitor = '', product_id = '', query = '' where visitor = :visitor", visitor=visitor)
 
-    async def miscounted(self) -> list[str]:
-        wrong = await self._database.all(_MISCOUNTED)
-        return [f"on {row['day']} the report says {row['report']} orders, the facts {row['facts']}" for row in wrong]
+    async def days(self, after: str, limit: int) -> Sequence[str]:
+        reported = await self._database.all(
+            "select day from rollup_day where dimension = 'day' and day > :after order by day limit :limit", after=after, limit=limit
+        )
+        return sorted({row["day"] for row in reported} | set(await self._counts.sales.days(after, limit)))[:limit]
+
+    async def newest_days(self) -> Sequence[str]:
+        return await self._counts.sales.newest_days()
+
+    async def miscounted(self, days: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        names, wanted = listed(days)
+        rows = await self._database.all(f"select day, orders, revenue from rollup_day where dimension = 'day' and day in ({names})", **wanted)
+        facts, report, nothing = await self._counts.sales.by_day(days), {row["day"]: (row["orders"], row["revenue"]) for row in rows}, (0, 0)
+        wrong = [day for day in days if facts.get(day, nothing) != report.get(day, nothing)]
+        return {day: (facts.get(day, nothing)[0], report.get(day, nothing)[0]) for day in wrong}
+
+    async def first_sale(self, day: str) -> str:
+        return await self._counts.sales.first(day)

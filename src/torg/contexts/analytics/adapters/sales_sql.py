@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -50,9 +50,30 @@ class SqlSales:
             case _:
                 return None
 
-    async def by_day(self) -> dict[str, tuple[int, int]]:
+    async def days(self, after: str, limit: int) -> list[str]:
+        """So many days behind one with sales that stand: each costs one look into the index."""
+        return await self._steps(f"select min(day) from {self._sale} where day > :day", after, limit)
+
+    async def newest_days(self) -> list[str]:
+        """The newest two."""
+        return await self._steps(f"select max(day) from {self._sale} where day < :day", "9", 2)
+
+    async def _steps(self, statement: str, day: str, limit: int) -> list[str]:
+        found = list[str]()
+        while len(found) < limit and (day := await self._database.value(statement, day=day)):
+            found.append(day)
+        return found
+
+    async def first(self, day: str) -> str:
+        """The first order of a day that stands; empty where none does."""
+        return await self._database.value(f"select min(order_id) from {self._sale} where day = :day", day=day) or ""
+
+    async def by_day(self, days: Sequence[str]) -> dict[str, tuple[int, int]]:
         """How many sales stand and what they are worth, by day."""
-        rows = await self._database.all(f"select day, count(*) as orders, cast(sum(revenue) as bigint) as revenue from {self._sale} group by day")
+        names, wanted = listed(days)
+        rows = await self._database.all(
+            f"select day, count(*) as orders, cast(sum(revenue) as bigint) as revenue from {self._sale} where day in ({names}) group by day", **wanted
+        )
         return {row["day"]: (row["orders"], row["revenue"]) for row in rows}
 
     async def standing_together(self, tx: SqlTransaction, size: int) -> AsyncIterator[list[Sale]]:

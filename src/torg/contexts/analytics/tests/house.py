@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from torg.contexts.analytics import contracts as c
 from torg.contexts.analytics import handlers
+from torg.contexts.analytics.adapters.audit import SalesAudit
 from torg.contexts.analytics.adapters.clickhouse import Address, ClickHouse
 from torg.contexts.analytics.adapters.clickhouse_sender import Sender
 from torg.contexts.analytics.adapters.facts_clickhouse import ClickHouseFacts
@@ -21,7 +22,7 @@ from torg.contexts.user import contracts as uc
 from torg.kit.messages import Registry
 from torg.kit.operations import DeskView
 from torg.kit.store import Store
-from torg.kit.testing import TestClock, answering, open_store, test_ids
+from torg.kit.testing import TestClock, answering, faults_of, open_store, test_ids
 from torg.kit.values import Money, new_id
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -108,4 +109,4 @@ async def everything(deps: AnalyticsDeps, *products: str) -> dict[str, object]:
     found |= {by: await handlers.get_top_products(c.GetTopProducts(by=by), deps) for by in ("units", "revenue")}
     found |= {product: await handlers.get_recommendations(c.GetRecommendations(product), deps) for product in products}
     found |= {"funnel": await handlers.get_funnel(c.GetFunnel(), deps), "cohorts": await handlers.get_cohorts(c.GetCohorts(), deps)}
-    return found | {"miscounted": await deps.facts.miscounted()}
+    return found | {"miscounted": await faults_of(SalesAudit(deps.facts).invariants())}

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from torg.contexts.analytics import contracts as c
 from torg.contexts.analytics import handlers
+from torg.contexts.analytics.adapters.audit import SalesAudit
 from torg.contexts.analytics.adapters.facts_clickhouse import ClickHouseFacts
 from torg.contexts.analytics.adapters.facts_sql import SqlFacts
 from torg.contexts.analytics.adapters.recount_sql import Portions
@@ -31,7 +32,7 @@ from torg.kit.messages import Envelope, Event, Message
 from torg.kit.module import bound
 from torg.kit.operations import DeskView, ReadLog
 from torg.kit.store import Store
-from torg.kit.testing import TestClock, open_store
+from torg.kit.testing import TestClock, faults_of, open_store
 from torg.kit.testing.http import Client, edge
 from torg.kit.values import new_id
 
@@ -176,7 +177,7 @@ async def test_what_happens_meanwhile_counts_once_whoever_tells_of_it_first(orde
     told_once = await reports(orders)
     await orders.rebuild()
     assert await reports(orders) == told_once
-    assert await orders.deps.facts.miscounted() == []
+    assert await faults_of(SalesAudit(orders.deps.facts).invariants()) == []
     assert (await rows(orders.deps, "product"))["a"] == (2, 3, 300)
     assert await rows(orders.deps, "day") == {"2026-03-01": (5, 12, 1350)}
 
@@ -248,7 +249,7 @@ async def test_two_rebuilds_in_one_process_wait_for_each_other(orders: Orders):
     await damage(orders.deps)
     both = await asyncio.gather(orders.rebuild(), orders.rebuild())
     assert [rebuilt.sales for rebuilt in both] == [4, 4]
-    assert await orders.deps.facts.miscounted() == []
+    assert await faults_of(SalesAudit(orders.deps.facts).invariants()) == []
 
 
 async def test_of_two_processes_the_later_one_goes_on(orders: Orders):

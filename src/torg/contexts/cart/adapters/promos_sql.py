@@ -21,11 +21,6 @@ _COLUMNS = "terms, active, used"
 _OF_USER = "select count(*) from promo_redemption where code = :code and user_id = :user_id and state <> 'returned'"
 _STATE = "select state from promo_redemption where order_id = :order_id and code = :code"
 _RETURN = "update promo_redemption set state = 'returned' where order_id = :order_id and code = :code and state <> 'returned'"
-_COUNTS = """select p.code, p.used, p.uses_total, count(r.order_id) as counted
-    from promo_code p left join promo_redemption r on r.code = p.code and r.state <> 'returned' group by p.code, p.used, p.uses_total"""
-_OVERUSED = """select p.code, p.uses_per_person, r.user_id, count(*) as counted
-    from promo_code p join promo_redemption r on r.code = p.code and r.state <> 'returned' where p.uses_per_person is not null
-    group by p.code, p.uses_per_person, r.user_id having count(*) > p.uses_per_person"""
 
 _terms = msgspec.json.Decoder(PromoCode).decode
 
@@ -94,15 +89,6 @@ class SqlPromoCodes:
             before=stamp(before), limit=limit,
         )  # fmt: skip
         return [Redemption(row["code"], row["order_id"], row["user_id"]) for row in rows]
-
-    async def miscounted(self) -> list[str]:
-        codes = await self._database.all(_COUNTS)
-        limited = [r for r in codes if r["uses_total"] is not None]
-        found = [f"{r['code']} counts {r['used']} uses, its orders are {r['counted']}" for r in codes if r["used"] != r["counted"]]
-        found += [f"{r['code']} was used {r['used']} times of {r['uses_total']}" for r in limited if r["used"] > r["uses_total"]]
-        for r in await self._database.all(_OVERUSED):
-            found.append(f"{r['user_id']} used {r['code']} {r['counted']} times of {r['uses_per_person']}")
-        return found
 
     async def _check_counted(self, tx: Transaction, use: Redemption) -> None:
         """Raises DomainError when the order had its use and came to nothing since."""

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from torg.contexts.cart import contracts as c
+from torg.contexts.cart.adapters.audit_sql import SqlPromoAudit
 from torg.contexts.cart.adapters.promos_sql import SqlPromoCodes
 from torg.contexts.cart.adapters.store_redis import RedisCartStore
 from torg.contexts.cart.adapters.store_sql import SqlCartStore
@@ -28,7 +29,7 @@ from torg.kit.errors import NotFound, Unavailable
 from torg.kit.messages import Command, Event, Message, Query, Registry
 from torg.kit.module import bound
 from torg.kit.redis import Redis
-from torg.kit.testing import TestClock, answering, open_store, test_ids
+from torg.kit.testing import TestClock, answering, faults_of, open_store, test_ids
 from torg.kit.values import Language, Money
 
 R = TypeVar("R")
@@ -98,6 +99,10 @@ class House:
         """As the bus does: in one transaction."""
         async with self.deps.transaction():
             await self.handlers[type(event)](event)
+
+    async def miscounted(self) -> list[str]:
+        """What the auditor finds."""
+        return await faults_of(SqlPromoAudit(self.deps.store).invariants())
 
     async def put(self, product_id: str, quantity: int = 1, by: Identity | None = ANNA, guest: str = "") -> c.CartView:
         return await self.ask(c.PutItem(visitor=by, guest_cart_id=guest, language=Language.EN, product_id=product_id, quantity=quantity))

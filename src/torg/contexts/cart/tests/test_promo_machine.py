@@ -64,7 +64,7 @@ class PromoCodes(AsyncMachine):
     @invariant()
     def uses_are_those_of_live_orders(self) -> None:
         assert self.run(self.house.used("FEW")) == len(self._live)
-        assert self.run(self.house.deps.promos.miscounted()) == []
+        assert self.run(self.house.miscounted()) == []
 
     def _end(self, ended: set[int]) -> None:
         self._live -= ended

@@ -11,10 +11,11 @@ from torg.contexts.catalog.handlers.auditing import invariants
 from torg.contexts.catalog.ports import ProductChange
 from torg.contexts.catalog.tests.house import ADMIN, House, new_product, open_house, usd
 from torg.contexts.inventory.contracts import StockChanged
+from torg.kit.testing import faults_of
 
 
 async def broken(house: House) -> dict[str, list[str]]:
-    found = {one.name: await one.check() for one in invariants(house.deps, pause=0)}
+    found = {one.name: await faults_of([one]) for one in invariants(house.deps, pause=0)}
     return {name: sentences for name, sentences in found.items() if sentences}
 
 

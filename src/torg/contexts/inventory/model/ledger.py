@@ -18,13 +18,15 @@ MOVING: tuple[type[Event], ...] = (
 
 @dataclass
 class Ledger:
-    """on_hand = received - shipped + returned + corrections; reserved = what live reservations hold. `touched` are the shelves that changed
-    since somebody last cleared it."""
+    """on_hand = received - shipped + returned + corrections; reserved = what live reservations hold. `touched` and `moved` are the
+    products and orders of which something has changed, until somebody takes them out."""
 
     on_hand: dict[Key, int] = field(default_factory=dict)
     reserved: dict[Key, int] = field(default_factory=dict)
     live: dict[str, tuple[c.Allocation, ...]] = field(default_factory=dict)
-    touched: set[Key] = field(default_factory=set)
+    touched: set[str] = field(default_factory=set)
+    moved: set[str] = field(default_factory=set)
+    _warehouses: dict[str, set[str]] = field(default_factory=dict)
 
     def apply(self, event: Event) -> None:
         """One more event; those that move nothing are welcome too."""
@@ -35,10 +37,13 @@ class Ledger:
                 self._add(self.on_hand, [c.Allocation(event.warehouse_id, event.product_id, event.quantity)], 1)
             case c.ItemsReserved(again=False):
                 self.live[event.order_id] = event.allocations
+                self.moved.add(event.order_id)
                 self._add(self.reserved, event.allocations, 1)
             case c.ItemsReleased() | c.ReservationExpired():
+                self.moved.add(event.order_id)
                 self._add(self.reserved, self.live.pop(event.order_id, ()), -1)
             case c.ItemsShipped():
+                self.moved.add(event.order_id)
                 self._add(self.reserved, self.live.pop(event.order_id, ()), -1)
                 self._add(self.on_hand, event.allocations, -1)
             case c.ItemsRestocked():
@@ -48,7 +53,12 @@ class Ledger:
         for part in parts:
             key = (part.product_id, part.warehouse_id)
             book[key] = book.get(key, 0) + sign * part.quantity
-            self.touched.add(key)
+            self.touched.add(part.product_id)
+            self._warehouses.setdefault(part.product_id, set()).add(part.warehouse_id)
+
+    def shelves_of(self, product_id: str) -> list[Key]:
+        """Where anything of a product ever lay."""
+        return [(product_id, warehouse) for warehouse in self._warehouses.get(product_id, ())]
 
     def shelf(self, key: Key) -> tuple[int, int]:
         """(on_hand, reserved)."""

@@ -82,24 +82,6 @@ class SqlMailStore:
         )  # fmt: skip
         return [row["id"] for row in sent]
 
-    async def sent_twice(self) -> list[str]:
-        """A sentence for each letter that left more than once, or that has a twin."""
-        again = await self._database.all("select mail_id from mail_try where outcome = 'sent' group by mail_id having count(*) > 1 limit 100")
-        twins = await self._database.all(
-            """select kind, subject, user_id, channel from mail where order_id <> '' group by kind, subject, user_id, channel
-               having count(*) > 1 limit 100"""
-        )
-        return [f"letter {row['mail_id']} was sent more than once" for row in again] + [
-            f"{row['subject']} has more than one letter of {row['kind']}" for row in twins
-        ]
-
-    async def confirmations_without_letter(self) -> list[str]:
-        rows = await self._database.all(
-            """select n.order_id from notification n where n.kind = 'order.confirmed' and not exists (
-                   select 1 from mail m where m.subject = n.subject and m.kind = n.kind and m.channel = 'email' and m.user_id = n.user_id) limit 100"""
-        )
-        return [f"order {row['order_id']} is confirmed in the feed, but has no letter" for row in rows]
-
 
 def _queued(row: Row) -> QueuedMail:
     known = row["language"] is not None

@@ -6,12 +6,13 @@ import msgspec
 
 from torg.contexts.notification import contracts as c
 from torg.contexts.notification import model
-from torg.contexts.notification.adapters.mails_sql import SqlMailStore
+from torg.contexts.notification.adapters.audit_sql import SqlLetterAudit
 from torg.contexts.notification.handlers import LEASE
 from torg.contexts.notification.tests.house import ANNA, SHOP, House, confirmed, placed, registered
 from torg.contexts.order import contracts as order
 from torg.contexts.user.contracts import UserChanged, UserErased
 from torg.kit.mail import Posted
+from torg.kit.testing import faults_of
 from torg.kit.testing.http import ask
 from torg.kit.values import Language, Money
 
@@ -23,9 +24,7 @@ async def tries(house: House) -> list[tuple[str, str]]:
 
 
 async def broken(house: House) -> list[str]:
-    mails = house.deps.mails
-    assert isinstance(mails, SqlMailStore)
-    return await mails.sent_twice() + await mails.confirmations_without_letter()
+    return await faults_of(SqlLetterAudit(house.deps.store).invariants())
 
 
 async def test_a_confirmed_order_gets_one_letter_with_its_receipt(house: House) -> None:

@@ -20,7 +20,7 @@ from torg.contexts.payment import contracts as payment
 from torg.contexts.shipping import contracts as shipping
 from torg.contexts.user.contracts import ERASED, UserErased
 from torg.kit.store import Answer, awaited_answer
-from torg.kit.testing import all_text, tables_with
+from torg.kit.testing import all_text, faults_of, tables_with
 
 house = test_handlers.house
 PERSONAL = (HOME.street, HOME.postcode, "my neighbour")
@@ -43,7 +43,7 @@ async def shown(house: House, order_id: str) -> c.OrderView:
 async def faults(house: House) -> list[str]:
     orders = house.deps.orders
     assert isinstance(orders, SqlOrderStore)
-    return [fault for invariant in SqlOrderAudit(house.deps.store, orders).invariants() for fault in await invariant.check()]
+    return await faults_of(SqlOrderAudit(house.deps.store, orders).invariants())
 
 
 async def cancel(house: House, order_id: str) -> None:

@@ -15,7 +15,7 @@ from torg.contexts.payment.handlers.payments import process_payment, refund_paym
 from torg.contexts.payment.ports import PaymentDeps
 from torg.contexts.payment.tests.fake_acquirer import FakeAcquirer
 from torg.contexts.payment.tests.payment_setup import pay, payment_deps, refund, usd
-from torg.kit.testing import TestClock
+from torg.kit.testing import TestClock, faults_of
 
 
 @asynccontextmanager
@@ -44,7 +44,7 @@ async def _errands(deps: PaymentDeps) -> None:
 
 
 async def everything(audit: SqlPaymentAudit) -> list[str]:
-    return [sentence for invariant in audit.invariants() for sentence in await invariant.check()]
+    return await faults_of(audit.invariants())
 
 
 async def change(deps: PaymentDeps, statement: str) -> None:
@@ -55,8 +55,8 @@ async def change(deps: PaymentDeps, statement: str) -> None:
 async def test_a_balance_that_is_not_the_fold_of_the_log_is_found(tmp_path: Path) -> None:
     async with a_busy_day(tmp_path) as (deps, _, _):
         await change(deps, "update balance set amount = amount + 1")
-        (sentence,) = await SqlPaymentAudit(deps, pause=0).ledger()
-        assert "holds 701 USD; its entries say 700, the log 700" in sentence
+        (fault,) = await SqlPaymentAudit(deps, pause=0).ledger()
+        assert "holds 701 USD; its entries say 700, the log 700" in fault.sentence
 
 
 async def test_a_lost_entry_is_found(tmp_path: Path) -> None:
@@ -72,22 +72,22 @@ async def test_postings_that_do_not_sum_to_zero_are_found(tmp_path: Path) -> Non
         crooked = LedgerPosted(kind="payment", reference="x", currency="USD", postings=(Posting("revenue/orders", 5), Posting("cash_in_transit", -4)))
         async with deps.transaction() as tx:
             await tx.append("x", [crooked])
-        assert await audit.ledger() == ["the postings of payment x do not sum to zero"]
+        assert [fault.sentence for fault in await audit.ledger()] == ["the postings of payment x do not sum to zero"]
 
 
 async def test_a_payment_that_says_other_than_the_ledger_is_found(tmp_path: Path) -> None:
     async with a_busy_day(tmp_path) as (deps, _, _):
         await change(deps, "update payment set refunded = 50 where order_id = 'order-1'")
-        (sentence,) = await SqlPaymentAudit(deps, pause=0).limits()
-        assert "captured 400, refunded 50; the ledger says 400 and 100" in sentence
+        (fault,) = await SqlPaymentAudit(deps, pause=0).limits()
+        assert "captured 400, refunded 50; the ledger says 400 and 100" in fault.sentence
 
 
 async def test_books_that_disagree_are_found(tmp_path: Path) -> None:
     async with a_busy_day(tmp_path) as (_, acquirer, audit):
         (charge,) = acquirer.charges.values()
         acquirer.charges[charge.id] = replace(charge, refunded=0)
-        (sentence,) = await audit.books()
-        assert "captured, 300, 0 in the acquirer's books" in sentence
+        (fault,) = await audit.books()
+        assert "captured, 300, 0 in the acquirer's books" in fault.sentence
         acquirer.charges[charge.id] = charge
         assert await audit.books() == []
 
@@ -95,8 +95,8 @@ async def test_books_that_disagree_are_found(tmp_path: Path) -> None:
 async def test_a_charge_for_no_payment_is_found(tmp_path: Path) -> None:
     async with a_busy_day(tmp_path) as (_, acquirer, audit):
         await acquirer.create_session("nobody's", usd(5), "https://elsewhere.example")
-        (sentence,) = await audit.books()
-        assert "unknown here" in sentence
+        (fault,) = await audit.books()
+        assert "unknown here" in fault.sentence
 
 
 async def test_what_is_still_under_way_is_no_disagreement(tmp_path: Path) -> None:

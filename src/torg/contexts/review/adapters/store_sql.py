@@ -15,6 +15,7 @@ from torg.kit.errors import ConcurrentChange
 from torg.kit.messages import encode
 from torg.kit.pages import Page, after_number, after_time, cut
 from torg.kit.sql import Database, Row
+from torg.kit.sql.parts import listed
 from torg.kit.store import Transaction
 from torg.kit.values import moment, stamp
 
@@ -28,11 +29,9 @@ _COUNTS = ", ".join(
     f"cast(sum(case when status = 'published' and rating = {n} then 1 else 0 end) as bigint) as counted_{star}" for n, star in enumerate(STARS, 1)
 )
 _COUNTED_STARS = f"select product_id, {_COUNTS} from review {{of}} group by product_id"
-_MISCOUNTED_STARS = f"""select p.product_id, {", ".join(f"coalesce(t.{star}, 0) as {star}, p.counted_{star}" for star in STARS)} from
-    ({_COUNTED_STARS.format(of="")}) p left join rating t on t.product_id = p.product_id"""
-_COUNTED_VOTES = """select r.id, r.helpful, r.unhelpful, r.score,
+_COUNTED_VOTES = """select r.id, r.product_id, r.helpful, r.unhelpful, r.score,
         cast(coalesce(sum(v.helpful), 0) as bigint) as counted_helpful, cast(coalesce(sum(1 - v.helpful), 0) as bigint) as counted_unhelpful
-    from review r left join vote v on v.review_id = r.id {of} group by r.id, r.helpful, r.unhelpful, r.score"""
+    from review r left join vote v on v.review_id = r.id {of} group by r.id, r.product_id, r.helpful, r.unhelpful, r.score"""
 _RATED = """select product_id from review where product_id > :after union select product_id from rating where product_id > :after
     order by product_id limit :limit"""
 _OF_THESE = "where product_id > :after and product_id <= :last"
@@ -158,18 +157,26 @@ class SqlReviewStore:
     async def written_by(self, user_id: str, cursor: str, limit: int) -> Page[Review]:
         return await self._page("r.user_id = :user_id", "created_at", True, cursor, limit, user_id=user_id)
 
-    async def miscounted(self) -> list[str]:
-        stars = await self._database.all(_MISCOUNTED_STARS)
-        found = [
-            f"product {row['product_id']} has {row[star]} ratings of {number}, its reviews make {row[f'counted_{star}']}"
-            for row in stars
-            for number, star in enumerate(STARS, 1)
-            if row[star] != row[f"counted_{star}"]
-        ]
-        for row in await self._database.all(_COUNTED_VOTES.format(of="")):
-            counts, votes = (row["helpful"], row["unhelpful"]), (row["counted_helpful"], row["counted_unhelpful"])
+    async def counted(self, product_id: str) -> Distribution:
+        row = await self._database.one(_COUNTED_STARS.format(of="where product_id = :product_id"), product_id=product_id)
+        return _counted(row) if row else Distribution()
+
+    async def miscounted(self, product_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        names, these = listed(product_ids)
+        of, found = f"where product_id in ({names})", dict[str, list[str]]()
+        kept = {row["product_id"]: row for row in await self._database.all(f"select * from rating {of}", **these)}
+        true = {row["product_id"]: row for row in await self._database.all(_COUNTED_STARS.format(of=of), **these)}
+        for product_id in sorted(kept.keys() | true.keys()):
+            for number, star in enumerate(STARS, 1):
+                says = kept[product_id][star] if product_id in kept else 0
+                makes = true[product_id][f"counted_{star}"] if product_id in true else 0
+                if says != makes:
+                    found.setdefault(product_id, []).append(f"product {product_id} has {says} ratings of {number}, its reviews make {makes}")
+        for row in await self._database.all(_COUNTED_VOTES.format(of=of), **these):
             if _is_miscounted(row):
-                found.append(f"review {row['id']} counts {counts} votes and {row['score']} in all, there are {votes}")
+                counts, votes = (row["helpful"], row["unhelpful"]), (row["counted_helpful"], row["counted_unhelpful"])
+                said = f"review {row['id']} counts {counts} votes and {row['score']} in all, there are {votes}"
+                found.setdefault(row["product_id"], []).append(said)
         return found
 
     async def _page(self, where: str, key: str, descending: bool, cursor: str, limit: int, **parameters: Any) -> Page[Review]:

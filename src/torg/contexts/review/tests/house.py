@@ -12,6 +12,7 @@ from typing import TypeVar
 from torg.contexts.order import contracts as order
 from torg.contexts.order.contracts import OrderDelivered
 from torg.contexts.review import contracts as c
+from torg.contexts.review.adapters.audit_sql import SqlReviewAudit
 from torg.contexts.review.adapters.store_sql import SqlReviewStore
 from torg.contexts.review.handlers import HANDLERS, REACTIONS
 from torg.contexts.review.ports import ReviewDeps
@@ -21,7 +22,7 @@ from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handle
 from torg.kit.messages import Command, Event, Message, Query, Registry
 from torg.kit.module import bound
-from torg.kit.testing import TestClock, answering, open_store, test_ids
+from torg.kit.testing import TestClock, answering, faults_of, open_store, test_ids
 from torg.kit.values import Language
 
 R = TypeVar("R")
@@ -53,6 +54,10 @@ class House:
         """As the bus does: in one transaction."""
         async with self.deps.transaction():
             await self.handlers[type(event)](event)
+
+    async def miscounted(self) -> list[str]:
+        """What the auditor finds."""
+        return await faults_of(SqlReviewAudit(self.deps.store, self.deps.reviews).invariants())
 
     async def deliver(self, *product_ids: str, to: Identity = ANNA) -> None:
         await self.tell(OrderDelivered(order_id="o", user_id=to.user_id, product_ids=product_ids))

@@ -55,7 +55,7 @@ class Reviews(AsyncMachine):
 
     @invariant()
     def counts_are_right(self) -> None:
-        assert self.run(self.house.deps.reviews.miscounted()) == []
+        assert self.run(self.house.miscounted()) == []
         told = {event.product_id: event for event in self.run(self.house.events()) if isinstance(event, c.RatingChanged)}
         for product, rated in self._rated.items():
             shown: c.ProductReviews = self.run(self.house.shown(product, limit=100))

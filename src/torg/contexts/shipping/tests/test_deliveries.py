@@ -9,9 +9,10 @@ import pytest
 
 from torg.contexts.inventory.contracts import Units
 from torg.contexts.shipping import contracts as c
-from torg.contexts.shipping.handlers import misplaced
+from torg.contexts.shipping.adapters.audit_sql import SqlDeliveryAudit
 from torg.contexts.shipping.tests.house import BUYER, COURIER, STRANGER, House, booking, open_house
 from torg.kit.errors import DomainError, Invalid, NotFound
+from torg.kit.testing import faults_of
 
 
 async def test_booking_twice_makes_one_delivery_and_gives_the_same_answer(house: House) -> None:
@@ -207,10 +208,10 @@ async def test_a_delivery_that_is_not_where_its_log_says_is_found(house: House) 
     await house.do(booking("o2"))
     await house.do(c.CancelShipping("o2"))
     await house.do(fetch_back())
-    assert await misplaced(house.deps) == []
+    assert await faults_of(SqlDeliveryAudit(house.deps).invariants()) == []
     async with house.deps.transaction() as tx:
         await tx.execute("update delivery set status = 'in_transit' where order_id = 'o2'")
-    assert len(await misplaced(house.deps)) == 1
+    assert len(await faults_of(SqlDeliveryAudit(house.deps).invariants())) == 1
 
 
 async def test_without_the_simulated_carrier_parcels_wait_for_a_courier(house: House) -> None:

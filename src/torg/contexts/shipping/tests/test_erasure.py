@@ -6,13 +6,14 @@ from datetime import timedelta
 
 from torg.contexts.inventory.contracts import Units
 from torg.contexts.shipping import contracts as c
-from torg.contexts.shipping.handlers import CARED_FOR, erase_ended, misplaced
+from torg.contexts.shipping.adapters.audit_sql import SqlDeliveryAudit
+from torg.contexts.shipping.handlers import CARED_FOR, erase_ended
 from torg.contexts.shipping.tests.house import BUYER, HOME, House, booking
 from torg.contexts.user.contracts import ERASED, UserErased
 from torg.kit.bus.failures import TRIES, Failures
 from torg.kit.messages import Envelope, Message, Meta, Registry
 from torg.kit.store import Answer, awaited_answer
-from torg.kit.testing import all_text, tables_with
+from torg.kit.testing import all_text, faults_of, tables_with
 
 PERSONAL = (HOME.street, HOME.postcode)
 
@@ -41,7 +42,7 @@ async def test_a_delivered_parcel_of_an_erased_person_keeps_the_city_alone(house
     assert await found(house) == set()
     assert (after.destination.city, after.destination.street, after.destination.postcode) == ("Kazan", ERASED, ERASED)
     assert (after.status, after.tracking_number, after.updated_at) == (before.status, before.tracking_number, before.updated_at)
-    assert await misplaced(house.deps) == []
+    assert await faults_of(SqlDeliveryAudit(house.deps).invariants()) == []
     assert (await house.do(c.TrackDelivery(after.id, BUYER))).items[-1].status == "delivered"
 
 

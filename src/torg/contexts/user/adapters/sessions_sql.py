@@ -104,10 +104,6 @@ class SqlSessionStore:
     async def drop_expired(self, tx: Transaction, now: datetime) -> None:
         await tx.execute("delete from session where refresh_until < :now", now=stamp(now))
 
-    async def outliving(self) -> list[str]:
-        rows = await self._database.all("select s.id from session s join users u on u.id = s.user_id where u.erased_at is not null limit 100")
-        return [f"session {row['id']} outlived its user" for row in rows]
-
     async def _end(self, tx: Transaction, rows: Sequence[Row]) -> None:
         for row in rows:
             await tx.execute("delete from session where id = :id", id=row["id"])

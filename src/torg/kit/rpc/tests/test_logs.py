@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from torg.kit.auditing import Fault, Invariant
 from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
 from torg.kit.errors import NotFound, Unavailable
 from torg.kit.messages import Message, Meta, encode, reply_type
-from torg.kit.operations import Desk, Invariant
+from torg.kit.operations import Desk
 from torg.kit.rpc.desks import RemoteDesk, open_desks
 from torg.kit.rpc.logs import KEPT, RemoteLog, Waiting
 from torg.kit.store import Store
@@ -250,8 +251,8 @@ async def test_readers_are_sent_home_when_the_process_ends(shelf: Store, wire: W
 
 
 async def test_a_desk_elsewhere_shows_and_does_the_same(shelf: Store, reader: Store):
-    async def off() -> list[str]:
-        return ["one is missing"]
+    async def off() -> list[Fault]:
+        return [Fault(sentence="one is missing", about="stream", id="shelf/s1")]
 
     desk = Desk("shelf", shelf, Failures(shelf, REGISTRY))
     desk.invariants = [Invariant("whole", "Nothing is missing.", off)]
@@ -260,6 +261,9 @@ async def test_a_desk_elsewhere_shows_and_does_the_same(shelf: Store, reader: St
     await put(shelf, 1, 2)
     (found,) = await remote.inspect()
     assert (found.name, found.violations) == ("shelf.whole", ("one is missing",))
+    assert [(one.sentence, one.id, one.remedy) for one in found.details] == [("one is missing", "shelf/s1", "ask")]
+    assert list(await remote.rows("", 0, 10)) == list(await desk.rows("", 0, 10)) == await desk.rows("", 0, 2)
+    assert [row.version for row in await remote.rows((await desk.rows("", 0, 1))[0].stream, 0, 1)] == [1]
     assert await remote.browse("", "", 0, 10) == await desk.browse("", "", 0, 10)
     assert await remote.missing_versions("s1") == 0
     assert (list(await remote.torn_streams(0, 2)), list(await remote.overdue_sagas(utc_now()))) == ([], [])

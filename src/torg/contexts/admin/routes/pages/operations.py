@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 from torg.contexts.admin.contracts import (
     BrowseLog,
     GetInvariants,
+    InvariantReport,
     ListAudit,
     ListConsumers,
     ListDeadLetters,
     RedriveDeadLetter,
+    Violation,
 )
 from torg.contexts.admin.routes.pages.visit import Visit
 from torg.contexts.order.contracts import CompensateSaga, ListSagas, RetrySaga
@@ -22,6 +27,12 @@ from torg.kit.values import is_id
 
 STATUSES = ("", "running", "compensating", "stuck", "completed", "compensated")
 AT_ONCE = "50"
+
+
+@dataclass(frozen=True)
+class InvariantViolation:
+    sentence: str
+    more: Violation | None
 
 
 async def sagas(visit: Visit, refusal: DomainError | None = None) -> Response:
@@ -83,10 +94,19 @@ async def audit(visit: Visit) -> Response:
 
 
 async def invariants(visit: Visit) -> Response:
-    reports = (await visit.ask(GetInvariants())).items
-    ordered = sorted(reports, key=lambda report: (report.holds, report.context, report.name))
-    at = max((report.checked_at for report in reports), default=datetime.min.replace(tzinfo=UTC))
-    return visit.page("invariants.html", reports=ordered, at_last=at, broken=sum(not report.holds for report in reports))
+    """As the auditor found them last; with `anew` in the query looked at just now."""
+    latest = await visit.ask(GetInvariants(anew=bool(visit.query["anew"])))
+    ordered = sorted(latest.items, key=lambda report: (report.context, report.name))
+    return visit.page(
+        "invariants.html", latest=latest, broken=[report for report in ordered if not report.holds], whole=[report for report in ordered if report.holds],
+        told=partial(_told, visit),
+    )  # fmt: skip
+
+
+def _told(visit: Visit, report: InvariantReport) -> Sequence[InvariantViolation]:
+    """Each violation with what more there is to say of it; sentences that stand for others alone."""
+    known = {one.sentence: one for one in report.details}
+    return [InvariantViolation(sentence, known.get(sentence)) for sentence in report.violations]
 
 
 def _seconds(since: datetime, until: datetime) -> str:

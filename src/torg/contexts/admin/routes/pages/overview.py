@@ -35,7 +35,7 @@ async def overview(visit: Visit) -> Response:
     sagas = [Unended(status, await _number(visit, status)) for status in get_args(Status)]
     letters = await visit.ask(ListDeadLetters(limit=MANY))
     consumers = (await visit.ask(ListConsumers())).items
-    reports = (await visit.ask(GetInvariants())).items
+    reports = (await visit.ask(GetInvariants(anew=False))).items
     latest = (await visit.ask(ListAllOrders(limit=10))).items
     return visit.page(
         "overview.html", counts=counts.items, placed=sum(count.count for count in counts.items), sagas=sagas,
