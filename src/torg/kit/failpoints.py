@@ -56,28 +56,34 @@ class Armed:
                 self.die(name)
 
 
-_armed: ContextVar[Armed | None] = ContextVar("failpoints", default=None)
+Told = Callable[[Name], None]
+_told: ContextVar[Told | None] = ContextVar("failpoints", default=None)
 
 
 def reached(name: Name) -> None:
     """The running code has come to this moment."""
-    armed = _armed.get()
-    if armed is not None:
-        armed.reached(name)
+    told = _told.get()
+    if told is not None:
+        told(name)
 
 
-def watch(folder: Path, process: str, die: Callable[[str], None] | None = None) -> Token[Armed | None]:
+def attend(told: Told) -> Token[Told | None]:
+    """From now on all that this context runs tells which moments it comes to."""
+    return _told.set(told)
+
+
+def watch(folder: Path, process: str, die: Callable[[str], None] | None = None) -> Token[Told | None]:
     """From now on all that this context runs looks in the folder. Raises UnknownFailpoint."""
     if not folder.is_dir():
         raise UnknownFailpoint(f"TORG_FAILPOINTS={str(folder)!r} is no folder: make it, or leave the setting out")
     for file in sorted(file.name for file in folder.iterdir() if not file.name.endswith(DIED)):
         refuse_unknown(file.partition("@")[0].replace("-", " "))
-    return _armed.set(Armed(folder, process, die or _die))
+    return attend(Armed(folder, process, die or _die).reached)
 
 
-def leave(token: Token[Armed | None]) -> None:
-    """Undoes `watch`, in the context that called it."""
-    _armed.reset(token)
+def leave(token: Token[Told | None]) -> None:
+    """Undoes `attend` and `watch`, in the context that called it."""
+    _told.reset(token)
 
 
 def arm(folder: Path, name: str, process: str = "") -> Path:

@@ -24,8 +24,6 @@ class SimulatedDisk(Committer):
         self._random = random
         self.fault: Fault | None = HEALTHY
         self.slow = 1.0
-        self.before_commit: Callable[[], None] = _nothing
-        self.after_commit: Callable[[], None] = _nothing
 
     def run(self, work: Callable[[], None]) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
@@ -43,25 +41,14 @@ class SimulatedDisk(Committer):
         try:
             if self.fault:
                 raise _said(self.fault)
-            self.before_commit()
             work()
-        except Died:  # nobody is left to be told
-            return
         except sqlite3.Error as error:
             future.set_exception(error)
             return
         future.set_result(None)
-        self.after_commit()
-
-
-class Died(Exception):
-    """The process was killed in this very moment."""
 
 
 def _said(fault: Fault) -> sqlite3.OperationalError:
     error = sqlite3.OperationalError(fault[1])
     error.sqlite_errorcode = fault[0]
     return error
-
-
-def _nothing() -> None: ...

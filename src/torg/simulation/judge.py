@@ -112,7 +112,8 @@ class Judge:
         if len(orders) > len(memory.keys):
             found.append(f"DOUBLED: person {person.number} asked for {len(memory.keys)} orders and has {len(orders)}")
         found += [f"order {order['id']} hangs at {order['status']}" for order in orders if order["status"] not in ENDED]
-        found += [f"{id} was cancelled, and is {by_id[id]['status']}" for id in memory.cancelled if by_id[id]["status"] not in CALLED_OFF]
+        called_off = [by_id[id] for id in memory.cancelled if id in by_id]
+        found += [f"{order['id']} was cancelled, and is {order['status']}" for order in called_off if order["status"] not in CALLED_OFF]
         self.counts["acknowledged"] += len({promise.order["id"] for promise in memory.promises})
         return found
 

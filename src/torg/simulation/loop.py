@@ -13,7 +13,7 @@ from contextvars import Context
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from torg.simulation.processes import running_in
+from torg.simulation.processes import Died, running_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,8 +140,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         await self.network.connect_socket(sock, address[:2])
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """What nobody caught: a defect, unless the run is over."""
-        if not self.is_closed():
+        """What nobody caught: a defect, unless it was a death, or the run is over."""
+        if not self.is_closed() and not isinstance(context.get("exception"), Died):
             self.defects.append(f"{context['message']}: {context.get('exception')!r}")
 
     def _process_events(self, event_list: Any) -> None: ...

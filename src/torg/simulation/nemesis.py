@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from torg.acquirer.faults import Faults
-from torg.simulation.disk import FAILING, FULL, HEALTHY, Died
+from torg.simulation.disk import FAILING, FULL, HEALTHY
 from torg.simulation.network import OUTSIDE, Network
 from torg.simulation.plan import Fault, What
 from torg.simulation.site import Machine, Site
 
+COMES_BY = 5.0  # seconds within which a process comes by a failpoint, or never does
 Work = Callable[[Fault, Machine], Awaitable[None]]
 
 
@@ -24,7 +25,7 @@ class Nemesis:
         self._site, self._network, self._told, self._look = site, network, told, look
         self.struck: Counter[str] = Counter()
         self._works: Final[Mapping[What, Work]] = {
-            "kill": self._kill, "kill_before_commit": self._kill_before, "kill_after_commit": self._kill_after, "kill_as_it_starts": self._kill_as_it_starts,
+            "kill": self._kill, "kill_at_failpoint": self._kill_at_failpoint, "kill_as_it_starts": self._kill_as_it_starts,
             "forget_positions": self._forget,
             "pause": self._pause, "cut": self._cut, "cut_one_way": self._cut_one_way, "slow": self._slow, "reset": self._reset,
             "disk_full": self._disk, "disk_fails": self._disk, "disk_slow": self._disk, "clock": self._clock, "poison": self._poison,
@@ -53,6 +54,7 @@ class Nemesis:
             if machine.process:
                 machine.process.resume(self._site.loop)
                 machine.process.poison = 0
+                machine.process.traps.clear()
         if self._site.acquirer:
             self._site.acquirer.faults.now = Faults()
 
@@ -74,31 +76,23 @@ class Nemesis:
             await self._kill(fault, machine)
             await starting
 
-    async def _kill_before(self, fault: Fault, machine: Machine) -> None:
-        await self._kill_at_commit(fault, machine, "before_commit")
-
-    async def _kill_after(self, fault: Fault, machine: Machine) -> None:
-        await self._kill_at_commit(fault, machine, "after_commit")
-
-    async def _kill_at_commit(self, fault: Fault, machine: Machine, moment: str) -> None:
-        disk, died = machine.disk, asyncio.Event()
-        assert disk is not None, "it runs"
+    async def _kill_at_failpoint(self, fault: Fault, machine: Machine) -> None:
+        process, died = machine.process, asyncio.Event()
+        assert process is not None, "it runs"
 
         def strike() -> None:
-            if self._site.kill(machine):
-                died.set()
-                if moment == "before_commit":
-                    raise Died
-                setattr(disk, moment, lambda: None)
+            self._site.kill(machine)
+            died.set()
 
-        setattr(disk, moment, strike)
+        process.traps[fault.failpoint] = strike
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(COMES_BY):
                 await died.wait()
-        except TimeoutError:  # nothing was committed
-            setattr(disk, moment, lambda: None)
+        except TimeoutError:
+            process.traps.pop(fault.failpoint, None)
+            self.struck[fault.what] -= 1
             return
-        self._told(f"{machine.name} died {moment}")
+        self._told(f"{machine.name} died at the failpoint {fault.failpoint}")
         self._look()
         await asyncio.sleep(fault.seconds)
         await self._site.start(machine)
@@ -159,7 +153,6 @@ class Nemesis:
     def _mend(self, machine: Machine) -> None:
         assert machine.disk is not None, "only who has one"
         machine.disk.fault, machine.disk.slow = HEALTHY, 1.0
-        machine.disk.before_commit = machine.disk.after_commit = _nothing
 
     async def _clock(self, fault: Fault, machine: Machine) -> None:
         process = machine.process
@@ -175,6 +168,3 @@ class Nemesis:
     async def _acquirer(self, fault: Fault, machine: Machine) -> None:
         if self._site.acquirer:
             self._site.acquirer.faults.now = Faults(**fault.settings)  # type: ignore[arg-type]
-
-
-def _nothing() -> None: ...

@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from torg.kit.failpoints import NAMES
+
 PEOPLE, PRODUCTS = 48, 24
 SCARCE: Final = 2  # of the products, of which there are a few units
 UNITS, FEW = 500, 5
@@ -22,7 +24,7 @@ CARRIED: Final = 4.0  # seconds that a parcel takes from one place to the next
 
 Kind = Literal["order", "double", "tabs", "changed", "edited", "top_up", "price", "correct", "purchase", "carry", "moderate"]
 What = Literal[
-    "kill", "kill_before_commit", "kill_after_commit", "kill_as_it_starts", "forget_positions", "pause", "cut", "cut_one_way", "slow", "reset",
+    "kill", "kill_at_failpoint", "kill_as_it_starts", "forget_positions", "pause", "cut", "cut_one_way", "slow", "reset",
     "disk_full", "disk_fails", "disk_slow", "clock", "poison", "acquirer",
 ]  # fmt: skip
 Then = Literal["", "cancel", "return", "review"]
@@ -44,9 +46,10 @@ KINDS: tuple[tuple[Kind, int], ...] = (
 STAFF: Final = ("price", "correct", "purchase", "carry", "moderate")
 THENS: tuple[tuple[Then, int], ...] = (("", 8), ("cancel", 2), ("return", 1), ("review", 1))  # fmt: skip
 WHATS: tuple[tuple[What, int], ...] = (
-    ("kill", 5), ("kill_before_commit", 3), ("kill_after_commit", 3), ("kill_as_it_starts", 2), ("forget_positions", 1), ("pause", 3), ("cut", 2),
+    ("kill", 5), ("kill_at_failpoint", 8), ("kill_as_it_starts", 2), ("forget_positions", 1), ("pause", 3), ("cut", 2),
     ("cut_one_way", 2), ("slow", 2), ("reset", 4), ("disk_full", 1), ("disk_fails", 2), ("disk_slow", 1), ("clock", 2), ("poison", 3), ("acquirer", 4),
 )  # fmt: skip
+FAILPOINTS: Final = tuple(name for name in NAMES if name not in ("before publish", "after publish"))  # of the relay to a broker
 ACQUIRERS: tuple[dict[str, float | bool], ...] = (
     {"lost_replies": 3}, {"wrong_signatures": 2}, {"lost_webhooks": 3}, {"webhook_before_reply": True}, {"webhooks_twice": True}, {"webhook_delay": 8.0},
     {"slow_replies": 6.0}, {"slow_replies": 20.0}, {"late_seconds": 30.0},
@@ -78,6 +81,7 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds: float = 0.0
     amount: float = 0.0
     settings: dict[str, float | bool] = {}
+    failpoint: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -126,7 +130,7 @@ def _fault(dice: Random, favourite: What | None, processes: list[str]) -> Fault:
     return Fault(
         at=round(dice.random() ** 1.5 * BREAK, 4), what=what, where=where, other=other if other != where else "outside",
         seconds=round(dice.choice((0.2, 1.0, 3.0, 8.0)) * (0.5 + dice.random()), 3), amount=_amount(dice, what),
-        settings=dice.choice(ACQUIRERS) if what == "acquirer" else {},
+        settings=dice.choice(ACQUIRERS) if what == "acquirer" else {}, failpoint=dice.choice(FAILPOINTS) if what == "kill_at_failpoint" else "",
     )  # fmt: skip
 
 

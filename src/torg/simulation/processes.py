@@ -10,6 +10,13 @@ from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from torg.kit import failpoints
+
+
+class Died(BaseException):
+    """The process was killed in this very moment: whatever was running goes no further."""
+
+
 State = Literal["running", "paused", "dead"]
 
 
@@ -17,7 +24,8 @@ State = Literal["running", "paused", "dead"]
 class Process:
     """What runs in a `context` made by `inside` belongs to it: as long as it is paused nothing of that goes on, and once it is dead nothing ever will.
     `on_death` is what happens in that moment elsewhere, to connections and locks. `ahead` is by how many seconds its wall clock is wrong; the next `poison`
-    messages that come to its consumers make their handlers fail. `files` are the databases that it has open."""
+    messages that come to its consumers make their handlers fail. `files` are the databases that it has open, `traps` what
+    kills it at failpoints."""
 
     name: str
     address: str
@@ -28,12 +36,19 @@ class Process:
     lost: list[object] = field(default_factory=list)
     on_death: list[Callable[[], None]] = field(default_factory=list)
     files: list[sqlite3.Connection] = field(default_factory=list)
+    traps: dict[str, Callable[[], object]] = field(default_factory=dict)
 
     def inside(self) -> Context:
-        """A context whose tasks, and theirs, belong to this process."""
+        """A context whose tasks, and theirs, belong to this process, which is told of failpoints."""
         context = copy_context()
         context.run(running_in.set, self)
+        context.run(failpoints.attend, self._reached)
         return context
+
+    def _reached(self, name: str) -> None:
+        if name in self.traps:
+            self.traps.pop(name)()
+            raise Died(name)
 
     def pause(self) -> None:
         """As SIGSTOP does."""
