@@ -225,7 +225,7 @@ def chaos(
     if refused := playing.refusal(sorts):
         print(f"torg: {refused}", file=sys.stderr)
         sys.exit(2)
-    sys.exit(playing.play(playing.Wanted(minutes, topology, engines == "server", seed, buyers, sorts, keep), kept))
+    sys.exit(playing.play(playing.Wanted(minutes, topology, engines == "server", seed, buyers, sorts, keep, playing.Calm.of(minutes)), kept))
 
 
 @app.command

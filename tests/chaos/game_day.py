@@ -36,10 +36,24 @@ SHOP = {
 }  # fmt: skip
 PACE, ON_SERVERS = (0.3, 1.2), (1.0, 3.0)
 """Between how many seconds people think before the next thing: a fleet and its engines on one machine have more to do for each."""
-WARM = 8.0  # seconds until all is as usual
-CALM_BEFORE, CALM_AFTER = 15.0, 45.0  # seconds without faults, in which throughput is taken
+SHORT = 3.0  # minutes of a day that is over soon
 QUIET = (1.0, 3.0)  # seconds between two faults
-DOUBTS_LAST = 20.0  # seconds: what only time can tell counts as violated after fifteen
+
+
+@dataclass(frozen=True)
+class Calm:
+    """Seconds without faults: until all is as usual, and before the first fault and after the last one, in which throughput is taken; and until what only time
+    can tell (it counts as violated after fifteen) is looked at again."""
+
+    warm: float = 8.0
+    before: float = 15.0
+    after: float = 45.0
+    doubts: float = 20.0
+
+    @classmethod
+    def of(cls, minutes: float) -> Calm:
+        """Less of it on a short day."""
+        return cls() if minutes >= SHORT else cls(5.0, 8.0, 25.0, 16.0)
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,7 @@ class Wanted:
     buyers: int = 24
     only: Sequence[str] = ()
     folder: Path | None = None
+    calm: Calm = Calm()
 
 
 async def game_day(wanted: Wanted, tell: Callable[[str], None]) -> Day:
@@ -110,15 +125,15 @@ class _GameDay:
             people, staff = self._people(list(opening)), await clerk(self.shop.address, self.browser, self.record, list(opening), random, self.pace)
             day.began = time.monotonic()
             self.living = [asyncio.create_task(person.live()) for person in (*people, staff)]
-            await asyncio.sleep(WARM)
+            await asyncio.sleep(self.wanted.calm.warm)
             held = self.shop.held()
-            await asyncio.sleep(CALM_BEFORE)
-            day.before = (WARM, self._now())
+            await asyncio.sleep(self.wanted.calm.before)
+            day.before = (self.wanted.calm.warm, self._now())
             self.tell(f"{self._now():6.1f} s  all is as usual; faults begin")
             await self._all_faults(seconds)
             over = self._now()
             await self.nemesis.over()
-            await asyncio.sleep(CALM_AFTER)
+            await asyncio.sleep(self.wanted.calm.after)
             day.after = (over, self._now())
             await go_home([*people, staff], self.living)
             day.take(self.record)
@@ -185,7 +200,7 @@ class _GameDay:
         await admin.sign_in()
         arrived = [person for person in people if person.user_id]
         oracle = Oracle(arrived, admin, self.record, opening, self.shop.data, staff.memory.corrected)
-        day.wrong += await oracle.faults(DOUBTS_LAST)
+        day.wrong += await oracle.faults(self.wanted.calm.doubts)
         day.settled_after, day.orders = oracle.settled_after, oracle.counts
         day.wrong += await self._releases_there()
         day.held = {name: (before, after) for name, after in self.shop.held().items() if (before := held.get(name))}

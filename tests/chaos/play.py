@@ -7,23 +7,28 @@ import os
 import platform
 from pathlib import Path
 
-from tests.chaos.game_day import Wanted, game_day
+from tests.chaos.game_day import Calm, Wanted, game_day
 from tests.chaos.nemesis import SORTS
 from tests.chaos.report import page
 
 
+__all__ = ["Calm", "Wanted", "play", "refusal"]
+
+
 def play(wanted: Wanted, report: Path) -> int:
     """The status that the command ends with."""
+    where = machine()
     day = asyncio.run(game_day(wanted, lambda line: print(line, flush=True)))
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(page(day, machine()))
+    report.write_text(page(day, where))
     print("\n".join(day.lines()), flush=True)
     print(f"the report is in {report}", flush=True)
     return 1 if day.wrong or not day.acknowledged else 0
 
 
 def machine() -> str:
-    return f"{platform.system()} {platform.release()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    """Where it was played, and how busy that was before."""
+    return f"{platform.system()} {platform.release()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} before"
 
 
 def refusal(only: tuple[str, ...]) -> str:

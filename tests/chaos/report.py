@@ -15,7 +15,7 @@ WIDTH, LEFT, RIGHT = 1000, 46, 8
 LANE, CHART, AXIS = 18, 170, 22
 COLOURS: Final = dict(
     zip(
-        SORTS, ("#d64545", "#a61e4d", "#e8890c", "#8e44ad", "#1c7ed6", "#0c8599", "#c2770a", "#2b8a3e", "#d6336c", "#5c7cfa", "#7a6a3a", "#6c7a89"), strict=True
+        SORTS, ("#d64545", "#e0528a", "#e8890c", "#a864c9", "#1c7ed6", "#0c8599", "#c2770a", "#37b24d", "#f06595", "#5c7cfa", "#7a6a3a", "#6c7a89"), strict=True
     )
 )
 STYLE = """
@@ -29,7 +29,7 @@ h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem } h2 { font-size: 1
 p { margin: .25rem 0 } .quiet { color: var(--quiet) }
 .verdict { display: inline-block; font-weight: 600; padding: .15rem .7rem; border-radius: 1rem; color: #fff; background: #1e7e45 }
 .verdict.bad { background: #c62f2f }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem; margin: 1rem 0 }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 1rem 0 }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .7rem .9rem; border-left: .3rem solid var(--good) }
 .card.bad { border-left-color: var(--bad) } .card b { display: block; font-size: 1.35rem; line-height: 1.3; font-variant-numeric: tabular-nums }
 .card span { display: block; font-size: .85rem; color: var(--quiet) }
@@ -42,6 +42,7 @@ svg .grid { stroke: var(--line); stroke-width: 1 } svg .lane { fill: var(--line)
 td, th { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { color: var(--quiet); font-weight: 600 }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap } .good { color: var(--good) } .bad { color: var(--bad) }
+td:not(.n) { min-width: 11rem }
 td i { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem; margin-right: .5rem }
 .missed td { opacity: .55 } ul { padding-left: 1.2rem } li { margin: .2rem 0; overflow-wrap: anywhere }
 """
@@ -85,9 +86,8 @@ def _list(items: Sequence[str]) -> str:
 
 
 def _card(aim: Aim) -> str:
-    return (
-        f'<div class="card{"" if aim.met else " bad"}"><span>{escape(aim.name)}</span><b>{escape(aim.is_)}</b><span>aim: {escape(aim.should_be)}</span></div>'
-    )
+    asked = f"aim: {escape(aim.should_be)}{escape(aim.note)}"
+    return f'<div class="card{"" if aim.met else " bad"}"><span>{escape(aim.name)}</span><b>{escape(aim.is_)}</b><span>{asked}</span></div>'
 
 
 # ---------------------------------------------------------------- the chart
@@ -101,7 +101,7 @@ class _Scale:
         self.length = max(len(day.seconds), 1)
         self.top, self.below = AXIS, AXIS + LANE * len(self.sorts) + 12
         self.height = self.below + CHART + AXIS
-        self.most = max(1, *(second.answered for second in day.seconds)) if day.seconds else 1
+        self.most = max([1, *map(round, _smooth([second.answered for second in day.seconds]))])
 
     def x(self, second: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * min(second, self.length) / self.length
@@ -113,7 +113,7 @@ class _Scale:
 def _chart(day: Day) -> str:
     scale = _Scale(day)
     step = max(10, round(scale.length / 10 / 10) * 10)
-    marks = "".join(f'<text x="{scale.x(at):.0f}" y="{scale.height - 6}">{at // 60}:{at % 60:02}</text>' for at in range(0, scale.length, step))
+    marks = "".join(f'<text x="{scale.x(at):.0f}" y="{scale.height - 6}">{at // 60}:{at % 60:02}</text>' for at in range(0, scale.length - step // 4, step))
     lanes = "".join(_lane(day, scale, number, sort) for number, sort in enumerate(scale.sorts))
     most = max((second.failed for second in day.seconds), default=0) or 1
     failed = "".join(
@@ -127,8 +127,8 @@ def _chart(day: Day) -> str:
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{scale.y(0):.0f}" y2="{scale.y(0):.0f}"/>'
         f'<text x="0" y="{scale.y(scale.most) + 9:.0f}">{scale.most}/s</text><text x="0" y="{scale.y(0):.0f}">0</text>{failed}'
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{usual:.1f}" y2="{usual:.1f}" stroke-dasharray="4 4"/>'
-        f"{_line(scale, ((s.at, s.answered) for s in day.seconds), '--answers')}"
-        f"{_line(scale, ((s.at, s.ordered) for s in day.seconds), '--orders')}{marks}</svg>"
+        f"{_line(scale, [second.answered for second in day.seconds], '--answers')}"
+        f"{_line(scale, [second.ordered for second in day.seconds], '--orders')}{marks}</svg>"
     )
 
 
@@ -152,9 +152,14 @@ def _bar(fault: Fault, scale: _Scale, y: int) -> str:
     )
 
 
-def _line(scale: _Scale, points: Iterable[tuple[int, int]], colour: str) -> str:
-    drawn = " ".join(f"{scale.x(at + 0.5):.1f},{scale.y(rate):.1f}" for at, rate in points)
-    return f'<polyline points="{drawn}" fill="none" stroke="var({colour})" stroke-width="1.4" stroke-linejoin="round"/>'
+def _line(scale: _Scale, rates: Sequence[int], colour: str) -> str:
+    drawn = " ".join(f"{scale.x(at + 0.5):.1f},{scale.y(rate):.1f}" for at, rate in enumerate(_smooth(rates)))
+    return f'<polyline points="{drawn}" fill="none" stroke="var({colour})" stroke-width="1.5" stroke-linejoin="round"/>'
+
+
+def _smooth(rates: Sequence[int]) -> list[float]:
+    """Each second as the mean of three."""
+    return [sum(rates[max(at - 1, 0) : at + 2]) / len(rates[max(at - 1, 0) : at + 2]) for at in range(len(rates))]
 
 
 def _key(day: Day) -> str:
@@ -207,8 +212,8 @@ def _verdict(day: Day) -> str:
         ),
         ("processes that hold more than is right", sum("LEAK" in sentence for sentence in day.wrong), _mark(not any("LEAK" in s for s in day.wrong))),
     ]
-    ended = ((f"orders at the end: {escape(name)}", count, "–") for name, count in sorted(day.orders.items()) if name not in _NO_STATUS)
-    return _table(("", "", ""), [*rows, *ended])
+    ended = ", ".join(f"{count} {name}" for name, count in sorted(day.orders.items()) if name not in _NO_STATUS)
+    return _table(("", "", ""), rows) + f'<p class="quiet">Orders at the end: {escape(ended)}.</p>'
 
 
 _NO_STATUS: Final = ("lost", "invariants", "charged", "charged twice")
