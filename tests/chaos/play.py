@@ -11,7 +11,6 @@ from tests.chaos.game_day import Calm, Wanted, game_day
 from tests.chaos.nemesis import SORTS
 from tests.chaos.report import page
 
-
 __all__ = ["Calm", "Wanted", "play", "refusal"]
 
 
