@@ -123,8 +123,8 @@ def _of_others(a: Account, event: Message) -> dict[str, object]:
 
 def doubts(account: Account) -> Iterator[tuple[str, Fault]]:
     """What does not fit, as (invariant, fault). While a saga is at work on the order, only what may never be. A sale that is not delivered yet can be
-    cancelled, which undoes all of it."""
-    remedy: Remedy = "cancel" if account.stage == "sold" else "ask"
+    cancelled, which undoes all of it, and gives one charge back."""
+    remedy: Remedy = "cancel" if account.stage == "sold" and account.charges < 2 else "ask"
     for name, said in _faults(account):
         yield name, Fault(sentence=f"order {account.order_id} {said}", about="order", id=account.order_id, remedy=remedy)
 

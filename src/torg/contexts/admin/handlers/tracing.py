@@ -51,7 +51,8 @@ async def account_in_doubt(name: str, fault: Fault, deps: AdminDeps) -> Beginnin
     rows = await _rows_of_order(known, deps)
     account, since = Account(order_id=fault.id), None
     for row in rows:
-        account = model.note(account, _message(row))
+        message = _message(row)
+        account = model.note(account, message) if getattr(message, "order_id", "") == fault.id else account
         doubted = any(doubt == name for doubt, _ in model.doubts(account))
         since = (since or row) if doubted else None
     if since is None:

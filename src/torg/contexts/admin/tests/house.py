@@ -57,6 +57,12 @@ class House:
         async with store.transaction() as tx:
             await Failures(store, REGISTRY).keep(tx, consumer, row, "ValueError: no", 8)
 
+    async def details(self) -> dict[str, tuple[c.Violation, ...]]:
+        """As `broken`, with all that is told."""
+        await self.broken()
+        reports: c.InvariantReports = await self.do(c.GetInvariants())
+        return {report.name: report.details for report in reports.items if not report.holds}
+
     async def broken(self) -> dict[str, tuple[str, ...]]:
         """Violations by invariant, after everything has had its time."""
         self.clock.advance(seconds=2)
@@ -105,11 +111,11 @@ def confirmed(order_id: str = "o1", total: int = 500) -> order.OrderConfirmed:
 
 def posted(kind: payment.EntryKind, amount: int, order_id: str = "o1") -> payment.LedgerPosted:
     legs = (payment.Posting("a", -amount), payment.Posting("b", amount))
-    return payment.LedgerPosted(kind=kind, reference="r", currency="USD", postings=legs, order_id=order_id)
+    return payment.LedgerPosted(kind=kind, reference=f"payment of {order_id}", currency="USD", postings=legs, order_id=order_id)
 
 
 def processed(order_id: str = "o1", total: int = 500, method: payment.Method = "balance") -> payment.PaymentProcessed:
-    return payment.PaymentProcessed(order_id=order_id, payment_id="p1", amount=usd(total), method=method, captured=method != "cash")
+    return payment.PaymentProcessed(order_id=order_id, payment_id=f"payment of {order_id}", amount=usd(total), method=method, captured=method != "cash")
 
 
 def held(order_id: str = "o1") -> inventory.ItemsReserved:
@@ -123,9 +129,11 @@ def booked(order_id: str = "o1") -> shipping.ShippingScheduled:
 
 async def sell(house: House, order_id: str = "o1", total: int = 500) -> None:
     """An order that went all the way, and the report that knows it."""
-    await house.log("order", placed(order_id, total), confirmed(order_id, total))
-    await house.log("inventory", held(order_id))
-    await house.log("payment", posted("payment", total, order_id), processed(order_id, total))
-    await house.log("shipping", booked(order_id))
+    await house.log("order", placed(order_id, total), stream=order_id)
+    await house.log("inventory", held(order_id), stream=order_id)
+    await house.log("payment", posted("payment", total, order_id), processed(order_id, total), stream=f"payment of {order_id}")
+    await house.log("shipping", booked(order_id), stream=order_id)
+    house.clock.advance(seconds=1)
+    await house.log("order", confirmed(order_id, total), stream=order_id)
     orders, revenue = house.report.get("2026-03-01", (0, 0))
     house.report["2026-03-01"] = (orders + 1, revenue + total)

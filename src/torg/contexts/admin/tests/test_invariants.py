@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from torg.contexts.order.contracts import OrderCancelled, OrderDelivered, OrderR
 from torg.contexts.shipping.contracts import ShippingCancelled
 from torg.kit.auditing import Fault, Invariant
 from torg.kit.bus import BusConsumer, Consumer, LogFeed
-from torg.kit.telemetry import BROKEN_INVARIANTS
+from torg.kit.telemetry import BROKEN_INVARIANTS, INVARIANTS_AT
 from torg.kit.values import stamp
 
 
@@ -187,7 +188,10 @@ async def test_a_consumer_that_stands_still_is_told(house: House) -> None:
     await feed.open(consumer.handlers.keys(), standing.positions)  # and never takes anything
     house.desks["payment"].consumers = [standing]
     await house.log("order", placed())
-    assert (await house.broken())["consumers.keep_up"] == ("payment stands at position 0 of the log of order, with more to handle behind it",)
+    (detail,) = (await house.details())["consumers.keep_up"]
+    assert detail.sentence == "payment stands at position 0 of the log of order, with more to handle behind it"
+    assert since(detail) == ("order", "stream", 1, "order.placed", True)
+    assert (detail.id, detail.remedy.page) == ("payment", "/admin/consumers")
 
 
 async def test_a_dead_letter_is_told(house: House) -> None:
@@ -222,3 +226,146 @@ async def test_after_a_start_the_books_go_on_where_they_ended(house: House) -> N
     assert await house.broken() == {}
     assert await house.deps.books.read_until("accounts", "order") == await house.desks["order"].log.head() > 0
     assert not await house.deps.books.unproven("", 10)
+
+
+# ---------------------------------------------------------------- since when, and what mends it
+
+
+def since(detail: c.Violation) -> tuple[str, str, int, str, bool]:
+    assert detail.began, detail.note
+    return detail.began.context, detail.began.stream, detail.began.version, detail.began.name, detail.began_exactly
+
+
+async def test_a_second_charge_is_where_it_began(house: House) -> None:
+    await sell(house)
+    house.clock.advance(seconds=5)
+    await house.log("payment", posted("payment", 500), stream="payment of o1")
+    detail, *_ = (await house.details())["orders.paid_once"]
+    assert since(detail) == ("payment", "payment of o1", 3, "payment.ledger_posted", True)
+    assert (detail.about, detail.id, detail.page, detail.remedy.action) == ("order", "o1", "/admin/orders/o1", "ask")
+    assert detail.began and detail.began.page == "/admin/events?context=payment&stream=payment+of+o1&cursor=4"
+
+
+async def test_a_sale_that_nobody_paid_began_with_its_confirmation_and_ends_with_its_cancellation(house: House) -> None:
+    await house.log("order", placed(), stream="o1")
+    await house.log("inventory", held(), stream="o1")
+    house.clock.advance(seconds=1)
+    await house.log("order", confirmed(), stream="o1")
+    await house.log("shipping", booked(), stream="o1")
+    house.report["2026-03-01"] = (1, 500)
+    (detail,) = (await house.details())["orders.paid_once"]
+    assert since(detail) == ("order", "o1", 2, "order.confirmed", True)
+    assert (detail.remedy.action, detail.remedy.page) == ("cancel", "/admin/orders/o1")
+    house.report.clear()
+    await house.log("order", OrderCancelled(order_id="o1", user_id="u1", reason="x", was_sale=True), stream="o1")
+    await house.log("inventory", ItemsReleased("o1"), stream="o1")
+    await house.log("shipping", ShippingCancelled("o1"), stream="o1")
+    assert await house.broken() == {}
+
+
+async def test_stock_held_for_nothing_began_with_the_end_of_its_order(house: House) -> None:
+    await house.log("order", placed(), stream="o1")
+    await house.log("inventory", held(), stream="o1")
+    house.clock.advance(seconds=9)
+    await house.log("order", OrderRejected(order_id="o1", user_id="u1", reason="no carrier"), stream="o1")
+    (detail,) = (await house.details())["orders.held_for_live_orders"]
+    assert since(detail) == ("order", "o1", 2, "order.rejected", True)
+    assert detail.remedy.action == "ask"
+    assert (detail.remedy.page, detail.remedy.runbook) == ("", "docs/operations.md#an-invariant-is-broken")
+
+
+async def test_a_dead_letter_about_the_order_is_to_be_mended_first(house: House) -> None:
+    await house.log("order", placed(), OrderRejected(order_id="o1", user_id="u1", reason="no carrier"), stream="o1")
+    await house.log("inventory", held(), stream="o1")
+    await house.bury("inventory", "inventory", "order/o1/2")
+    found = await house.details()
+    assert found["orders.held_for_live_orders"][0].remedy.action == "redrive"
+    (letter,) = found["messages.handled"]
+    assert since(letter) == ("order", "o1", 2, "order.rejected", True)
+    assert letter.remedy.page == f"/admin/dead-letters#{letter.id}"
+
+
+async def test_of_two_orders_of_a_cart_the_second_is_where_it_began(house: House) -> None:
+    await house.log("order", placed("o2", cart="c1"), stream="o2")
+    house.clock.advance(seconds=3)
+    await house.log("order", placed("o1", cart="c1"), stream="o1")
+    details = (await house.details())["orders.one_order_per_cart"]
+    assert {since(detail) for detail in details} == {("order", "o1", 1, "order.placed", True)}
+    assert {detail.remedy.action for detail in details} == {"cancel"}
+
+
+async def test_what_the_logs_do_not_show_any_more_is_not_blamed_on_a_row(house: House) -> None:
+    await sell(house)
+    await house.log("payment", posted("payment", 500), stream="payment of o1")
+    await house.do(c.GetInvariants())
+    await house.tamper("payment", "delete from log where version = 3")
+    detail, *_ = (await house.details())["orders.paid_once"]
+    assert (detail.began, detail.note) == (None, "as the logs are now nothing of it is in doubt: they say other than the auditor's books")
+
+
+async def test_a_saga_began_with_its_first_step_and_its_last_is_named(house: House) -> None:
+    await house.log("order", placed(), confirmed(), stream="s1")
+    await house.tamper(
+        "order",
+        """insert into saga (id, type, subject, status, instance, deadline, created_at, updated_at)
+           values ('s1', 'checkout', 'o1', 'stuck', '{}', :deadline, :deadline, :deadline)""",
+        deadline=stamp(house.clock()),
+    )
+    (detail,) = (await house.details())["sagas.end"]
+    assert since(detail) == ("order", "s1", 1, "order.placed", True)
+    assert detail.note == "its last step was order.confirmed at 2026-03-01 12:00:00 UTC (version 2)"
+    assert (detail.id, detail.remedy.page) == ("o1", "/admin/orders/o1")
+
+
+async def test_a_missing_version_is_named_with_its_neighbours(house: House) -> None:
+    await house.log("payment", *(posted("top_up", 1, "") for _ in range(5)))
+    await house.tamper("payment", "delete from log where version in (3, 4)")
+    (detail,) = (await house.details())["logs.whole"]
+    assert since(detail) == ("payment", "stream", 5, "payment.ledger_posted", True)
+    assert detail.note == "versions 3 to 4 are missing; before stands version 2, payment.ledger_posted at position 2"
+    assert (detail.id, detail.page, detail.remedy.command) == ("payment/stream", "/admin/events?context=payment&stream=stream", "torg restore")
+
+
+async def test_a_report_that_is_wrong_leads_to_the_days_first_sale(house: House) -> None:
+    await sell(house)
+    house.clock.advance(days=1)
+    await house.log("order", *(placed(f"x{n}", cart=f"c{n}") for n in range(20)), stream="x")
+    house.report.clear()
+    (detail,) = (await house.details())["reports.equal_logs"]
+    assert since(detail) == ("order", "o1", 2, "order.confirmed", False)
+    assert (detail.page, detail.remedy.command) == ("/admin/reports?from=2026-03-01&to=2026-03-02", "torg rebuild reports")
+
+
+async def test_while_a_log_has_more_than_one_look_reads_nothing_is_judged(house: House) -> None:
+    await house.log("order", placed("o1"), confirmed("o1"), stream="o1")
+    await house.log("inventory", held("o1"), stream="o1")
+    await house.log("shipping", booked("o1"), stream="o1")
+    await house.log("payment", *(posted("top_up", 1, "") for _ in range(20_000)), posted("payment", 500, "o1"), processed("o1"), stream="many")
+    house.report["2026-03-01"] = (1, 500)
+    for _ in range(4):
+        assert await house.broken() == {}
+
+
+async def test_the_job_rests_fifty_times_as_long_as_it_worked_and_tells_what_it_found(house: House) -> None:
+    await watch(house.deps, lambda size: bytes([255] * size))
+    latest: c.InvariantReports = await house.do(c.GetInvariants(anew=False))
+    assert (latest.taken_at, latest.rests) == (house.clock(), house.deps.inspection.rests)
+    assert house.deps.inspection.rests == pytest.approx(33, rel=0.01), "half a minute, and a tenth more as chance had it"
+
+    async def slow() -> list[Fault]:
+        began = time.perf_counter()
+        while time.perf_counter() - began < 1:
+            pass
+        return []
+
+    house.desks["payment"].invariants = [Invariant("slow", "It takes a second.", slow)]
+    house.clock.advance(seconds=60)
+    await watch(house.deps, bytes)
+    assert 45 <= house.deps.inspection.rests <= 216
+    assert INVARIANTS_AT._value.get() == house.clock().timestamp()
+
+
+async def test_the_last_look_is_shown_without_a_new_one(house: House) -> None:
+    first = await house.do(c.GetInvariants())
+    house.clock.advance(seconds=60)
+    assert await house.do(c.GetInvariants(anew=False)) is first
