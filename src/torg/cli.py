@@ -291,6 +291,7 @@ app.command("torg.recovery.commands:backup", name="backup")
 app.command("torg.recovery.commands:backup_key", name="backup-key")
 app.command("torg.recovery.commands:restore", name="restore")
 app.command("torg.recovery.rebuild:app", name="rebuild")
+app.command("torg.recovery.redrive:redrive", name="redrive")
 
 
 def main() -> None:

@@ -133,6 +133,24 @@ async def test_a_dead_letter_is_shown_and_redriven_once(shop: Shop) -> None:
     assert len((await shop.ask(Role.SUPPORT, "GET", "/admin/dead-letters")).json["items"]) == 1
 
 
+async def test_all_dead_letters_of_a_consumer_or_of_a_name_are_redriven(shop: Shop) -> None:
+    async def redriven(**which: str) -> tuple[int, int | None]:
+        reply = await shop.ask(Role.SUPPORT, "POST", "/admin/dead-letters/redrive", which)
+        return reply.status, reply.json.get("redriven")
+
+    for stream in ("o1", "o2"):
+        for context, consumer in (("payment", "payment"), ("order", "order")):
+            await shop.bury(context, consumer, stream)
+    assert await redriven() == (422, None)
+    assert await redriven(consumer="payment", name="order.confirmed") == (200, 0)
+    assert await redriven(consumer="payment") == (200, 2)
+    assert await redriven(consumer="payment") == (200, 0)
+    assert {item["consumer"] for item in (await shop.ask(Role.SUPPORT, "GET", "/admin/dead-letters")).json["items"]} == {"order"}
+    assert await redriven(name="order.placed") == (200, 2)
+    assert (await shop.ask(Role.SUPPORT, "GET", "/admin/dead-letters")).json["items"] == []
+    assert (await shop.ask(Role.COURIER, "POST", "/admin/dead-letters/redrive", {"consumer": "payment"})).status == 403
+
+
 async def test_a_log_is_browsed_by_stream_and_by_name(shop: Shop) -> None:
     store = shop.app.stores["order"]
     async with store.transaction() as tx:

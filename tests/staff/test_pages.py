@@ -18,12 +18,14 @@ from torg.contexts.admin.routes.pages.deliveries import DO, TABS
 from torg.contexts.admin.routes.pages.reports import bars, filled
 from torg.contexts.admin.routes.pages.reviews import REASONS
 from torg.contexts.admin.routes.pages.visit import SAID, SECTIONS
-from torg.contexts.admin.tests.house import usd
+from torg.contexts.admin.tests.house import placed, usd
 from torg.contexts.analytics.contracts import FUNNEL, SalesRow
 from torg.contexts.inventory.contracts import AddSupplier, CreateWarehouse, GetStock, ListPurchaseOrders, PurchaseStatus, ReceiveStock, Units
 from torg.contexts.order.contracts import Status
 from torg.contexts.user.contracts import EnsureUser, SignIn
 from torg.kit.auth import STAFF, Role
+from torg.kit.bus import Failures
+from torg.kit.messages import Envelope, Meta
 from torg.kit.settings import Settings
 from torg.kit.testing.http import Answer, ask
 
@@ -155,6 +157,23 @@ async def test_roles_and_promo_codes_are_given_by_an_administrator_and_audited(s
         ("/admin/promo-codes", 422), ("/admin/promo-codes", 303), ("/admin/users/{user_id}/roles", 303),
     ]  # fmt: skip
     assert (await shop.get(Role.SUPPORT, "/admin/audit?actor=admin@torg.example")).body.decode().count("/admin/promo-codes</code>") == 2
+
+
+async def test_one_button_has_all_that_a_consumer_gave_up_on_handled_anew(shop: Shop) -> None:
+    store = shop.app.stores["payment"]
+    async with store.transaction() as tx:
+        for number in range(3):
+            row = Envelope(1, f"order/o{number}/1", "order", f"o{number}", 1, placed(f"o{number}"), Meta(), store.clock())
+            await Failures(store, shop.app.registry).keep(tx, "payment", row, "ValueError: no", 8)
+    page = (await shop.get(Role.SUPPORT, "/admin/dead-letters")).body.decode()
+    assert page.count("Handle all order.placed of payment anew") == 1
+    refused = await shop.send(Role.SUPPORT, "/admin/dead-letters/redrive")
+    assert (refused.status, 'role="alert"' in refused.body.decode()) == (422, True)
+    reply = await shop.send(Role.SUPPORT, "/admin/dead-letters/redrive", consumer="payment", name="order.placed")
+    assert (reply.status, reply.headers["location"]) == (303, "/admin/dead-letters?done=redriven_all")
+    after = (await shop.get(Role.SUPPORT, "/admin/dead-letters?done=redriven_all")).body.decode()
+    assert "The messages will be handled anew." in after
+    assert "ValueError" not in after
 
 
 async def test_an_order_is_looked_for_by_number_and_by_person(shop: Shop) -> None:

@@ -74,6 +74,7 @@ class DeskView(Protocol):
     def log(self) -> ReadLog: ...
     async def failed_messages(self, dead: bool | None = None) -> Sequence[FailedMessage]: ...
     async def redrive(self, consumer: str, id: str) -> None: ...
+    async def redrive_all(self, consumer: str, name: str) -> int: ...
     async def progress(self) -> Sequence[Progress]: ...
     async def settled(self) -> bool: ...
     async def inspect(self) -> Sequence[Inspected]: ...
@@ -112,8 +113,18 @@ class Desk:
     async def redrive(self, consumer: str, id: str) -> None:
         """Has a dead letter handled anew. Raises NotFound."""
         await self._failures.redrive(consumer, id)
+        self._look_again(consumer)
+
+    async def redrive_all(self, consumer: str, name: str) -> int:
+        """Has dead letters handled anew: a consumer's or everybody's, of messages of one name or all; how many they were."""
+        found = await self._failures.redrive_all(consumer, name)
+        if found:
+            self._look_again(consumer)
+        return found
+
+    def _look_again(self, consumer: str) -> None:
         for running in self.consumers:
-            if running.name == consumer:
+            if consumer in ("", running.name):
                 running.look_again()
 
     @property

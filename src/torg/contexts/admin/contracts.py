@@ -95,6 +95,23 @@ class RedriveDeadLetter(Command[DeadLetter], frozen=True):
     dead_letter_id: str
 
 
+class Redriven(msgspec.Struct, frozen=True):
+    """How many messages will be handled anew."""
+
+    redriven: int
+
+
+@message("admin.redrive_dead_letters")
+class RedriveDeadLetters(Command[Redriven], frozen=True, kw_only=True):
+    """Has all dead letters of a consumer, of messages of a name, or of both handled anew, each stream's in their order. Raises Invalid where neither is
+    named."""
+
+    IDEMPOTENT = True
+
+    consumer: str = ""
+    name: str = ""
+
+
 class ConsumerView(msgspec.Struct, frozen=True, kw_only=True):
     """A consumer and how many rows of each source it has yet to handle (counted up to 10,000). `failed` wait for another try, `dead` for an operator."""
 

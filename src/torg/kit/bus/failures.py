@@ -11,6 +11,7 @@ import msgspec
 from torg.kit.errors import NotFound
 from torg.kit.messages import Envelope, Meta, Registry, encode
 from torg.kit.sql import Row
+from torg.kit.sql.parts import where
 from torg.kit.store import Store, Transaction
 from torg.kit.values import moment, stamp
 
@@ -101,6 +102,18 @@ class Failures:
             return await tx.execute(
                 "update failed_message set dead = 0, attempts = 0, next_at = :now where consumer = :consumer and id = :id and dead = 1",
                 consumer=consumer, id=id, now=stamp(self._store.clock()),
+            )  # fmt: skip
+
+    async def redrive_all(self, consumer: str, name: str) -> int:
+        """Has all dead letters of a consumer, of messages of a name, or of both, tried anew; how many there were."""
+        return await self._store.undisturbed(partial(self._revive_all, consumer, name), "redrive")
+
+    async def _revive_all(self, consumer: str, name: str) -> int:
+        condition = where(("consumer = :consumer", consumer), ("name = :name", name))
+        async with self._store.transaction() as tx:
+            return await tx.execute(
+                f"update failed_message set dead = 0, attempts = 0, next_at = :now where dead = 1 and {condition}",
+                consumer=consumer, name=name, now=stamp(self._store.clock()),
             )  # fmt: skip
 
     def _envelope(self, row: Row) -> Envelope:

@@ -36,6 +36,10 @@ class RemoteDesk:
     async def redrive(self, consumer: str, id: str) -> None:
         await self._ask(self.context, m.Redrive(self.context, consumer, id))
 
+    async def redrive_all(self, consumer: str, name: str) -> int:
+        found: int = await self._ask(self.context, m.RedriveAll(self.context, consumer, name))
+        return found
+
     async def progress(self) -> Sequence[Progress]:
         found: Sequence[Progress] = await self._ask(self.context, m.GetProgress(self.context))
         return found
@@ -91,6 +95,7 @@ def open_desks(desks: Mapping[str, Desk], registry: Registry, waiting: Waiting) 
         m.StepLog: at_desk(lambda desk, query: log_of(desk).step(query)),
         m.ListFailed: at_desk(lambda desk, query: desk.failed_messages(query.dead)),
         m.Redrive: at_desk(lambda desk, command: desk.redrive(command.consumer, command.id)),
+        m.RedriveAll: at_desk(lambda desk, command: desk.redrive_all(command.consumer, command.name)),
         m.GetProgress: at_desk(lambda desk, _: desk.progress()),
         m.IsSettled: at_desk(lambda desk, _: desk.settled()),
         m.Inspect: at_desk(lambda desk, _: desk.inspect()),

@@ -87,6 +87,13 @@ class Redrive(Command[None], frozen=True):
     id: str
 
 
+@message("desk.redrive_all")
+class RedriveAll(Command[int], frozen=True):
+    context: str
+    consumer: str
+    name: str
+
+
 @message("desk.progress")
 class GetProgress(Query[tuple[Progress, ...]], frozen=True):
     context: str

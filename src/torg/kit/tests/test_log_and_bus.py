@@ -227,6 +227,31 @@ async def test_a_poisonous_row_ends_in_the_dead_letters_and_can_be_redriven(tmp_
             assert await failures.all() == []
 
 
+async def test_what_was_given_up_in_an_outage_is_redriven_all_at_once_in_order_and_handled_once(tmp_path: Path, shelf: Store):
+    streams, each = 60, 20  # more than are taken up together
+    async with open_store(tmp_path, "patient", TestClock(), REGISTRY) as patient:
+        async with patient.transaction() as tx:
+            await tx.execute("create table seen (shelf text, things integer)")
+        for number in range(streams):
+            for things in range(each):
+                await put(shelf, f"s{number}", things)
+        failures = Failures(patient, REGISTRY)
+        async with patient.transaction() as tx:
+            for row in await shelf.log.tail(0, streams * each):
+                await failures.keep(tx, "reader", row, "ValueError: down", 8)
+            await failures.keep(tx, "another", row, "ValueError: down", 8)
+            await tx.execute("insert into consumer_position (consumer, source, position) values ('reader', 'shelf', :position)", position=row.position)
+        async with consuming(patient, shelf, note(patient)) as consumer:
+            assert await failures.redrive_all("reader", "shelf.was_shut") == 0
+            assert await failures.redrive_all("reader", "shelf.was_put") == streams * each
+            consumer.look_again()
+            found = await seen(patient, streams * each)
+            for number in range(streams):
+                assert [things for name, things in found if name == f"s{number}"] == list(range(each))
+            assert [letter.consumer for letter in await failures.all()] == ["another"]
+            assert await failures.redrive_all("", "shelf.was_put") == 1
+
+
 async def test_a_reader_follows_a_stream_as_it_grows(shelf: Store):
     await put(shelf, "s", 1)
     found: list[int] = []

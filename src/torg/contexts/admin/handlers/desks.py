@@ -10,7 +10,7 @@ from torg.contexts.admin import contracts as c
 from torg.contexts.admin.handlers.places import part_of
 from torg.contexts.admin.ports import AdminDeps
 from torg.kit.bus import FailedMessage
-from torg.kit.errors import NotFound
+from torg.kit.errors import FieldError, Invalid, NotFound
 from torg.kit.operations import DeskView, LogRow
 from torg.kit.pages import after_number
 from torg.kit.values import stamp
@@ -34,6 +34,12 @@ async def redrive_dead_letter(cmd: c.RedriveDeadLetter, deps: AdminDeps) -> c.De
     await desk.redrive(consumer, id)
     async with deps.transaction() as tx:
         return await tx.answer(_dead_letter(context, found))
+
+
+async def redrive_dead_letters(cmd: c.RedriveDeadLetters, deps: AdminDeps) -> c.Redriven:
+    if not (cmd.consumer or cmd.name):
+        raise Invalid.fields(FieldError("consumer", "missing", "name a consumer, messages by their name, or both: what is to be handled anew?"))
+    return c.Redriven(sum([await desk.redrive_all(cmd.consumer, cmd.name) for desk in deps.desks.values()]))
 
 
 async def list_consumers(_: c.ListConsumers, deps: AdminDeps) -> c.Consumers:

@@ -18,6 +18,7 @@ def api() -> Sequence[Route]:
             "/admin/dead-letters/{dead_letter_id}/redrive", c.RedriveDeadLetter, who=OPERATORS, idempotency="accepted",
             summary="Have a dead letter handled anew",
         ),
+        post("/admin/dead-letters/redrive", c.RedriveDeadLetters, who=OPERATORS, summary="Have all dead letters of a consumer, or of a name, handled anew"),
         get("/admin/consumers", c.ListConsumers, who=OPERATORS, summary="Consumers, and how far behind they are"),
         get("/admin/events", c.BrowseLog, who=OPERATORS, refuses=(404,), summary="A context's log, newest first"),
         get("/admin/audit", c.ListAudit, who=OPERATORS, summary="Who of the staff changed what, newest first"),

@@ -44,6 +44,7 @@ SENT: dict[str, tuple[Who, Show]] = {
     "/admin/promo-codes/{code}/disable": (ADMINS, promo_codes.disable),
     "/admin/sagas/{saga_id}/retry": (OPERATORS, operations.retry),
     "/admin/sagas/{saga_id}/compensate": (OPERATORS, operations.compensate),
+    "/admin/dead-letters/redrive": (OPERATORS, operations.redrive_all),
     "/admin/dead-letters/{dead_letter_id}/redrive": (OPERATORS, operations.redrive),
 }
 SENT_ONCE: dict[str, tuple[Who, Show]] = {

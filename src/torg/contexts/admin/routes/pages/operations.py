@@ -15,6 +15,7 @@ from torg.contexts.admin.contracts import (
     ListConsumers,
     ListDeadLetters,
     RedriveDeadLetter,
+    RedriveDeadLetters,
     Violation,
 )
 from torg.contexts.admin.routes.pages.visit import Visit
@@ -61,7 +62,8 @@ async def _act(visit: Visit, command: RetrySaga | CompensateSaga, done: str) -> 
 
 async def dead_letters(visit: Visit, refusal: DomainError | None = None) -> Response:
     page = await visit.ask(read_form(ListDeadLetters, visit.query, visit.deps.clock()))
-    return visit.page("dead_letters.html", refusal, letters=page.items, more_cursor=page.next_cursor)
+    kinds = sorted({(letter.consumer, letter.name) for letter in page.items})
+    return visit.page("dead_letters.html", refusal, letters=page.items, kinds=kinds, more_cursor=page.next_cursor)
 
 
 async def redrive(visit: Visit) -> Response:
@@ -70,6 +72,15 @@ async def redrive(visit: Visit) -> Response:
     except DomainError as refusal:
         return await dead_letters(visit.back_at("/admin/dead-letters"), refusal)
     return visit.go("/admin/dead-letters", "redriven")
+
+
+async def redrive_all(visit: Visit) -> Response:
+    form = await visit.form()
+    try:
+        await visit.ask(RedriveDeadLetters(consumer=form["consumer"], name=form["name"]))
+    except DomainError as refusal:
+        return await dead_letters(visit.back_at("/admin/dead-letters"), refusal)
+    return visit.go("/admin/dead-letters", "redriven_all")
 
 
 async def consumers(visit: Visit) -> Response:

@@ -63,6 +63,7 @@ SAID: Final = {
     "retried": "The step was asked for again.",
     "compensated": "Everything the saga did is being undone.",
     "redriven": "The message will be handled anew.",
+    "redriven_all": "The messages will be handled anew.",
 }
 CSP = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
