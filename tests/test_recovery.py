@@ -9,6 +9,7 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
@@ -21,28 +22,31 @@ from tests.shop.holding import everything_holds
 from tests.shop.people import Buyer
 from torg.acquirer.cards import Behaviour
 from torg.kit.testing.postgres import SUITES
+from torg.kit.values import moment, utc_now
 from torg.recovery.restore import restore
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(os.environ.get(SUITES)), reason="a backup is of embedded engines")]
 ROOT = Path(__file__).parents[1]
 BUYERS, BEFORE, MEANWHILE = 8, 24, 8
+ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")}
 
 
 async def torg(*arguments: str) -> tuple[int, str]:
     """What the command line says and how it ends."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")}
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "torg", *arguments, env=environment, stdout=PIPE, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "torg", *arguments, env=ENVIRONMENT, stdout=PIPE, stderr=PIPE)
     told, complained = await process.communicate()
     assert process.returncode is not None
     return process.returncode, (told + complained).decode()
 
 
 class Ordering:
-    """Buyers who order one thing after the other; `acknowledged` are their orders, by whom."""
+    """Buyers who order one thing after the other; `acknowledged` are their orders, by whom, `asked` and `told` when each was asked for and acknowledged."""
 
     def __init__(self, people: list[Buyer]) -> None:
         self._people, self._shelf = people, self._products()
         self.acknowledged: list[tuple[Buyer, str]] = []
+        self.asked: dict[str, datetime] = {}
+        self.told: dict[str, datetime] = {}
 
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
@@ -66,8 +70,10 @@ class Ordering:
 
     async def _buy(self, person: Buyer, by_card: bool) -> None:
         while True:
+            asked = utc_now()
             order_id = await person.order(next(self._shelf), 2, "card" if by_card else "balance")
             self.acknowledged.append((person, order_id))
+            self.asked[order_id], self.told[order_id] = asked, utc_now()
             if by_card:
                 await pay(await page_of(person, order_id), Behaviour.SUCCESS)
 
@@ -93,13 +99,63 @@ async def test_a_backup_taken_while_people_order_opens_as_a_shop_that_goes_on(tm
         await everything_holds(again)
 
 
+async def test_a_shop_is_brought_back_to_a_moment_while_people_ordered(tmp_path: Path):
+    await torg("backup-key", str(tmp_path / "key"))
+    async with open_shop(tmp_path / "old") as shop:
+        ordering = Ordering([await shop.buyer() for _ in range(BUYERS)])
+        async with ordering.going_on(), following(tmp_path / "old", tmp_path / "chain", "--key-file", str(tmp_path / "key")):
+            for _ in range(4):
+                backups = await _moments(tmp_path / "chain")
+                await ordering.more(MEANWHILE)
+
+                async def another(known: int = len(backups)) -> bool:
+                    return len(await _moments(tmp_path / "chain")) > known
+
+                await until(another, "another backup is made")
+    moments = await _moments(tmp_path / "chain")
+    wanted = moments[len(moments) // 2]
+    status, said = await torg("restore", str(tmp_path / "chain"), str(tmp_path / "new"), "--until", wanted, "--key-file", str(tmp_path / "key"))
+    assert (status, f"holds the shop of {wanted}" in said) == (0, True), said
+    before = [(person, order_id) for person, order_id in ordering.acknowledged if ordering.told[order_id] < moment(wanted)]
+    after = [(person, order_id) for person, order_id in ordering.acknowledged if ordering.asked[order_id] > moment(wanted)]
+    assert len(before) >= MEANWHILE
+    assert len(after) >= MEANWHILE
+    async with open_shop(tmp_path / "new", filled=True) as again:
+        await _finds(again, before)
+        for person, order_id in after:
+            assert (await (await again.sign_in(person.email)).get(f"/orders/{order_id}")).status == 404
+        await everything_holds(again)
+        await (await again.buyer()).bought(goods()[0].id)
+        await everything_holds(again)
+
+
+@asynccontextmanager
+async def following(data: Path, chain: Path, *more: str) -> AsyncIterator[None]:
+    """`torg backup --every`, until it is told to end."""
+    arguments = ("-m", "torg", "backup", str(chain), "--every", "1", "--data", str(data), *more)
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=ENVIRONMENT, stdout=PIPE, stderr=PIPE)
+    try:
+        yield
+    finally:
+        process.terminate()
+        told, complained = await process.communicate()
+    assert (process.returncode, complained) == (0, b""), told + complained
+
+
+async def _moments(chain: Path) -> list[str]:
+    """Those that can be gone back to."""
+    status, said = await torg("restore", str(chain), "--list")
+    return [line.split()[0] for line in said.splitlines()] if status == 0 else []
+
+
 async def _finds(shop: Shop, orders: list[tuple[Buyer, str]]) -> None:
-    """Their buyers sign in anew, and see each of them come to what it was going to come to."""
+    """Their buyers sign in anew, and see each of them come to what it was going to come to. One whose payment page was being made at that very instant is
+    rejected, and paid back: the restored shop has another address, and the acquirer takes the page for another one."""
     buyers = {person.email: await shop.sign_in(person.email) for person, _ in orders}
     await shop.settle()
     for person, order_id in orders:
         seen = (await buyers[person.email].get(f"/orders/{order_id}")).json
-        assert seen["status"] in ("placed", "reserved", "paid", "confirmed"), seen
+        assert seen["status"] in ("placed", "reserved", "paid", "confirmed") or (seen["status"], seen["payment"]["method"]) == ("rejected", "card"), seen
 
 
 async def test_a_running_shop_is_asked_to_build_anew(tmp_path: Path):
@@ -111,6 +167,10 @@ async def test_a_running_shop_is_asked_to_build_anew(tmp_path: Path):
         assert (status, said.startswith(f"{len(goods())} products in ")) == (0, True), said
         status, said = await torg("rebuild", "reports", *as_admin)
         assert (status, said.startswith("0 sales in "), said.endswith("; 0 figures were wrong\n")) == (0, True, True), said
+        status, said = await torg("redrive", "payment", *as_admin)
+        assert (status, said) == (0, "0 messages will be handled anew\n")
+        status, said = await torg("redrive", *as_admin)
+        assert (status, said.startswith("torg: whose dead letters?")) == (1, True)
         status, said = await torg("rebuild", "search", "--to", shop.address, "--password", "a guess")
         assert (status, said) == (1, "torg: the e-mail address or the password is wrong\n")
 
@@ -165,3 +225,14 @@ async def test_a_key_is_made_and_a_folder_that_is_no_shop_refused(tmp_path: Path
     assert (status, "holds no shop" in said) == (1, True)
     status, said = await torg("restore", str(tmp_path / "key"), str(tmp_path / "new"))
     assert (status, "no backup of Torg" in said, (tmp_path / "new").exists()) == (1, True, False)
+    for arguments, complaint in (
+        (("restore", str(tmp_path), str(tmp_path / "new"), "--until", "2026-01-01T10:00"), "says no time zone"),
+        (("restore", str(tmp_path), str(tmp_path / "new"), "--until", "2199-01-01T10:00Z"), "is still to come"),
+        (("restore", str(tmp_path / "key"), str(tmp_path / "new"), "--until", "2026-01-01T10:00Z"), "is of one instant"),
+        (("restore", str(tmp_path)), "name the folder to restore to"),
+        (("restore", str(tmp_path), "--list"), "holds no chain of backups"),
+        (("backup", str(tmp_path / "chain"), "--every", "0.1", "--data", str(tmp_path)), "1 second is the least"),
+        (("backup", str(tmp_path / "chain"), "--every", "1", "--data", str(tmp_path)), "holds no shop"),
+    ):
+        status, said = await torg(*arguments)
+        assert (status, complaint in said, "Traceback" in said) == (1, True, False), said

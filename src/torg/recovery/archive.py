@@ -24,21 +24,38 @@ from torg.recovery.cut import Standing
 from torg.recovery.errors import CannotRestore
 from torg.recovery.keys import MARK
 
-FORMAT: Final = 1
+WHOLE, STEP, FORMAT = 1, 2, 2
 MANIFEST: Final = "manifest.json"
 PACKING = 1  # gzip's fastest: to a fifth, in a quarter of the time that its best takes for a sixth less
 CHUNK = 1 << 20
 UNREADABLE = (tarfile.TarError, BadGzipFile, EOFError, zlib.error)
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """What a backup is of: the version of Torg that made it, the instant of the cut, how far each store's log went, and each part's SHA-256."""
+class Grown(msgspec.Struct, frozen=True):
+    """A store as it is once its changed pages are in their places: how large they and it are, and its SHA-256."""
+
+    page: int
+    size: int
+    sha256: str
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What makes of the backup that was taken `before` the one it is in: stores by their files' names."""
+
+    before: str
+    stores: dict[str, Grown]
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a backup is of: the version of Torg that made it, the instant of the cut, how far each store's log went, and each part's SHA-256. One of a chain
+    that is no whole backup says what it follows."""
 
     format: int
     torg: str
     at: str
     stores: dict[str, Standing]
     parts: dict[str, str]
+    step: Step | None = None
 
 
 class Packing:
@@ -54,9 +71,9 @@ class Packing:
             facts = os.fstat(content.fileno())
             self._put(name, content, facts.st_size, facts.st_mode & 0o777)
 
-    def close(self, at: str, stores: Mapping[str, Standing]) -> Manifest:
+    def close(self, at: str, stores: Mapping[str, Standing], step: Step | None = None) -> Manifest:
         """The manifest goes behind everything else: a backup that was cut short has none."""
-        manifest = Manifest(FORMAT, __version__, at, dict(stores), dict(self.parts))
+        manifest = Manifest(STEP if step else WHOLE, __version__, at, dict(stores), dict(self.parts), step)
         written = encode(manifest)
         self._put(MANIFEST, io.BytesIO(written), len(written), 0o600)
         return manifest

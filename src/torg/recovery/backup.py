@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from pyrage.x25519 import Recipient
 
 from torg import topology
 from torg.kit.values import Clock, stamp
-from torg.recovery.archive import Manifest, Packing, packing, seal
+from torg.recovery.archive import Manifest, Packing, Step, packing, seal
 from torg.recovery.cut import Cut, cut, misfits
 from torg.recovery.errors import CannotBackUp
 
@@ -25,11 +25,15 @@ BEFORE: Final = ("secret", "acquirer/secret", "demo-password", "demonstration.js
 LETTERS: Final = "notification/mailbox/letters.db"
 """What has left may be told twice, and must not be missing: copied after the cut."""
 FOLDER: Final = "backing-up"
-COPY, PACKED = "copy.db", "packed"
+COPY, PACKED, CHANGED = "copy.db", "packed", "changed"
 PAGES = 2048  # of a store, copied at a time
 
 Tell = Callable[[str, int, int], None]
 """Hears what is being copied, how much of it is, and of how much."""
+
+
+Put = Callable[[Packing, str, Path], None]
+"""Takes a store's copy, under its name, into a backup."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +46,75 @@ class Made:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Backing:
+    """What is backed up, for whom, and who hears of it."""
+
+    data: Path
+    recipients: Sequence[Recipient]
+    clock: Clock
+    tell: Tell
+
+    def write(self, to: Path, work: Path, put: Put, step: Callable[[], Step | None] = lambda: None, leave: Callable[[], Container[str]] = tuple) -> Made:
+        """Writes one backup, under another name until it is complete. `leave` is asked once the cut is taken: files that need not be copied."""
+        stores = stores_of(self.data)
+        refuse_full(self.data, stores, shutil.disk_usage(self.data).free)
+        with _until_complete(to) as unfinished:
+            packed = work / PACKED if self.recipients else unfinished
+            with packing(packed) as archive:
+                manifest, taken = self._pack(archive, stores, work, put, step, leave)
+            if self.recipients:
+                seal(packed, unfinished, self.recipients)
+            return Made(manifest, unfinished.stat().st_size, taken.tries, taken.seconds)
+
+    def _pack(
+        self, archive: Packing, stores: Mapping[str, Path], work: Path, put: Put, step: Callable[[], Step | None], leave: Callable[[], Container[str]]
+    ) -> tuple[Manifest, Cut]:
+        for name in BEFORE:
+            if (self.data / name).exists():
+                archive.add(name, self.data / name)
+        with cut(stores, self.clock) as taken:
+            standings, left = taken.standings(), leave()
+            if ahead := misfits(standings):
+                raise CannotBackUp(f"what this folder holds does not fit together: {'; '.join(ahead)}")
+            for name, snapshot in taken.snapshots.items():
+                if (file := file_of(name)) not in left:
+                    self._add_copy(archive, file, snapshot, work, put)
+        if (self.data / LETTERS).exists() and LETTERS not in left:
+            with closing(sqlite3.connect(self.data / LETTERS, timeout=10)) as letters:
+                self._add_copy(archive, LETTERS, letters, work, put)
+        return archive.close(stamp(taken.at), standings, step()), taken
+
+    def _add_copy(self, archive: Packing, name: str, store: sqlite3.Connection, work: Path, put: Put) -> None:
+        """Raises CannotBackUp where the copy is broken: the store then is as well, and no older backup should give way to this one."""
+        copy = work / COPY
+        with closing(sqlite3.connect(copy, isolation_level=None)) as target:
+            target.execute("pragma synchronous=off")
+            store.backup(target, pages=PAGES, progress=lambda _, left, pages: self.tell(name, pages - left, pages))
+            _refuse_broken(name, target)
+            target.execute("pragma journal_mode=delete")
+        put(archive, name, copy)
+        copy.unlink()
+
+
 def back_up(data: Path, to: Path, recipients: Sequence[Recipient], clock: Clock, tell: Tell) -> Made:
-    """Writes a backup: under another name until it is complete. Raises CannotBackUp, OSError or sqlite3.Error."""
-    stores = stores_of(data)
+    """Writes a backup. Raises CannotBackUp, OSError or sqlite3.Error."""
+    stores_of(data)
     if to.exists():
         raise CannotBackUp(f"{to} is there already: name a new file")
-    refuse_full(data, stores, shutil.disk_usage(data).free)
     to.parent.mkdir(parents=True, exist_ok=True)
-    with _work_folder(data) as work, _until_complete(to) as unfinished:
-        packed = work / PACKED if recipients else unfinished
-        with packing(packed) as archive:
-            manifest, taken = _pack(archive, data, stores, work, clock, tell)
-        if recipients:
-            seal(packed, unfinished, recipients)
-        return Made(manifest, unfinished.stat().st_size, taken.tries, taken.seconds)
+    with work_folder(data) as work:
+        return Backing(data, recipients, clock, tell).write(to, work, Packing.add)
+
+
+def file_of(store: str) -> str:
+    """Where it is in the data folder, and in a backup."""
+    return f"{store}/{store}.db"
 
 
 def stores_of(data: Path) -> dict[str, Path]:
     """The stores in a data folder. Raises CannotBackUp where some are missing, or all."""
-    files = {name: data / name / f"{name}.db" for name in (*topology.CONTEXTS, topology.SANDBOX)}
+    files = {name: data / file_of(name) for name in (*topology.CONTEXTS, topology.SANDBOX)}
     missing = [name for name, file in files.items() if not file.exists() and name != topology.SANDBOX]
     if missing:
         raise CannotBackUp(f"{data} holds no shop on embedded engines, or not all of one ({', '.join(missing)} missing): name its folder with --data")
@@ -74,34 +128,6 @@ def refuse_full(data: Path, stores: Mapping[str, Path], free: int) -> None:
         raise CannotBackUp(f"{data} has room for {free / 1e6:,.1f} MB, and a copy of the largest store takes {largest / 1e6:,.1f} MB: leave twice as much free")
 
 
-def _pack(archive: Packing, data: Path, stores: Mapping[str, Path], work: Path, clock: Clock, tell: Tell) -> tuple[Manifest, Cut]:
-    for name in BEFORE:
-        if (data / name).exists():
-            archive.add(name, data / name)
-    with cut(stores) as taken:
-        at, standings = stamp(clock()), taken.standings()
-        if ahead := misfits(standings):
-            raise CannotBackUp(f"what this folder holds does not fit together: {'; '.join(ahead)}")
-        for name, snapshot in taken.snapshots.items():
-            _add_copy(archive, f"{name}/{name}.db", snapshot, work, tell)
-    if (data / LETTERS).exists():
-        with closing(sqlite3.connect(data / LETTERS, timeout=10)) as letters:
-            _add_copy(archive, LETTERS, letters, work, tell)
-    return archive.close(at, standings), taken
-
-
-def _add_copy(archive: Packing, name: str, store: sqlite3.Connection, work: Path, tell: Tell) -> None:
-    """Raises CannotBackUp where the copy is broken: the store then is as well, and no older backup should give way to this one."""
-    copy = work / COPY
-    with closing(sqlite3.connect(copy, isolation_level=None)) as target:
-        target.execute("pragma synchronous=off")
-        store.backup(target, pages=PAGES, progress=lambda _, left, pages: tell(name, pages - left, pages))
-        _refuse_broken(name, target)
-        target.execute("pragma journal_mode=delete")
-    archive.add(name, copy)
-    copy.unlink()
-
-
 def _refuse_broken(name: str, copy: sqlite3.Connection) -> None:
     try:
         found = [row[0] for row in copy.execute("pragma quick_check(3)")]
@@ -112,7 +138,7 @@ def _refuse_broken(name: str, copy: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def _work_folder(data: Path) -> Iterator[Path]:
+def work_folder(data: Path) -> Iterator[Path]:
     """For copies that are about to be packed, where the originals are: nobody sees more of them there than before. One backup at a time."""
     work = data / FOLDER
     work.mkdir(mode=0o700, exist_ok=True)
@@ -130,8 +156,15 @@ def _work_folder(data: Path) -> Iterator[Path]:
 
 def _empty(work: Path) -> None:
     """Takes away what is made here and nothing else: somebody may have chosen the folder for other things."""
-    for name in (COPY, f"{COPY}-journal", PACKED):
+    for name in (COPY, f"{COPY}-journal", PACKED, CHANGED):
         (work / name).unlink(missing_ok=True)
+
+
+def sync(folder: Path) -> None:
+    """Has the names in a folder survive a loss of power."""
+    opened = os.open(folder, os.O_RDONLY)
+    os.fsync(opened)
+    os.close(opened)
 
 
 @contextmanager
@@ -141,8 +174,6 @@ def _until_complete(to: Path) -> Iterator[Path]:
     try:
         yield unfinished
         unfinished.replace(to)
-        folder = os.open(to.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        sync(to.parent)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -7,31 +7,39 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from torg.kit import settings as settings_
 from torg.kit import values
 from torg.opening import running_engines
-from torg.recovery.backup import Made, back_up
+from torg.recovery.backup import Backing, Made, back_up
+from torg.recovery.chain import read_moment, told
 from torg.recovery.errors import CannotBackUp, CannotRestore
+from torg.recovery.follow import follow
 from torg.recovery.keys import make_key, recipients
 from torg.recovery.restore import restore as restore_
+from torg.recovery.restore import restore_moment
 
 ELSEWHERE: Final = ("db", "bus", "redis", "documents", "facts")
 """Engines that keep what is in no file of the data folder. The search index is not missed: it is built anew."""
 MODEST: Final = 10  # how far it stands back where processors are scarce: people who order go first
 
 
-def backup(to: Path, *, data: Path | None = None, key_file: Path | None = None, embedded: bool = False) -> None:
+def backup(to: Path, *, every: float | None = None, keep: int = 14, data: Path | None = None, key_file: Path | None = None, embedded: bool = False) -> None:
     """Write everything that a shop keeps into one file, of one and the same instant, while it goes on selling. Nobody who orders waits for it.
 
     Parameters
     ----------
     to
-        The new file: shop.torg
+        The new file: shop.torg; with --every a folder.
+    every
+        Goes on until it is told to end: adds what has changed every so many seconds, so that the shop can be brought back to any of these moments.
+    keep
+        With --every: days after which what was written is deleted.
     data
         The shop's data folder (TORG_DATA, var/ in the checkout).
     key_file
@@ -46,8 +54,12 @@ def backup(to: Path, *, data: Path | None = None, key_file: Path | None = None, 
         if not embedded:
             _refuse_servers(settings, folder)
         os.nice(MODEST)
+        for_whom = recipients(key_file) if key_file else ()
+        if every is not None:
+            follow(Backing(folder, for_whom, values.utc_now, lambda *_: None), to, every, keep)
+            return
         with _Telling() as telling:
-            made = back_up(folder, to, recipients(key_file) if key_file else (), values.utc_now, telling)
+            made = back_up(folder, to, for_whom, values.utc_now, telling)
         print(_summary(made, to))  # noqa: T201 it is a command
 
     _or_explain(work)
@@ -64,21 +76,43 @@ def backup_key(file: Path) -> None:
     _or_explain(lambda: print(f"public key: {make_key(file, values.utc_now)}"))  # noqa: T201 it is a command
 
 
-def restore(backup: Path, to: Path, *, key_file: Path | None = None) -> None:
+def restore(
+    backup: Path,
+    to: Path | None = None,
+    *,
+    until: str = "",
+    list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
+    key_file: Path | None = None,
+) -> None:
     """Make a data folder of a backup, after its checksums were compared. `torg up --data TO` then opens the shop as it was at that instant.
 
     Parameters
     ----------
     backup
-        The file that `torg backup` wrote.
+        The file that `torg backup` wrote, or the folder that `torg backup --every` writes to.
     to
         The folder: a new one, or one that is empty.
+    until
+        Of a folder: goes back to the newest moment that is not after this one (2026-11-22T11:30:00Z). Without it, to the newest there is.
+    list_
+        Of a folder: tells which moments there are to go back to.
     key_file
         The secret key of an encrypted backup.
     """
 
     def work() -> None:
-        manifest = restore_(backup, to, key_file)
+        if list_:
+            print("\n".join(told(backup)))  # noqa: T201 it is a command
+            return
+        if to is None:
+            raise CannotRestore("name the folder to restore to, a new one or one that is empty; or --list")
+        wanted = read_moment(until, values.utc_now()) if until else None
+        if backup.is_dir():
+            manifest = restore_moment(backup, to, wanted, key_file)
+        elif wanted is None:
+            manifest = restore_(backup, to, key_file)
+        else:
+            raise CannotRestore(f"{backup} is of one instant: --until goes with the folder that torg backup --every writes to")
         print(f"{to} holds the shop of {manifest.at}. Open it with: torg up --data {to}")  # noqa: T201 it is a command
 
     _or_explain(work)

@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from torg.kit.values import Clock, utc_now
 from torg.recovery.errors import CannotBackUp
 
 PATIENCE = 60.0  # seconds that a cut is tried for
@@ -31,9 +33,10 @@ class Standing(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Cut:
-    """The stores' snapshots by name, for as long as it is held, and what it took: tries, and seconds of the last one."""
+    """The stores' snapshots by name, for as long as it is held, the instant they are of, and what it took: tries, and seconds of the last one."""
 
     snapshots: Mapping[str, sqlite3.Connection]
+    at: datetime
     tries: int
     seconds: float
 
@@ -43,12 +46,12 @@ class Cut:
 
 
 @contextmanager
-def cut(files: Mapping[str, Path], patience: float = PATIENCE) -> Iterator[Cut]:
+def cut(files: Mapping[str, Path], clock: Clock = utc_now, patience: float = PATIENCE) -> Iterator[Cut]:
     """Holds a cut through all these stores. Nobody who writes waits for it; their write-ahead logs grow until it is let go. Raises CannotBackUp."""
     with ExitStack() as stack:
         snapshots = {name: stack.enter_context(closing(_open(file))) for name, file in files.items()}
         watches = [stack.enter_context(closing(_open(file))) for file in files.values()]
-        yield _taken(snapshots, watches, time.monotonic() + patience)
+        yield _taken(snapshots, watches, clock, time.monotonic() + patience)
 
 
 def misfits(standings: Mapping[str, Standing]) -> list[str]:
@@ -62,7 +65,7 @@ def misfits(standings: Mapping[str, Standing]) -> list[str]:
     ]
 
 
-def _taken(snapshots: Mapping[str, sqlite3.Connection], watches: Sequence[sqlite3.Connection], deadline: float) -> Cut:
+def _taken(snapshots: Mapping[str, sqlite3.Connection], watches: Sequence[sqlite3.Connection], clock: Clock, deadline: float) -> Cut:
     tries = 0
     while True:
         tries, began = tries + 1, time.monotonic()
@@ -70,8 +73,9 @@ def _taken(snapshots: Mapping[str, sqlite3.Connection], watches: Sequence[sqlite
         for snapshot in snapshots.values():
             snapshot.execute("begin")
             snapshot.execute(_LOOK).fetchone()  # a transaction takes its snapshot with its first read
+        at = clock()
         if _changes(watches) == before:
-            return Cut(snapshots, tries, time.monotonic() - began)
+            return Cut(snapshots, at, tries, time.monotonic() - began)
         for snapshot in snapshots.values():
             snapshot.rollback()
         if time.monotonic() > deadline:

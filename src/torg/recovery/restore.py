@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from torg.recovery.archive import Manifest, is_sealed, unpack, unseal
+from torg.recovery.chain import Link, choose, find, good_before, put_in_place
 from torg.recovery.cut import misfits
 from torg.recovery.errors import CannotRestore
 from torg.recovery.keys import identities
@@ -19,15 +21,56 @@ def restore(backup: Path, to: Path, key_file: Path | None) -> Manifest:
     """Fills a folder that is new or empty, with everything or with nothing. The search index is left to the next start. Raises CannotRestore or OSError."""
     if not backup.is_file():
         raise CannotRestore(f"there is no file {backup}")
+    _refuse_wrong_key(backup, key_file)
+    with _new_folder(to) as unfinished:
+        manifest = unpack(_opened(backup, key_file, to / FOLDER / "opened"), unfinished)
+        if manifest.step:
+            raise CannotRestore(f"{backup} holds only what had changed since {manifest.step.before}: name the folder of its chain, and --until {manifest.at}")
+        if ahead := misfits(manifest.stores):
+            raise CannotRestore(f"what {backup} holds does not fit together: {'; '.join(ahead)}")
+    return manifest
+
+
+def restore_moment(folder: Path, to: Path, until: datetime | None, key_file: Path | None) -> Manifest:
+    """Fills a folder that is new or empty, with what the shop was at the newest moment of a chain that is not after `until`; as `restore` does."""
+    chains = find(folder)
+    chain, wanted = choose(chains, until)
+    with _new_folder(to) as unfinished:
+        work = to / FOLDER
+        manifest: Manifest | None = None
+        for link in chain.links[: wanted.number + 1]:
+            try:
+                manifest = _step(link, manifest, unfinished, work, key_file)
+            except CannotRestore as error:
+                raise CannotRestore(f"{error}; {good_before(chains, chain, link.number)}") from error
+        assert manifest is not None, "a chain has a first link"
+        if ahead := misfits(manifest.stores):
+            raise CannotRestore(f"what {wanted.file} holds does not fit together: {'; '.join(ahead)}")
+    return manifest
+
+
+def _step(link: Link, last: Manifest | None, data: Path, work: Path, key_file: Path | None) -> Manifest:
+    _refuse_wrong_key(link.file, key_file)
+    opened, parts = work / "opened", work / "parts"
+    try:
+        if last is None:
+            manifest = unpack(_opened(link.file, key_file, opened), data)
+        else:
+            manifest = unpack(_opened(link.file, key_file, opened), parts)
+            put_in_place(data, parts, manifest, last.at)
+    finally:
+        opened.unlink(missing_ok=True)
+        shutil.rmtree(parts, ignore_errors=True)
+    if last is None and manifest.step is not None:
+        raise CannotRestore(f"{link.file} builds on another backup: it is no first link")
+    return manifest
+
+
+def _refuse_wrong_key(backup: Path, key_file: Path | None) -> None:
     if key_file is None and is_sealed(backup):
         raise CannotRestore(f"{backup} is encrypted: name the file of its key with --key-file")
     if key_file is not None and not is_sealed(backup):
         raise CannotRestore(f"{backup} is not encrypted, so it may be anybody's: leave --key-file out if you trust it all the same")
-    with _new_folder(to) as unfinished:
-        manifest = unpack(_opened(backup, key_file, to / FOLDER / "opened"), unfinished)
-        if ahead := misfits(manifest.stores):
-            raise CannotRestore(f"what {backup} holds does not fit together: {'; '.join(ahead)}")
-    return manifest
 
 
 def _opened(backup: Path, key_file: Path | None, opened: Path) -> Path:
