@@ -9,6 +9,7 @@ import pytest
 
 from torg import compose, topology
 from torg.contexts.gateway import model
+from torg.kit.http import Urgency
 from torg.kit.http.openapi import merged, openapi
 from torg.kit.messages import context_of
 from torg.kit.module import Module
@@ -28,11 +29,18 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> list[Module]:
 
 
 def test_the_gateway_knows_whose_every_path_is(modules: list[Module]):
-    paths = model.tree()
+    paths = model.tree(model.TABLE)
     routed = {(route.path, module.name) for module in modules for route in module.routes}
     assert len(routed) > 100
     filled = {(path.replace("{", "").replace("}", ""), name) for path, name in routed}
-    assert [(path, name, model.context_of(path, paths)) for path, name in sorted(filled) if model.context_of(path, paths) != name] == []
+    assert [(path, name, model.leaf_of(path, paths)) for path, name in sorted(filled) if model.leaf_of(path, paths) != name] == []
+
+
+def test_the_gateway_takes_nothing_for_less_urgent_than_its_context_does(modules: list[Module]):
+    """What is for staff alone it knows just where their pages are."""
+    urgencies = model.tree(model.URGENCY)
+    routed = {(route.path.replace("{", "").replace("}", ""), route.urgency) for module in modules for route in module.routes}
+    assert [(path, urgency) for path, urgency in sorted(routed) if urgency is not Urgency.ALWAYS and model.leaf_of(path, urgencies) > urgency] == []
 
 
 def test_every_context_of_the_table_is_one():

@@ -174,7 +174,7 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
         app.door = Door(app.shop, wiring.serving(here, http, faces, app.desks, app.registry, app.settings.public_url, fleet), fleet.gateway)
         if topology.GATEWAY in contexts:
             gateway = importlib.import_module(f"torg.contexts.{topology.GATEWAY}.module")
-            app.front = gateway.build(app.shop, contexts, fleet, world.new_id)
+            app.front = gateway.build(app.shop, contexts, fleet, world.new_id, http.admission)
     return app
 
 

@@ -19,9 +19,9 @@ from tests.test_up import SMALL, free_port
 from torg import topology
 
 ROOT = Path(__file__).parents[2]
-ENDS = 30  # seconds
-STARTS = 90.0  # seconds that all of them may take on a busy machine
-SERVICES = topology.NAMES
+ENDS = 60  # seconds
+STARTS = 240.0  # seconds that all of them may take on a busy machine
+SERVICES = (*topology.NAMES, topology.SANDBOX)
 
 
 class Apart:
@@ -46,10 +46,11 @@ class Apart:
     def at(self, name: str) -> str:
         return f"127.0.0.1:{self.ports[name]}"
 
-    def find(self, addresses: Mapping[str, Iterable[str]]) -> None:
-        """From now on contexts are found there."""
+    def find(self, addresses: Mapping[str, Iterable[str]], *returning: str) -> None:
+        """From now on contexts are found there; those that are `returning` are waited for."""
         fresh = self._peers.with_suffix(".new")
-        fresh.write_text("".join(f"{name} = {msgspec.json.encode(list(known)).decode()}\n" for name, known in addresses.items()))
+        lines = {name: list(known) for name, known in addresses.items()} | {"returning": list(returning)}
+        fresh.write_text("".join(f"{name} = {msgspec.json.encode(known).decode()}\n" for name, known in lines.items()))
         fresh.replace(self._peers)
 
     def start(self, name: str, *, module: str = "torg", instance: str = "") -> None:
@@ -57,9 +58,8 @@ class Apart:
         known = instance or name
         self.ports.setdefault(known, free_port())
         self._logs[known] = (self._folder / f"{known}.log").open("ab")
-        contexts = f"{name},{topology.SANDBOX}" if name == "payment" else name
         self.running[known] = subprocess.Popen(
-            [sys.executable, "-m", module, "serve", contexts, "--port", str(self.ports[known])], env={**self._environment, "TORG_INSTANCE": known},
+            [sys.executable, "-m", module, "serve", name, "--port", str(self.ports[known])], env={**self._environment, "TORG_INSTANCE": known},
             stdin=subprocess.DEVNULL, stdout=self._logs[known], stderr=subprocess.STDOUT, cwd=ROOT,
         )  # fmt: skip
 
@@ -73,6 +73,11 @@ class Apart:
                 return reply.status, (await reply.json(content_type=None))["checks"]
         except aiohttp.ClientError:
             return 0, {}
+
+    async def fill(self) -> None:
+        """With the demonstration, by a process of its own."""
+        seeding = await asyncio.create_subprocess_exec(sys.executable, "-m", "torg", "seed", env=self._environment)
+        assert await seeding.wait() == 0
 
     async def until_ready(self, browser: aiohttp.ClientSession, names: Collection[str]) -> None:
         for name in names:

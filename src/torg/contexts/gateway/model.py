@@ -1,9 +1,12 @@
-"""Which context a path belongs to."""
+"""Which context a path belongs to, and how urgent it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from torg.kit.http.admission import Urgency
 
 OWN: Final = ""
 """What the gateway answers itself."""
@@ -47,38 +50,58 @@ TABLE: Final[Mapping[str, str]] = {
 }
 """The beginnings of paths; * stands for any one segment. The longest that fits counts, and a word before a *."""
 
-Tree: TypeAlias = "dict[str, Tree | str]"
-_HERE: Final = "/"  # the key of a node's own context: no segment has a slash
+URGENCY: Final[Mapping[str, Urgency]] = {
+    "/": Urgency.BROWSING,
+    "/acquirer": Urgency.CHECKOUT,
+    "/admin": Urgency.ALWAYS,
+    "/api/v1/admin": Urgency.ALWAYS,
+    "/api/v1/cart": Urgency.CART,
+    "/api/v1/orders": Urgency.CHECKOUT,
+    "/api/v1/payments": Urgency.CHECKOUT,
+    "/api/v1/sessions": Urgency.SIGN_IN,
+    "/cart": Urgency.CART,
+    "/checkout": Urgency.CHECKOUT,
+    "/orders": Urgency.CHECKOUT,
+    "/sign-in": Urgency.SIGN_IN,
+}
+"""Who goes first through the gateway itself; as urgent as what the routes behind it say, or more."""
+
+T = TypeVar("T")
 
 
-def tree(table: Mapping[str, str] = TABLE) -> Tree:
+@dataclass
+class Node(Generic[T]):
+    """What a path that ends here is given, if anything, and what follows below, by segment."""
+
+    leaf: T | None = None
+    below: dict[str, Node[T]] = field(default_factory=dict)
+
+
+def tree(table: Mapping[str, T]) -> Node[T]:
     """The table, segment by segment."""
-    root: Tree = {}
-    for pattern, context in table.items():
+    root = Node[T]()
+    for pattern, leaf in table.items():
         node = root
         for segment in filter(None, pattern.split("/")):
-            below = node.setdefault(segment, {})
-            assert isinstance(below, dict), "only contexts are no nodes"
-            node = below
-        node[_HERE] = context
+            node = node.below.setdefault(segment, Node[T]())
+        node.leaf = leaf
     return root
 
 
-def context_of(path: str, root: Tree) -> str:
-    """Whose the path is."""
+def leaf_of(path: str, root: Node[T]) -> T:
+    """What the longest beginning of the path that fits is given."""
     found = _deepest(root, [segment for segment in path.split("/") if segment], 0)
-    assert found is not None, "the root belongs to somebody"
+    assert found is not None, "the root is given something"
     return found[1]
 
 
-def _deepest(node: Tree, segments: list[str], at: int) -> tuple[int, str] | None:
-    own = node.get(_HERE)
-    best = (at, own) if isinstance(own, str) else None
+def _deepest(node: Node[T], segments: list[str], at: int) -> tuple[int, T] | None:
+    best = None if node.leaf is None else (at, node.leaf)
     if at == len(segments):
         return best
     for segment in (segments[at], "*"):
-        below = node.get(segment)
-        deeper = _deepest(below, segments, at + 1) if isinstance(below, dict) else None
+        below = node.below.get(segment)
+        deeper = _deepest(below, segments, at + 1) if below else None
         if deeper and (best is None or deeper[0] > best[0]):
             best = deeper
     return best

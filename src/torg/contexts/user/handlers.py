@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -85,7 +85,8 @@ async def change_password(cmd: c.ChangePassword, deps: UserDeps) -> None:
         raise _unknown(cmd.holder.user_id)
     model.refuse_weak(cmd.new_password, account.email, "new_password")
     keys = {f"password/{account.id}": model.FREE_FAILURES}
-    if not await _verified(account.password_hash, cmd.current_password, keys, deps):
+    fits = partial(deps.passwords.verify, account.password_hash, cmd.current_password, known=True)
+    if not await _verified(fits, keys, deps):
         raise Invalid.fields(FieldError("current_password", "wrong", "this is not your current password"))
     hashed = await deps.passwords.hash(cmd.new_password)
     async with deps.transaction() as tx:
@@ -285,18 +286,20 @@ async def _proven(cmd: c.SignIn, deps: UserDeps) -> Account:
     account = await deps.users.find_by_email(cmd.email)
     email = model.email_key(cmd.email)[: model.LONGEST_EMAIL]
     keys = {f"{email} {cmd.address}": model.FREE_FAILURES}
-    if account is None or not await deps.sessions.known_address(account.id, cmd.address):
+    known = account is not None and await deps.sessions.known_address(account.id, cmd.address)
+    if not known:
         keys[email] = model.FREE_ACCOUNT_FAILURES
-    right = await _verified(account.password_hash if account else model.UNUSABLE, cmd.password, keys, deps)
+    fits = partial(deps.passwords.verify, account.password_hash if account else model.UNUSABLE, cmd.password, cmd.address, known)
+    right = await _verified(fits, keys, deps)
     if account is None or not right:
         raise _bad_credentials()
     return account
 
 
-async def _verified(hashed: str, password: str, keys: Mapping[str, int], deps: UserDeps) -> bool:
-    """Whether it is the password; wrong ones count under these keys, a right one is forgotten under the first. Raises TooManyRequests."""
+async def _verified(fits: Callable[[], Awaitable[bool]], keys: Mapping[str, int], deps: UserDeps) -> bool:
+    """Whether it is the password (`fits`); wrong ones count under these keys, a right one is forgotten under the first. Raises TooManyRequests."""
     _refuse_guessing(await deps.attempts.paused_for(keys, deps.clock()))
-    if not await deps.passwords.verify(hashed, password):
+    if not await fits():
         _refuse_guessing(await deps.attempts.failed(keys, deps.clock()))
         return False
     _refuse_guessing(await deps.attempts.paused_for(keys, deps.clock()))  # once more: of many sent at once, those behind the free ones learn nothing

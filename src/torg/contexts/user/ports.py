@@ -90,8 +90,9 @@ class Passwords(Protocol):
 
     async def hash(self, password: str) -> str: ...
 
-    async def verify(self, hashed: str, password: str) -> bool:
-        """For UNUSABLE it takes as long, and says no."""
+    async def verify(self, hashed: str, password: str, address: str = "", known: bool = False) -> bool:
+        """For UNUSABLE it takes as long, and says no. Where many want it, those go first whose address is `known` to have been right before, and those last
+        whose `address` has just been wrong."""
         ...
 
     def is_outdated(self, hashed: str) -> bool:

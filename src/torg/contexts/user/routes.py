@@ -36,7 +36,7 @@ def _sessions() -> Sequence[Route]:
     """No Idempotency-Keys here: a filed answer would keep tokens in clear."""
     signing_in = {"address": lambda request: request.client, "guest_cart_id": _guest_cart}
     return (
-        post("/sessions", c.SignIn, status=201, fill=signing_in, reply_headers=_unkept, refuses=(429,), urgency=Urgency.CART, summary="Sign in"),
+        post("/sessions", c.SignIn, status=201, fill=signing_in, reply_headers=_unkept, refuses=(429,), urgency=Urgency.SIGN_IN, summary="Sign in"),
         post("/sessions/refresh", c.RefreshSession, status=201, reply_headers=_unkept, summary="Get a new pair of tokens; a used one ends the session"),
         delete("/sessions/current", c.SignOut, who=SIGNED_IN, summary="Sign out, at once"),
         delete("/sessions", c.SignOutEverywhere, who=SIGNED_IN, summary="Sign out everywhere"),

@@ -15,7 +15,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -37,12 +37,18 @@ Later = Callable[[float, Callable[[], None]], object]
 
 
 class Urgency(IntEnum):
-    """Who is served first, and refused last. Nobody of the first rank ever waits: operators have to see what goes on."""
+    """Who is served first, and refused last. Nobody of the first rank ever waits: operators have to see what goes on. Those who sign in and those who look
+    around take turns, so that a flood of either leaves the others half of what is to be had."""
 
     ALWAYS = 0
     CHECKOUT = 1
     CART = 2
-    BROWSING = 3
+    SIGN_IN = 3
+    BROWSING = 4
+
+
+RANKS = ((Urgency.CHECKOUT,), (Urgency.CART,), (Urgency.SIGN_IN, Urgency.BROWSING))
+"""The queues in the order in which they are served; of those in one rank each in turn."""
 
 
 class Admission(Collector):
@@ -133,15 +139,22 @@ class Admission(Collector):
         if not self.waiting:
             return
         self._give_up(self._now())
-        for queue in self._queues.values():
-            while queue and self._room():
-                self.waiting -= 1
-                self._begin()
-                queue.popleft()[1](True)
+        for rank in RANKS:
+            self._serve(rank)
         if self.waiting and self.under_way < self.limit:
             self._turn_soon()
         elif not self.waiting and self._room():
             self._stands_since = math.inf  # all of them were served; a queue that was refused is none that has emptied
+
+    def _serve(self, rank: Sequence[Urgency]) -> None:
+        waiting = [self._queues[urgency] for urgency in rank if self._queues[urgency]]
+        while waiting and self._room():
+            queue = waiting.pop(0)
+            self.waiting -= 1
+            self._begin()
+            queue.popleft()[1](True)
+            if queue:
+                waiting.append(queue)
 
     def _look(self) -> None:
         self._looked = self._now()

@@ -326,8 +326,12 @@ def _document(problem: Problem, headers: Headers | None = None) -> Response:
 
 def _overloaded(request: Request) -> Response:
     """Never a page: making one would take as long as what is refused."""
-    problem = Problem("Too busy just now", 503, "more is asked than can be answered: try again in a moment", "service.overloaded", instance=request.id)
-    return _document(problem, [(b"retry-after", b"%d" % RETRY_AFTER)])
+    return _document(overloaded(request.id), [(b"retry-after", b"%d" % RETRY_AFTER)])
+
+
+def overloaded(request_id: str) -> Problem:
+    """What whoever is refused for want of time is told."""
+    return Problem("Too busy just now", 503, "more is asked than can be answered: try again in a moment", "service.overloaded", instance=request_id)
 
 
 def _as_response(reply: Any) -> Response:

@@ -16,10 +16,10 @@ class Gateway:
 
     def __init__(self, shop: Asgi, here: Collection[str], proxy: Proxy) -> None:
         self._shop, self._proxy = shop, proxy
-        self._paths, self._own = model.tree(), frozenset((*here, model.OWN))
+        self._paths, self._own = model.tree(model.TABLE), frozenset((*here, model.OWN))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        context = model.context_of(scope["path"], self._paths)
+        context = model.leaf_of(scope["path"], self._paths)
         if context in self._own:
             await self._shop(scope, receive, send)
         else:

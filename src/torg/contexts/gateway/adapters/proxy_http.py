@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from prometheus_client import Histogram
 
+from torg.contexts.gateway.model import URGENCY, leaf_of, tree
 from torg.kit import telemetry
 from torg.kit.errors import Problem, Unavailable
-from torg.kit.http.app import SECURITY
+from torg.kit.http.admission import RETRY_AFTER, Admission
+from torg.kit.http.app import SECURITY, overloaded
 from torg.kit.messages import Meta, encode
 from torg.kit.rpc.balance import Instance
 from torg.kit.rpc.client import Budget
@@ -44,10 +46,12 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 class Proxy:
-    """Reaches contexts of other processes. `slow`: seconds without an answer after which a process is asked whether it lives at all."""
+    """Reaches contexts of other processes; where this one has more to do than it can, the more urgent requests go through its `door` first. `slow`: seconds
+    without an answer after which a process is asked whether it lives at all."""
 
-    def __init__(self, fleet: Fleet, new_id: NewId, slow: float = SLOW) -> None:
-        self._fleet, self._new_id, self._slow = fleet, new_id, slow
+    def __init__(self, fleet: Fleet, new_id: NewId, door: Admission | None = None, slow: float = SLOW) -> None:
+        self._fleet, self._new_id, self._door, self._slow = fleet, new_id, door, slow
+        self._urgencies = tree(URGENCY)
         self._streams: set[asyncio.Task[None]] = set()
         self._budgets: dict[str, Budget] = {}
 
@@ -61,8 +65,20 @@ class Proxy:
         began, request = time.perf_counter(), _Request(scope, receive, self._new_id())
         with telemetry.span("http", f"gateway to {context}", Meta(request=request.id, trace=request.trace)):
             request.trace = telemetry.traceparent() or request.trace
-            status = await self._hand_on(context, request, send)
+            status = await self._in_turn(context, request, send)
         _observed(context, status)(time.perf_counter() - began)
+
+    async def _in_turn(self, context: str, request: _Request, send: Send) -> int:
+        if self._door is None:
+            return await self._hand_on(context, request, send)
+        urgency = leaf_of(request.path, self._urgencies)
+        if not self._door.begins(urgency) and not await self._door.admits(urgency):
+            return await _refuse(send, request, overloaded(request.id), RETRY_AFTER)
+        request.answered = self._door.end
+        try:
+            return await self._hand_on(context, request, send)
+        finally:
+            request.leave()
 
     async def _hand_on(self, context: str, request: _Request, send: Send) -> int:
         tried: list[str] = []
@@ -73,7 +89,7 @@ class Proxy:
             try:
                 instance = await self._fleet.remote.find(context, time.monotonic() + FOUND, tried)
             except Unavailable as away:
-                return await _refuse(send, request, away.detail)
+                return await _refuse(send, request, _away(request, away.detail))
             tried.append(instance.address)
             instance.load += 1
             try:
@@ -83,7 +99,7 @@ class Proxy:
                 again = isinstance(error, Unreachable) or (request.repeatable and isinstance(error, Broken) and budget.spend())
                 if not again or len(tried) >= TRIES:
                     telemetry.log.warning("a request could not be handed on", context=context, path=request.path, request_id=request.id, error=str(error))
-                    return await _refuse(send, request, f"{context} does not answer now")
+                    return await _refuse(send, request, _away(request, f"{context} does not answer now"))
                 continue
             except asyncio.CancelledError:
                 instance.breaker.gave_up()
@@ -91,6 +107,7 @@ class Proxy:
             finally:
                 instance.load -= 1
             instance.succeeded()
+            request.leave()  # what is left to do is little, and may go on for hours
             return await self._pass_on(connection, answer, request, send)
 
     async def _ask(self, instance: Instance, request: _Request) -> tuple[Connection, Answer]:
@@ -171,6 +188,13 @@ class _Request:
         self.trace = next((value.decode("latin-1") for name, value in self.headers if name == TRACE), "")
         self.first, self.more = b"", False
         self.framed = any(name == b"content-length" for name, _ in self.headers)
+        self.answered: Callable[[], None] | None = None
+
+    def leave(self) -> None:
+        """Its place is another's now."""
+        answered, self.answered = self.answered, None
+        if answered:
+            answered()
 
     async def begin(self) -> None:
         message = await self.receive()
@@ -249,9 +273,12 @@ async def _disconnected(receive: Receive) -> None:
         continue
 
 
-async def _refuse(send: Send, request: _Request, detail: str) -> int:
-    problem = Problem("Not available right now", 503, detail, "service.unavailable", instance=request.id)
-    headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"1"), (b"x-request-id", request.id.encode()), *SECURITY]
+def _away(request: _Request, detail: str) -> Problem:
+    return Problem("Not available right now", 503, detail, "service.unavailable", instance=request.id)
+
+
+async def _refuse(send: Send, request: _Request, problem: Problem, retry_after: int = 1) -> int:
+    headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"%d" % retry_after), (b"x-request-id", request.id.encode()), *SECURITY]
     with suppress(ConnectionError):  # nobody waits for it any more
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": encode(problem)})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from torg.contexts.gateway.model import OWN, context_of, tree
+from torg.contexts.gateway.model import OWN, TABLE, URGENCY, leaf_of, tree
+from torg.kit.http.admission import Urgency
 
-PATHS = tree()
+PATHS = tree(TABLE)
 
 
 @pytest.mark.parametrize(
@@ -31,9 +32,25 @@ PATHS = tree()
     ],
 )
 def test_the_longest_beginning_that_fits_counts(path: str, context: str):
-    assert context_of(path, PATHS) == context
+    assert leaf_of(path, PATHS) == context
+
+
+@pytest.mark.parametrize(
+    ("path", "urgency"),
+    [
+        ("/", Urgency.BROWSING),
+        ("/api/v1/products/17", Urgency.BROWSING),
+        ("/api/v1/cart/items/17", Urgency.CART),
+        ("/api/v1/orders/17/cancel", Urgency.CHECKOUT),
+        ("/api/v1/payments/webhooks/sandbox", Urgency.CHECKOUT),
+        ("/api/v1/admin/orders", Urgency.ALWAYS),
+        ("/ordersx", Urgency.BROWSING),
+    ],
+)
+def test_what_is_urgent_is_told_from_its_path(path: str, urgency: Urgency):
+    assert leaf_of(path, tree(URGENCY)) == urgency
 
 
 def test_a_word_goes_before_any_word():
     paths = tree({"/": "a", "/x/*/y": "b", "/x/z": "c", "/x/z/y/w": "d"})
-    assert [context_of(path, paths) for path in ("/x/q/y", "/x/z/q", "/x/z/y", "/x/z/y/w", "/x/q")] == ["b", "c", "b", "d", "a"]
+    assert [leaf_of(path, paths) for path in ("/x/q/y", "/x/z/q", "/x/z/y", "/x/z/y/w", "/x/q")] == ["b", "c", "b", "d", "a"]

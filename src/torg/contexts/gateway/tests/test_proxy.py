@@ -15,6 +15,7 @@ import pytest
 from torg.contexts.gateway.adapters.front_asgi import Gateway
 from torg.contexts.gateway.adapters.proxy_http import Proxy
 from torg.kit import values
+from torg.kit.http.admission import Admission, Urgency
 from torg.kit.listening import Listening, listens
 from torg.kit.messages import Registry
 from torg.kit.rpc.door import Door
@@ -82,15 +83,15 @@ async def answering(port: int) -> None:
 
 
 def joined(*addresses: str) -> Fleet:
-    peers = StaticPeers({"catalog": addresses})
-    return join("gateway", ("catalog",), peers, (SECRET,), Registry(()), values.utc_now, lambda count: Random(7).randbytes(count))
+    peers = StaticPeers({"catalog": addresses, "order": addresses})
+    return join("gateway", ("catalog", "order"), peers, (SECRET,), Registry(()), values.utc_now, lambda count: Random(7).randbytes(count))
 
 
 @asynccontextmanager
-async def fronted(*addresses: str, slow: float = 30) -> AsyncIterator[tuple[aiohttp.ClientSession, Proxy]]:
+async def fronted(*addresses: str, slow: float = 30, door: Admission | None = None) -> AsyncIterator[tuple[aiohttp.ClientSession, Proxy]]:
     """A browser that knows the gateway's address: that listens as it does for the outside world."""
     fleet = joined(*addresses)
-    proxy = Proxy(fleet, values.new_id, slow)
+    proxy = Proxy(fleet, values.new_id, door or Admission.of_this_loop(), slow)
     async with listening(Gateway(nothing_here, ("gateway",), proxy)) as address, aiohttp.ClientSession(f"http://{address}") as browser:
         yield browser, proxy
         await proxy.close()
@@ -411,6 +412,40 @@ async def test_a_refusal_for_overload_is_passed_on_and_not_asked_again(context: 
     async with both(context) as browser, browser.get("/api/v1/products") as reply:
         assert (reply.status, reply.headers["retry-after"]) == (503, "2")
     assert len(context.asked) == 1
+
+
+class Crowded(Admission):
+    """A door at which nobody but those at the checkout gets in."""
+
+    def begins(self, urgency: Urgency) -> bool:
+        return urgency <= Urgency.CHECKOUT and super().begins(urgency)
+
+    async def admits(self, urgency: Urgency) -> bool:
+        return False
+
+
+async def test_a_gateway_that_has_too_much_to_do_refuses_the_less_urgent_itself(context: Context):
+    door = Crowded.of_this_loop()
+    async with process(context) as address, fronted(address, door=door) as (browser, _):
+        async with browser.get("/api/v1/products") as reply:
+            assert (reply.status, reply.headers["retry-after"], (await reply.json())["code"]) == (503, "2", "service.overloaded")
+        async with browser.post("/api/v1/orders", data=b"12345") as reply:
+            assert (reply.status, await reply.read()) == (200, b"5")
+    assert [scope["path"] for scope in context.asked] == ["/api/v1/orders"]
+    assert door.under_way == 0
+
+
+async def test_a_stream_takes_nobodys_place(context: Context):
+    async def tell(_: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            continue
+
+    context.answers, door = tell, Admission.of_this_loop()
+    async with process(context) as address, fronted(address, door=door) as (browser, _), browser.get("/api/v1/products") as reply:
+        assert [line async for line in _lines(reply, 1)] == [b"data: 1\n"]
+        assert door.under_way == 0
 
 
 async def test_a_process_that_does_not_even_say_that_it_lives_is_not_waited_for():

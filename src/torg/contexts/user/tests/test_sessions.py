@@ -13,6 +13,7 @@ from torg.contexts.user import contracts as c
 from torg.contexts.user import model
 from torg.contexts.user.adapters.attempts_memory import MemoryAttempts
 from torg.contexts.user.adapters.hashing_argon2 import Argon2Passwords
+from torg.contexts.user.model import UNUSABLE
 from torg.contexts.user.ports import Passwords
 from torg.contexts.user.tests.house import CHEAP_KIB, GOOD, House, open_house
 from torg.kit.auth import Role
@@ -154,9 +155,9 @@ class _LookedAtTogether:
         self.right_may_go_on = asyncio.Event()
         self.hash, self.is_outdated = inner.hash, inner.is_outdated
 
-    async def verify(self, hashed: str, password: str) -> bool:
+    async def verify(self, hashed: str, password: str, address: str = "", known: bool = False) -> bool:
         await self._all_sent.wait()
-        right = await self._inner.verify(hashed, password)
+        right = await self._inner.verify(hashed, password, address, known)
         if right:
             await self.right_may_go_on.wait()
         return right
@@ -215,6 +216,41 @@ async def test_more_hashing_than_can_be_done_soon_is_refused() -> None:
     outcomes = await asyncio.gather(*(passwords.hash(GOOD) for _ in range(5)), return_exceptions=True)
     assert [isinstance(outcome, Unavailable) for outcome in outcomes] == [False, False, False, True, True]
     assert await passwords.verify(await passwords.hash(GOOD), GOOD)
+    await passwords.close()
+
+
+async def test_under_a_flood_of_wrong_passwords_people_go_before_those_who_were_just_wrong() -> None:
+    passwords = Argon2Passwords(CHEAP_KIB, waiting=8)
+    right = await passwords.hash(GOOD)
+    assert not await passwords.verify(UNUSABLE, "a guess", "6.6.6.6")
+    done: list[str] = []
+
+    async def try_it(name: str, address: str, known: bool = False) -> None:
+        await passwords.verify(right, GOOD if known else "a guess", address, known)
+        done.append(name)
+
+    tries = [asyncio.ensure_future(try_it("in work", "1.1.1.1")) for _ in range(2)]
+    await asyncio.sleep(0)
+    names = {"wrong again": ("6.6.6.6", False), "somewhere new": ("2.2.2.2", False), "at home": ("3.3.3.3", True)}
+    tries += [asyncio.ensure_future(try_it(name, *where)) for name, where in names.items()]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await passwords.verify(UNUSABLE, "a guess", "6.6.6.6")
+    await asyncio.gather(*tries)
+    assert [name for name in done if name != "in work"] == ["at home", "somewhere new", "wrong again"]
+    await passwords.close()
+
+
+async def test_who_goes_away_while_waiting_leaves_the_turn_to_others() -> None:
+    passwords = Argon2Passwords(CHEAP_KIB)
+    trying = [asyncio.ensure_future(passwords.hash(GOOD)) for _ in range(12)]
+    await asyncio.sleep(0)
+    for one in trying[1:9]:
+        one.cancel()
+    await asyncio.gather(*trying, return_exceptions=True)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(passwords.hash(GOOD) for _ in range(6)))
+    assert passwords._under_way == dict.fromkeys(passwords._under_way, 0)
     await passwords.close()
 
 

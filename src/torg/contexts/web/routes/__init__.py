@@ -59,7 +59,7 @@ SENT: dict[str, Show] = {
 }
 UNREMARKABLE = frozenset({"/renew", "/language"})
 """What the audit trail leaves out."""
-URGENT: Mapping[str, Urgency] = {"checkout": Urgency.CHECKOUT, "orders": Urgency.CHECKOUT, "cart": Urgency.CART, "sign-in": Urgency.CART}
+URGENT: Mapping[str, Urgency] = {"checkout": Urgency.CHECKOUT, "orders": Urgency.CHECKOUT, "cart": Urgency.CART, "sign-in": Urgency.SIGN_IN}
 """By a path's first word."""
 File = Callable[[Request, WebDeps], Awaitable[Response]]
 FILES: dict[str, File] = {
