@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import signal
 from pathlib import Path
 
+from tests.chaos.figures import Day
 from tests.chaos.game_day import Calm, Wanted, game_day
 from tests.chaos.nemesis import SORTS
 from tests.chaos.report import page
@@ -17,12 +19,19 @@ __all__ = ["Calm", "Wanted", "play", "refusal"]
 def play(wanted: Wanted, report: Path) -> int:
     """The status that the command ends with."""
     where = machine()
-    day = asyncio.run(game_day(wanted, lambda line: print(line, flush=True)))
+    day = asyncio.run(_played(wanted))
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(page(day, where))
     print("\n".join(day.lines()), flush=True)
     print(f"the report is in {report}", flush=True)
     return 1 if day.wrong or not day.acknowledged else 0
+
+
+async def _played(wanted: Wanted) -> Day:
+    """Told to end, it ends in order: whatever it has started goes with it."""
+    playing = asyncio.ensure_future(game_day(wanted, lambda line: print(line, flush=True)))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+    return await playing
 
 
 def machine() -> str:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -164,9 +165,11 @@ class Member:
             self._sort([message])
 
     def close(self) -> None:
-        """Leaves the group, so that others have its partitions at once; what has taken effect is told before. Where no broker answers, it just goes."""
+        """Leaves the group, so that others have its partitions at once; what has taken effect is told before. Where no broker answers nobody waits for that:
+        but the client has to end, else it would come back with the brokers, as another one of this name, and its successor be refused."""
         self._consumer.poll(0)
         if self.away:
+            Thread(target=self._consumer.close, name=f"kafka {self._name} ends", daemon=True).start()
             return
         if not self._refused:
             self._leave()
@@ -174,7 +177,11 @@ class Member:
 
     def _leave(self) -> None:
         """To close alone would not do it: the group keeps a place for an instance with a name until its session is over, as if it had crashed."""
-        self._consumer.unsubscribe()
+        try:
+            self._consumer.unsubscribe()
+        except KafkaException as error:  # another one of this name has its place already
+            telemetry.log.debug("a group was not left", consumer=self._name, reason=str(error))
+            return
         until = time.monotonic() + LEAVES
         while self.sources and time.monotonic() < until:
             self._consumer.poll(0.05)

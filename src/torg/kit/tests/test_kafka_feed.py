@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +57,38 @@ async def test_client_that_finds_no_broker_for_long_is_made_anew():
                 with suppress(Unavailable):
                     await feed.take(0.1)
     await feed.close()
+
+
+async def test_a_client_that_was_given_up_ends():
+    """Else it would join the group again when brokers are back, under the name of its successor."""
+    before = _clients()
+    feed = KafkaFeed(Kafka("kafka://127.0.0.1:1"), "lonely", ["shelf"], REGISTRY, "lonely.0", long_away=0.2)
+    gc.disable()
+    try:
+        await feed.open([WasPut], _nowhere)
+        with capture_logs() as told:
+            async with asyncio.timeout(30):
+                while sum(line["event"] == "a consumer asks Kafka with a new client" for line in told) < 3:
+                    with suppress(Unavailable):
+                        await feed.take(0.1)
+        await feed.close()
+        async with asyncio.timeout(20):
+            while _clients() > before:  # noqa: ASYNC110 threads of the client's library tell nobody
+                await asyncio.sleep(0.05)
+    finally:
+        gc.enable()
+
+
+def _clients() -> int:
+    found = 0
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # it has ended meanwhile
+            found += (thread / "comm").read_text() == "rdk:main\n"
+    return found
+
+
+async def _nowhere() -> dict[str, int]:
+    return {}
 
 
 async def test_rows_of_a_stream_come_in_order(kafka: Kafka):
