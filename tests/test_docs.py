@@ -13,6 +13,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from torg import cli, compose, topology
+from torg.contexts.admin.adapters.guide_pages import ACTIONS
 from torg.contexts.order.sagas import CHECKOUT
 from torg.kit.http import Route
 from torg.kit.http.admission import Admission
@@ -25,6 +26,7 @@ from torg.kit.settings import PREFIX, Settings
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "src/torg/demo/data/README.md", *(ROOT / "docs").rglob("*.md")])
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
+RUN_BOOK = (ROOT / "docs/runbook.md").read_text()
 BESIDE_SETTINGS = {f"{PREFIX}CONFIG", f"{PREFIX}VENV", f"{PREFIX}FUZZ", f"{PREFIX}TEST_POSTGRES", f"{PREFIX}DB_PASSWORD", f"{PREFIX}FACTS_PASSWORD"}
 """The settings' file, the start script's folder, a test's length, a server for tests; and what compose.yaml makes URLs of."""
 METHODS = "GET|POST|PUT|PATCH|DELETE"
@@ -95,8 +97,11 @@ def _without_code(text: str) -> str:
 
 def _anchors(page: Path) -> set[str]:
     """As code hosts make them of headings."""
-    headings = re.findall(r"^#+ (.+)$", _without_code(page.read_text()), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {_anchor(heading) for heading in re.findall(r"^#+ (.+)$", _without_code(page.read_text()), re.MULTILINE)}
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 # ---------------------------------------------------------------- operations
@@ -105,14 +110,59 @@ def _anchors(page: Path) -> set[str]:
 def test_every_alert_is_about_a_metric_and_names_what_to_do() -> None:
     rules = yaml.safe_load((ROOT / "deploy" / "observability" / "alerts.yml").read_text())["groups"][0]["rules"]
     known = set(re.findall(r"^\| `(torg_\w+)` \|", OPERATIONS, re.MULTILINE))
-    anchors = _anchors(ROOT / "docs" / "operations.md")
+    anchors = _anchors(ROOT / "docs" / "runbook.md")
     assert len(rules) >= 8
     for rule in rules:
         metrics = {name.removesuffix("_count") for name in re.findall(r"torg_\w+", rule["expr"])}
         page, _, anchor = rule["annotations"]["runbook"].partition("#")
         assert metrics <= known, rule
-        assert (page, anchor in anchors) == ("docs/operations.md", True), rule
+        assert (page, anchor in anchors) == ("docs/runbook.md", True), rule
         assert rule["labels"]["severity"] in ("page", "ticket"), rule
+
+
+def test_the_run_book_has_an_entry_for_each_alert_and_each_sort_of_fault() -> None:
+    rules = yaml.safe_load((ROOT / "deploy" / "observability" / "alerts.yml").read_text())["groups"][0]["rules"]
+    by_alert = {name: row[1] for row in _rows("alert") for name in _coded(row[0])}
+    assert {name: f"docs/runbook.md{_linked(entry)[0]}" for name, entry in by_alert.items()} == {
+        rule["alert"]: rule["annotations"]["runbook"] for rule in rules
+    }
+    sorts = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/chaos.md").read_text().partition("## What is judged")[0], re.MULTILINE))
+    assert len(sorts) >= 10
+    assert {sort for row in _rows("what has happened") for sort in _coded(row[1])} == sorts
+    entries = {f"#{anchor}" for anchor in map(_anchor, _entries())}
+    assert {link for head in ("alert", "what has happened") for row in _rows(head) for link in _linked(row[-1])} == entries
+
+
+def test_what_the_auditor_sends_operators_to_is_there() -> None:
+    for action in ACTIONS.values():
+        page, _, anchor = action.entry.partition("#")
+        assert anchor in _anchors(ROOT / page), action
+
+
+def test_each_entry_of_the_run_book_says_what_one_sees_what_happens_by_itself_what_to_do_and_when_it_is_over() -> None:
+    wanted = ["One sees", "By itself", "Do", "Over when"]
+    assert {name: found for name, text in _entries().items() if (found := re.findall(r"^\*([A-Z][a-z ]+)\* ", text, re.MULTILINE)) != wanted} == {}
+
+
+def _entries() -> dict[str, str]:
+    """The run book's, by their headings."""
+    _, *parts = re.split(r"^##+ (.+)$", RUN_BOOK, flags=re.MULTILINE)
+    return {name: text for name, text in zip(parts[::2], parts[1::2], strict=True) if text.strip()}
+
+
+def _rows(head: str) -> list[list[str]]:
+    """The cells of the run book's table with this first head."""
+    table = re.search(rf"^\| {head} \|.*?\n\n", RUN_BOOK, re.MULTILINE | re.DOTALL)
+    assert table, head
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[0].strip().splitlines()[2:]]
+
+
+def _coded(text: str) -> list[str]:
+    return re.findall(r"`(\w+)`", text)
+
+
+def _linked(text: str) -> list[str]:
+    return re.findall(r"\]\((#[\w-]+)\)", text)
 
 
 def test_every_setting_is_described_with_its_default() -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from torg.contexts.admin import contracts as c
 from torg.kit.auditing import Place, Remedy
 
-BOOK: Final = "docs/operations.md#"
+BOOK, OPERATIONS = "docs/runbook.md#", "docs/operations.md#"
 PAGES: Final[Mapping[str, str]] = {
     "order": "/admin/orders/{id}", "product": "/admin/stock/{id}", "user": "/admin/events?context=user&stream={id}",
     "wallet": "/admin/events?context=payment&stream=wallet%3A{id}", "consumer": "/admin/consumers", "dead_letter": "/admin/dead-letters#{id}",
@@ -26,22 +26,22 @@ class Action:
     text: str
     page: str = ""
     command: str = ""
-    entry: str = "an-invariant-is-broken"
+    entry: str = BOOK + "an-invariant-is-broken"
 
 
 ACTIONS: Final[Mapping[Remedy, Action]] = {
-    "redrive": Action("Put right what its error tells of, then have the message handled anew.", "/admin/dead-letters", entry="dead-letters-appear"),
-    "saga": Action("See which step got no answer and why; then have it asked again, or give the saga up.", entry="a-saga-is-stuck"),
+    "redrive": Action("Put right what its error tells of, then have the message handled anew.", "/admin/dead-letters", entry=BOOK + "dead-letters-appear"),
+    "saga": Action("See which step got no answer and why; then have it asked again, or give the saga up.", entry=BOOK + "a-saga-is-stuck"),
     "cancel": Action("Cancel the order: what was taken for it is given back, and what is held for it let go."),
     "touch": Action("The list is written anew with the next thing that happens to the order: move its delivery on, or cancel it."),
     "move_delivery": Action("Move the delivery on to where its log says it is.", "/admin/deliveries"),
     "correct_stock": Action("Count what lies there, and correct the stock by the difference."),
     "set_price": Action("Set the price to the right one.", command="curl -X PATCH /api/v1/products/{id}"),
-    "rebuild_search": Action("Build the search index anew.", command="torg rebuild search", entry="building-anew"),
-    "rebuild_ratings": Action("Count ratings and votes anew.", command="torg rebuild ratings", entry="building-anew"),
-    "rebuild_reports": Action("Build the sales reports anew.", command="torg rebuild reports", entry="building-anew"),
-    "restart": Action("See in /ready and in the process's log what keeps it; if nothing does, start it again.", "/admin/consumers", entry="lag-grows"),
-    "restore": Action("Find the rows in a backup, and restore from before they went.", command="torg restore", entry="backup-and-restore"),
+    "rebuild_search": Action("Build the search index anew.", command="torg rebuild search", entry=OPERATIONS + "building-anew"),
+    "rebuild_ratings": Action("Count ratings and votes anew.", command="torg rebuild ratings", entry=OPERATIONS + "building-anew"),
+    "rebuild_reports": Action("Build the sales reports anew.", command="torg rebuild reports", entry=OPERATIONS + "building-anew"),
+    "restart": Action("See in /ready and in the process's log what keeps it; if nothing does, start it again.", "/admin/consumers", entry=BOOK + "lag-grows"),
+    "restore": Action("Find the rows in a backup, and restore from before they went.", command="torg restore", entry=BOOK + "data-is-lost"),
     "ask": Action("Nothing that an operator does mends this. Give a developer this sentence and the rows since it began."),
 }
 
@@ -66,7 +66,7 @@ class StaffGuide:
         action = ACTIONS[remedy]
         elsewhere = action.page if action.page and about != "dead_letter" else self.page(about, id)
         page = "" if action.command or remedy == "ask" else elsewhere
-        return c.Advice(action=remedy, text=action.text, page=page, command=action.command.format(id=id), runbook=BOOK + action.entry)
+        return c.Advice(action=remedy, text=action.text, page=page, command=action.command.format(id=id), runbook=action.entry)
 
 
 def _events(context: str, stream: str, position: int = 0) -> str:

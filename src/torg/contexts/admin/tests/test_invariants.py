@@ -271,7 +271,7 @@ async def test_stock_held_for_nothing_began_with_the_end_of_its_order(house: Hou
     (detail,) = (await house.details())["orders.held_for_live_orders"]
     assert since(detail) == ("order", "o1", 2, "order.rejected", True)
     assert detail.remedy.action == "ask"
-    assert (detail.remedy.page, detail.remedy.runbook) == ("", "docs/operations.md#an-invariant-is-broken")
+    assert (detail.remedy.page, detail.remedy.runbook) == ("", "docs/runbook.md#an-invariant-is-broken")
 
 
 async def test_a_dead_letter_about_the_order_is_to_be_mended_first(house: House) -> None:
