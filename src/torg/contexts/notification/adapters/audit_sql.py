@@ -12,7 +12,7 @@ from torg.kit.sql import Row
 from torg.kit.sql.parts import listed
 from torg.kit.store import Store
 
-LETTERS, FEEDS = 500, 50  # looked at together
+LETTERS, FEEDS = 500, 200  # looked at together
 NEWEST: Final = 200  # letters, rows of the log
 CONFIRMED: Final = "order.confirmed"
 

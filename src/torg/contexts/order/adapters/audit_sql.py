@@ -14,7 +14,7 @@ from torg.kit.messages import Envelope, Event
 from torg.kit.sql.parts import listed
 from torg.kit.store import Store
 
-AT_ONCE, NEWEST = 100, 200  # orders, rows of the log
+AT_ONCE, NEWEST = 200, 200  # orders, rows of the log
 CARTS: Final = 500  # orders
 TRIES, PAUSE = 3, 0.1  # an order may move between the readings
 

@@ -20,7 +20,7 @@ from torg.kit.sql import Row
 from torg.kit.sql.parts import AT_ONCE, listed
 
 NEWEST: Final = 200  # rows of the log, wallets
-WALLETS, PAYMENTS, CHARGES = 50, 200, 200  # looked at together
+WALLETS, PAYMENTS, CHARGES = 100, 200, 200  # looked at together
 PAGES: Final = 5  # of the acquirer's books
 ENTRIES: Final = 5000  # of one wallet
 TRIES, PAUSE = 8, 0.5  # what disagrees is looked at again: it may be in the middle of changing
