@@ -31,9 +31,9 @@ BUYERS, BEFORE, MEANWHILE = 8, 24, 8
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")}
 
 
-async def torg(*arguments: str) -> tuple[int, str]:
+async def torg(*arguments: str, **settings: str) -> tuple[int, str]:
     """What the command line says and how it ends."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "torg", *arguments, env=ENVIRONMENT, stdout=PIPE, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "torg", *arguments, env={**ENVIRONMENT, **settings}, stdout=PIPE, stderr=PIPE)
     told, complained = await process.communicate()
     assert process.returncode is not None
     return process.returncode, (told + complained).decode()
@@ -209,13 +209,20 @@ async def _doubts(shop: Shop, invariant: str) -> list[str]:
     return await until(told, f"{invariant} is told of")
 
 
-async def test_a_shop_on_servers_is_told_what_to_use_instead(tmp_path: Path):
+async def test_a_shop_of_which_just_some_is_on_servers_is_refused(tmp_path: Path):
     (tmp_path / "engines").mkdir()
-    (tmp_path / "engines" / "env").write_text("TORG_DB=postgresql://torg@127.0.0.1/torg\n")
+    (tmp_path / "engines" / "env").write_text("TORG_FACTS=clickhouse://torg@127.0.0.1/torg\n")
     status, said = await torg("backup", str(tmp_path / "shop.torg"), "--data", str(tmp_path))
-    assert status == 1
-    assert "TORG_DB: this shop keeps its records on servers" in said
-    assert "pg_dump" in said
+    assert (status, "TORG_FACTS: this shop keeps some of its records on servers and others in files" in said) == (1, True), said
+
+
+async def test_a_server_that_is_away_is_told(tmp_path: Path):
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines" / "env").write_text("TORG_DB=postgresql://torg@127.0.0.1:1/torg\n")
+    status, said = await torg("backup", str(tmp_path / "shop.torg"), "--data", str(tmp_path))
+    assert (status, said.startswith("torg: PostgreSQL: "), "Traceback" in said) == (1, True, False), said
+    status, said = await torg("backup", str(tmp_path / "chain"), "--data", str(tmp_path), "--every", "60")
+    assert (status, "PostgreSQL goes back to any moment with its own archived log" in said) == (1, True), said
 
 
 async def test_a_key_is_made_and_a_folder_that_is_no_shop_refused(tmp_path: Path):

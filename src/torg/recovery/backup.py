@@ -59,7 +59,7 @@ class Backing:
         """Writes one backup, under another name until it is complete. `leave` is asked once the cut is taken: files that need not be copied."""
         stores = stores_of(self.data)
         refuse_full(self.data, stores, shutil.disk_usage(self.data).free)
-        with _until_complete(to) as unfinished:
+        with until_complete(to) as unfinished:
             packed = work / PACKED if self.recipients else unfinished
             with packing(packed) as archive:
                 manifest, taken = self._pack(archive, stores, work, put, step, leave)
@@ -79,22 +79,23 @@ class Backing:
                 raise CannotBackUp(f"what this folder holds does not fit together: {'; '.join(ahead)}")
             for name, snapshot in taken.snapshots.items():
                 if (file := file_of(name)) not in left:
-                    self._add_copy(archive, file, snapshot, work, put)
+                    add_copy(archive, file, snapshot, work, put, self.tell)
         if (self.data / LETTERS).exists() and LETTERS not in left:
             with closing(sqlite3.connect(self.data / LETTERS, timeout=10)) as letters:
-                self._add_copy(archive, LETTERS, letters, work, put)
+                add_copy(archive, LETTERS, letters, work, put, self.tell)
         return archive.close(stamp(taken.at), standings, step()), taken
 
-    def _add_copy(self, archive: Packing, name: str, store: sqlite3.Connection, work: Path, put: Put) -> None:
-        """Raises CannotBackUp where the copy is broken: the store then is as well, and no older backup should give way to this one."""
-        copy = work / COPY
-        with closing(sqlite3.connect(copy, isolation_level=None)) as target:
-            target.execute("pragma synchronous=off")
-            store.backup(target, pages=PAGES, progress=lambda _, left, pages: self.tell(name, pages - left, pages))
-            _refuse_broken(name, target)
-            target.execute("pragma journal_mode=delete")
-        put(archive, name, copy)
-        copy.unlink()
+
+def add_copy(archive: Packing, name: str, store: sqlite3.Connection, work: Path, put: Put, tell: Tell = lambda *_: None) -> None:
+    """Raises CannotBackUp where the copy is broken: the store then is as well, and no older backup should give way to this one."""
+    copy = work / COPY
+    with closing(sqlite3.connect(copy, isolation_level=None)) as target:
+        target.execute("pragma synchronous=off")
+        store.backup(target, pages=PAGES, progress=lambda _, left, pages: tell(name, pages - left, pages))
+        _refuse_broken(name, target)
+        target.execute("pragma journal_mode=delete")
+    put(archive, name, copy)
+    copy.unlink()
 
 
 def back_up(data: Path, to: Path, recipients: Sequence[Recipient], clock: Clock, tell: Tell) -> Made:
@@ -168,7 +169,7 @@ def sync(folder: Path) -> None:
 
 
 @contextmanager
-def _until_complete(to: Path) -> Iterator[Path]:
+def until_complete(to: Path) -> Iterator[Path]:
     """The file's name while it is written; it has its own once the block has ended well, and that survives a loss of power."""
     unfinished = to.with_name(f"{to.name}.unfinished")
     try:

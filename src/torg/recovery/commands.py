@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Self
 
+import msgspec
 from cyclopts import Parameter
+from pyrage.x25519 import Recipient
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from torg.kit import settings as settings_
 from torg.kit import values
 from torg.opening import running_engines
+from torg.recovery import servers
+from torg.recovery.archive import Manifest
 from torg.recovery.backup import Backing, Made, back_up
 from torg.recovery.chain import read_moment, told
 from torg.recovery.errors import CannotBackUp, CannotRestore
@@ -26,6 +30,10 @@ from torg.recovery.restore import restore_moment
 
 ELSEWHERE: Final = ("db", "bus", "redis", "documents", "facts")
 """Engines that keep what is in no file of the data folder. The search index is not missed: it is built anew."""
+BESIDE: Final = {
+    "documents": "back MongoDB up now, by mongodump --oplog; it may be ahead of this backup, and must not be behind it",
+    "facts": "back ClickHouse up now, by BACKUP DATABASE; without it sales are filled in again from the records, what visitors did is lost",
+}
 MODEST: Final = 10  # how far it stands back where processors are scarce: people who order go first
 
 
@@ -50,11 +58,14 @@ def backup(to: Path, *, every: float | None = None, keep: int = 14, data: Path |
 
     def work() -> None:
         settings = settings_.load(os.environ, {"data": str(data)} if data else {})
-        folder = Path(settings.data)
+        folder, for_whom = Path(settings.data), recipients(key_file) if key_file else ()
         if not embedded:
-            _refuse_servers(settings, folder)
+            settings = _on_engines(settings, folder)
+            if servers.homes(settings):
+                _back_up_servers(settings, to, for_whom, every)
+                return
+            _refuse_servers(settings)
         os.nice(MODEST)
-        for_whom = recipients(key_file) if key_file else ()
         if every is not None:
             follow(Backing(folder, for_whom, values.utc_now, lambda *_: None), to, every, keep)
             return
@@ -107,10 +118,16 @@ def restore(
         if to is None:
             raise CannotRestore("name the folder to restore to, a new one or one that is empty; or --list")
         wanted = read_moment(until, values.utc_now()) if until else None
+        settings = settings_.load(os.environ, {"data": str(to)})
+
+        def fill(unpacked: Path, manifest: Manifest) -> None:
+            for table in servers.fill(unpacked, manifest, settings, values.utc_now):
+                print(f"left out: {table}, which no migration makes", file=sys.stderr)  # noqa: T201 it is a command
+
         if backup.is_dir():
             manifest = restore_moment(backup, to, wanted, key_file)
         elif wanted is None:
-            manifest = restore_(backup, to, key_file)
+            manifest = restore_(backup, to, key_file, fill)
         else:
             raise CannotRestore(f"{backup} is of one instant: --until goes with the folder that torg backup --every writes to")
         print(f"{to} holds the shop of {manifest.at}. Open it with: torg up --data {to}")  # noqa: T201 it is a command
@@ -118,16 +135,31 @@ def restore(
     _or_explain(work)
 
 
-def _refuse_servers(settings: settings_.Settings, data: Path) -> None:
-    """Raises CannotBackUp where what the shop keeps is not all in files."""
-    running = running_engines(data)
-    named = [f"TORG_{name.upper()}" for name in ELSEWHERE if getattr(settings, name) or running.get(name)]
+def _on_engines(settings: settings_.Settings, data: Path) -> settings_.Settings:
+    """With the engines that `torg engines` runs on the folder, where the settings name no database."""
+    return settings if settings.db or settings.databases else msgspec.structs.replace(settings, **running_engines(data))
+
+
+def _back_up_servers(settings: settings_.Settings, to: Path, for_whom: Sequence[Recipient], every: float | None) -> None:
+    if every is not None:
+        raise CannotBackUp(
+            "--every is for a shop on embedded engines: PostgreSQL goes back to any moment with its own archived log (docs/operations.md says how)"
+        )
+    made = servers.back_up(settings, to, for_whom, values.utc_now)
+    print(_summary(made, to))  # noqa: T201 it is a command
+    for name, how in BESIDE.items():
+        if getattr(settings, name):
+            print(f"TORG_{name.upper()} is not in it: {how}", file=sys.stderr)  # noqa: T201 it is a command
+
+
+def _refuse_servers(settings: settings_.Settings) -> None:
+    """Raises CannotBackUp where some of what the shop keeps is on servers, and its records are in files, or in both."""
+    named = [f"TORG_{name.upper()}" for name in ELSEWHERE if getattr(settings, name)]
     named += [f"TORG_{context.upper()}_DB" for context in settings.databases]
     if named:
         raise CannotBackUp(
-            f"{', '.join(named)}: this shop keeps its records on servers, and those have tools of their own: first PostgreSQL by pg_dump of its base or "
-            "pg_basebackup of the whole server, each of one instant, then what follows its logs (docs/operations.md says how). If the shop runs on the "
-            "folder's files all the same, say --embedded"
+            f"{', '.join(named)}: this shop keeps some of its records on servers and others in files, and there is no instant that both know of: stop it, "
+            "and back each up with its own tool. If it runs on the folder's files all the same, say --embedded"
         )
 
 

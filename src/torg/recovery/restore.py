@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,11 @@ from torg.recovery.keys import identities
 FOLDER = "restoring"
 
 
-def restore(backup: Path, to: Path, key_file: Path | None) -> Manifest:
+Fill = Callable[[Path, Manifest], None]
+"""Puts what is no file of the data folder where it belongs."""
+
+
+def restore(backup: Path, to: Path, key_file: Path | None, fill: Fill | None = None) -> Manifest:
     """Fills a folder that is new or empty, with everything or with nothing. The search index is left to the next start. Raises CannotRestore or OSError."""
     if not backup.is_file():
         raise CannotRestore(f"there is no file {backup}")
@@ -28,6 +32,8 @@ def restore(backup: Path, to: Path, key_file: Path | None) -> Manifest:
             raise CannotRestore(f"{backup} holds only what had changed since {manifest.step.before}: name the folder of its chain, and --until {manifest.at}")
         if ahead := misfits(manifest.stores):
             raise CannotRestore(f"what {backup} holds does not fit together: {'; '.join(ahead)}")
+        if manifest.servers and fill:
+            fill(unfinished, manifest)
     return manifest
 
 

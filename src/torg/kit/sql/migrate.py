@@ -6,7 +6,7 @@ An older version goes on beside data that a newer one has added to (torg.kit.sql
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from string import Template
 
@@ -28,15 +28,17 @@ class MigrationRefused(Exception):
     """The store and this version of Torg do not fit; the sentence says which way and what to do."""
 
 
-async def migrate(database: Database, folders: Iterable[Path], clock: Clock) -> list[str]:
-    """Applies what is missing, all in one transaction, so that two processes that start at once do it once. Returns the new names."""
+async def migrate(database: Database, folders: Iterable[Path], clock: Clock, only: Collection[str] | None = None) -> list[str]:
+    """Applies what is missing, all in one transaction, so that two processes that start at once do it once. Returns the new names. `only` these: data that an
+    older version wrote is to be filled in before the others come."""
     folders = list(folders)
-    return await undisturbed(lambda: _migrate(database, folders, clock), "migrate")
+    return await undisturbed(lambda: _migrate(database, folders, clock, only), "migrate")
 
 
-async def _migrate(database: Database, folders: Iterable[Path], clock: Clock) -> list[str]:
+async def _migrate(database: Database, folders: Iterable[Path], clock: Clock, only: Collection[str] | None) -> list[str]:
     dialect = database.dialect
     scripts = {f"{folder.parent.name}/{name}": file.read_text() for folder in folders for name, file in files_of(folder, dialect).items()}
+    scripts = {name: script for name, script in scripts.items() if only is None or name in only}
     async with database.begin() as tx:
         for statement in dialect.lock:
             await tx.execute(statement)

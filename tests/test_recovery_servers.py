@@ -1,0 +1,88 @@
+"""A shop on PostgreSQL is backed up while people order, and opens elsewhere: nothing is missing that was acknowledged before, and it goes on selling."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.shop import open_shop
+from tests.shop.goods import goods
+from tests.shop.holding import everything_holds
+from tests.test_recovery import BEFORE, BUYERS, MEANWHILE, Ordering, _finds, torg
+from torg.kit.settings import Settings
+from torg.kit.sql.postgres import Address
+from torg.kit.testing.postgres import own_base, postgres_url
+
+pytestmark = [pytest.mark.slow, pytest.mark.engine]
+__all__ = ["postgres_url"]
+
+
+@pytest.fixture
+async def bases(postgres_url: str) -> AsyncIterator[list[str]]:
+    """Six new databases."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(own_base(postgres_url)) for _ in range(6)]
+
+
+async def test_a_backup_of_several_databases_opens_as_a_shop_that_goes_on(tmp_path: Path, bases: list[str]):
+    old, new = (Settings(db=some[0], databases={"order": some[1], "payment": some[2]}) for some in (bases[:3], bases[3:]))
+    settings, elsewhere = ({"TORG_DB": some[0], "TORG_ORDER_DB": some[1], "TORG_PAYMENT_DB": some[2]} for some in (bases[:3], bases[3:]))
+    async with open_shop(tmp_path / "old", db=old.db, databases=old.databases) as shop:
+        ordering = Ordering([await shop.buyer() for _ in range(BUYERS)])
+        async with ordering.going_on():
+            await ordering.more(BEFORE)
+            before = list(ordering.acknowledged)
+            status, said = await torg("backup", str(tmp_path / "shop.torg"), "--data", str(tmp_path / "old"), **settings)
+            assert (status, len(ordering.acknowledged) > len(before)) == (0, True), said
+            await ordering.more(MEANWHILE)
+    status, said = await torg("restore", str(tmp_path / "shop.torg"), str(tmp_path / "new"))
+    assert (status, "name where they are to go" in said, (tmp_path / "new").exists()) == (1, True, False), said
+    status, said = await torg("restore", str(tmp_path / "shop.torg"), str(tmp_path / "new"), **settings)
+    assert (status, "nothing is written over" in said) == (1, True), said
+    status, said = await torg("restore", str(tmp_path / "shop.torg"), str(tmp_path / "new"), **elsewhere)
+    assert status == 0, said
+    assert not list((tmp_path / "new").rglob("*.copy"))
+    async with open_shop(tmp_path / "new", filled=True, db=new.db, databases=new.databases) as again:
+        await _finds(again, before)
+        await everything_holds(again)
+        await (await again.buyer()).bought(goods()[0].id)
+        await everything_holds(again)
+
+
+async def test_a_database_with_records_is_left_as_it_is(tmp_path: Path, bases: list[str]):
+    async with open_shop(tmp_path / "old", db=bases[0]):
+        status, said = await torg("backup", str(tmp_path / "shop.torg"), "--data", str(tmp_path / "old"), TORG_DB=bases[0])
+        assert status == 0, said
+    async with connected(bases[1]) as connection:
+        await connection.execute("create schema web; create table web.mine (id integer)")
+        status, said = await torg("restore", str(tmp_path / "shop.torg"), str(tmp_path / "new"), TORG_DB=bases[1])
+        assert (status, "has records of web already" in said, (tmp_path / "new").exists()) == (1, True, False), said
+        assert await connection.fetchval("select count(*) from pg_tables where schemaname in ('order', 'user', 'web')") == 1
+
+
+async def test_where_a_broker_carries_messages_a_new_one_is_told_the_last_days_again(tmp_path: Path, bases: list[str]):
+    async with open_shop(tmp_path / "old", db=bases[0]), connected(bases[0]) as connection:
+        oldest, *_ = (row["position"] for row in await connection.fetch("select position from inventory.log order by position"))
+        await connection.execute("update inventory.log set at = '2020-01-01T00:00:00.000000Z' where position = $1", oldest)
+        await connection.execute("insert into inventory.consumer_position select 'relay', 'inventory', max(position) from inventory.log")
+        carried = {"TORG_BUS": "kafka://127.0.0.1:1", "TORG_DOCUMENTS": "mongodb://127.0.0.1:1/torg"}
+        status, said = await torg("backup", str(tmp_path / "shop.torg"), "--data", str(tmp_path / "old"), TORG_DB=bases[0], **carried)
+        assert (status, "TORG_DOCUMENTS is not in it: back MongoDB up now" in said) == (0, True), said
+    status, said = await torg("restore", str(tmp_path / "shop.torg"), str(tmp_path / "new"), TORG_DB=bases[1])
+    assert status == 0, said
+    async with connected(bases[1]) as connection:
+        rows = await connection.fetch("select consumer, position from inventory.consumer_position")
+        assert [(row["consumer"], row["position"]) for row in rows] == [("relay", oldest)]
+
+
+@asynccontextmanager
+async def connected(base: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(Address(base, "public").plain)
+    try:
+        yield connection
+    finally:
+        await connection.close()
