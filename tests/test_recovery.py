@@ -92,7 +92,7 @@ async def test_a_backup_taken_while_people_order_opens_as_a_shop_that_goes_on(tm
             await ordering.more(MEANWHILE)
     restore(tmp_path / "shop.torg", tmp_path / "new", None)
     async with open_shop(tmp_path / "new", filled=True) as again:
-        await _finds(again, before)
+        await finds(again, before)
         await everything_holds(again)
         newcomer = await again.buyer()
         await newcomer.bought(goods()[0].id)
@@ -121,7 +121,7 @@ async def test_a_shop_is_brought_back_to_a_moment_while_people_ordered(tmp_path:
     assert len(before) >= MEANWHILE
     assert len(after) >= MEANWHILE
     async with open_shop(tmp_path / "new", filled=True) as again:
-        await _finds(again, before)
+        await finds(again, before)
         for person, order_id in after:
             assert (await (await again.sign_in(person.email)).get(f"/orders/{order_id}")).status == 404
         await everything_holds(again)
@@ -148,7 +148,7 @@ async def _moments(chain: Path) -> list[str]:
     return [line.split()[0] for line in said.splitlines()] if status == 0 else []
 
 
-async def _finds(shop: Shop, orders: list[tuple[Buyer, str]]) -> None:
+async def finds(shop: Shop, orders: list[tuple[Buyer, str]]) -> None:
     """Their buyers sign in anew, and see each of them come to what it was going to come to. One whose payment page was being made at that very instant is
     rejected, and paid back: the restored shop has another address, and the acquirer takes the page for another one."""
     buyers = {person.email: await shop.sign_in(person.email) for person, _ in orders}

@@ -12,7 +12,7 @@ import pytest
 from tests.shop import open_shop
 from tests.shop.goods import goods
 from tests.shop.holding import everything_holds
-from tests.test_recovery import BEFORE, BUYERS, MEANWHILE, Ordering, _finds, torg
+from tests.test_recovery import BEFORE, BUYERS, MEANWHILE, Ordering, finds, torg
 from torg.kit.settings import Settings
 from torg.kit.sql.postgres import Address
 from torg.kit.testing.postgres import own_base, postgres_url
@@ -47,7 +47,7 @@ async def test_a_backup_of_several_databases_opens_as_a_shop_that_goes_on(tmp_pa
     assert status == 0, said
     assert not list((tmp_path / "new").rglob("*.copy"))
     async with open_shop(tmp_path / "new", filled=True, db=new.db, databases=new.databases) as again:
-        await _finds(again, before)
+        await finds(again, before)
         await everything_holds(again)
         await (await again.buyer()).bought(goods()[0].id)
         await everything_holds(again)
