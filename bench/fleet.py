@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from bench.processes import PASSWORD, ROOT, TICKS, DidNotStart, free_port
+from bench.processes import PASSWORD, ROOT, TICKS, DidNotStart, free_port, on_core
 from torg.engines import run
 from torg.engines.catalogue import named
 from torg.engines.port import Place
@@ -25,14 +25,14 @@ READY = "Torg is ready at"
 class Fleet:
     """`torg up` with whatever topology, its processes by name."""
 
-    def __init__(self, data: Path, settings: Mapping[str, str], arguments: Sequence[str], patience: float = 300) -> None:
+    def __init__(self, data: Path, settings: Mapping[str, str], arguments: Sequence[str], patience: float = 300, core: int | None = None) -> None:
         self.port, self.data = free_port(), data
         own = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
         own |= {"PYTHONPATH": str(ROOT / "src"), "TORG_DEMO_PASSWORD": PASSWORD, "TORG_DATA": str(data), "NO_COLOR": "1", **settings}
         data.mkdir(parents=True, exist_ok=True)
         self._log = data / "bench.log"
         began = time.perf_counter()
-        with self._log.open("w") as log:
+        with self._log.open("w") as log, on_core(core):
             self._process = subprocess.Popen(  # noqa: S603 our own module
                 [sys.executable, "-m", "torg", "up", "--port", str(self.port), *arguments], env=own, stdout=log, stderr=log, cwd=ROOT
             )
@@ -45,6 +45,10 @@ class Fleet:
                 self.stop()
                 raise DidNotStart("the shop was not ready; its last words:\n" + "\n".join(self._log.read_text().splitlines()[-12:]))
             time.sleep(0.2)
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far, of all its processes."""
+        return cpu(self._process.pid)
 
     def processes(self) -> dict[str, int]:
         """Process ids by what runs in them."""

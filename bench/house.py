@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from bench.figures import Book
+from bench.fleet import Fleet
 from bench.processes import ROOT, Process, Shop
 
 
@@ -26,8 +27,9 @@ class House:
     book: Book
     repeats: int
     quick: bool
-    server_core: int | None
-    load_core: int | None
+    server_core: int | None = None
+    load_core: int | None = None
+    topology: str = "all"
 
     @property
     def seconds(self) -> float:
@@ -45,6 +47,14 @@ class House:
         shutil.copytree(self.seeded, data)
         return Shop(data, self.server_core, counted, **settings)
 
+    def opened(self, name: str, **settings: str) -> Shop | Fleet:
+        """As `shop`, in the processes of the topology that was asked for, on its own engines; all of them on the server's core."""
+        if self.topology == "all":
+            return self.shop(name, False, **settings)
+        shutil.copytree(self.seeded, self.folder / name)
+        told = {f"TORG_{setting.upper()}": value for setting, value in settings.items()}
+        return Fleet(self.folder / name, told, ("--topology", self.topology), core=self.server_core)
+
     def run(self, module: str, *arguments: str) -> Any:
         """The JSON that a module prints which runs for itself on the server's core."""
         command = [sys.executable, "-m", module, *arguments]
@@ -55,7 +65,7 @@ class House:
         return msgspec.json.decode(done.stdout)
 
 
-def quiet(process: Process, within: float = 15.0) -> None:
+def quiet(process: Process | Fleet, within: float = 15.0) -> None:
     """Waits until a process has nothing left to do."""
     until = time.perf_counter() + within
     while time.perf_counter() < until:

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,22 +24,29 @@ class DidNotStart(Exception):
     """What the process said before it gave up."""
 
 
+@contextmanager
+def on_core(core: int | None) -> Iterator[None]:
+    """Where children are started: None leaves it to the system."""
+    before = os.sched_getaffinity(0)
+    if core is not None:
+        os.sched_setaffinity(0, {core})  # a child starts where its parent is
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 class Process:
     """`python -m MODULE ARGUMENTS`, pinned to `core` (None: wherever it likes) until its line "Torg is ready"; `ready` is how many seconds that took."""
 
     def __init__(self, module: str, *arguments: str, core: int | None, env: Mapping[str, str] | None = None, patience: float = 180) -> None:
         own = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
         own |= {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "TORG_DEMO_PASSWORD": PASSWORD, **(env or {})}
-        before = os.sched_getaffinity(0)
         began = time.perf_counter()
-        if core is not None:
-            os.sched_setaffinity(0, {core})  # a child starts where its parent is
-        try:
+        with on_core(core):
             self._process = subprocess.Popen(  # noqa: S603 our own modules
                 [sys.executable, "-m", module, *arguments], env=own, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
             )
-        finally:
-            os.sched_setaffinity(0, before)
         self.pid = self._process.pid
         self._wait(module, began + patience)
         self.ready = time.perf_counter() - began

@@ -7,12 +7,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import uvloop
 from rich.console import Console
 
-from bench import buying, machine, overload, pages, searches, starting, topologies, tracing
+from bench import buying, flash, logins, machine, overload, pages, searches, starting, topologies, tracing
 from bench.figures import Book
 from bench.house import House, Measurement
 from bench.processes import DidNotStart
@@ -26,19 +27,26 @@ MEASUREMENTS: dict[str, Measurement] = {
     "orders": buying.measure_orders,
     "telemetry": tracing.measure,
     "overload": overload.measure,
+    "flash": flash.measure,
+    "logins": logins.measure,
     "topologies": topologies.measure,
 }
+IN_TOPOLOGIES = frozenset({"overload", "flash", "logins"})
+"""Measured in the topology that is asked for."""
 WITH_ENGINES = frozenset({"topologies"})
 """Measured only when they are named: they install and start servers."""
 WIDTH = 132  # columns, where nobody says how many there are
 SMALL = "300"  # products of a quick run
 
 
-def run(only: Sequence[str], repeats: int, quick: bool, out: Path) -> int:
+def run(only: Sequence[str], repeats: int, quick: bool, out: Path, topology: str = "all") -> int:
     """Measures what `only` names (nothing: everything); the process's exit status."""
     console = Console(file=sys.stderr)
     if unknown := [name for name in only if name not in MEASUREMENTS]:
         console.print(f"there is no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
+        return 2
+    if topology != "all" and (not only or not IN_TOPOLOGIES.issuperset(only)):
+        console.print(f"--topology is for {', '.join(sorted(IN_TOPOLOGIES))}: name one of them; topologies compares whole fleets")
         return 2
     if not Path("/proc/self/stat").exists():
         console.print("the measurements read /proc: run them on Linux")
@@ -46,7 +54,8 @@ def run(only: Sequence[str], repeats: int, quick: bool, out: Path) -> int:
     folder, book = Path(tempfile.mkdtemp(prefix="torg-bench-")), Book()
     folder.chmod(0o755)  # servers may run as another user
     try:
-        _measure([name for name in MEASUREMENTS if (name in only if only else name not in WITH_ENGINES)], folder, book, repeats, quick, console)
+        names = [name for name in MEASUREMENTS if (name in only if only else name not in WITH_ENGINES)]
+        _measure(names, House(folder, folder / "seeded", book, repeats, quick, topology=topology), console)
     except DidNotStart as error:
         console.print(str(error))
         return 1
@@ -60,18 +69,19 @@ def run(only: Sequence[str], repeats: int, quick: bool, out: Path) -> int:
     return 0
 
 
-def _measure(names: Sequence[str], folder: Path, book: Book, repeats: int, quick: bool, console: Console) -> None:
-    cores = sorted(os.sched_getaffinity(0))
+def _measure(names: Sequence[str], house: House, console: Console) -> None:
+    cores, book, data = sorted(os.sched_getaffinity(0)), house.book, 0.0
     pinned = len(cores) > 1 and pin(cores[1])
-    server_core, load_core = (cores[0], cores[1]) if pinned else (None, None)
-    seeded, data = folder / "seeded", 0.0
+    if pinned:
+        house = replace(house, server_core=cores[0], load_core=cores[1])
     if set(names) - WITH_ENGINES:
         console.print("seeding a shop …")
-        data = starting.seed(seeded, server_core, book, SMALL if quick else "0")
+        data = starting.seed(house.seeded, house.server_core, book, SMALL if house.quick else "0")
     book.disclosure.update(machine.disclosure(pinned, data))
-    if quick:
+    if house.topology != "all":
+        book.disclosure["topology"] = house.topology
+    if house.quick:
         book.remark("a quick run shows that the measurements work; its figures mean nothing")
-    house = House(folder, seeded, book, repeats, quick, server_core, load_core)
     for name in names:
         console.print(f"measuring {name} …")
         if name in WITH_ENGINES:  # many processes, which inherit where this one runs

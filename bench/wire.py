@@ -83,8 +83,10 @@ class Connection(_Answers):
         self._waiting: asyncio.Future[Answer] | None = None
 
     @classmethod
-    async def open(cls, port: int) -> Connection:
-        _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
+    async def open(cls, port: int, address: str = "") -> Connection:
+        """From an `address` of one's own, where one is named: all of 127.0.0.0/8 is this machine."""
+        own = (address, 0) if address else None
+        _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port, local_addr=own)
         return connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -63,4 +63,4 @@ def test_unknown_measurement_is_refused_with_the_known_ones(tmp_path):
     command = [sys.executable, "-m", "torg", "bench", "teleport", "--out", str(tmp_path / "figures.json")]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "starts, pages, search, carts, orders, telemetry, overload" in " ".join(done.stderr.split())
+    assert "starts, pages, search, carts, orders, telemetry, overload, flash, logins" in " ".join(done.stderr.split())

@@ -148,6 +148,7 @@ def bench(
     *only: str,
     repeats: int = 5,
     quick: Annotated[bool, Parameter(negative="")] = False,
+    topology: str = "all",
     out: Path | None = None,
 ) -> None:
     """Measure this checkout on this machine, in turns with a bare application on the same server. Takes some minutes and wants the machine for itself.
@@ -155,11 +156,14 @@ def bench(
     Parameters
     ----------
     only
-        Just these: starts, pages, search, carts, orders, telemetry, overload, topologies (which starts real engines, and is measured only when it is named).
+        Just these: starts, pages, search, carts, orders, telemetry, overload, flash, logins, topologies. The last starts real engines, and is measured only
+        when it is named.
     repeats
         How often each is measured; medians are told.
     quick
         A tiny shop and short bursts, to see that the measurements work.
+    topology
+        Of the shop that overload, flash and logins load: all, services, … with all of its processes on one core.
     out
         The JSON file of all figures (var/bench/<time>.json in the checkout).
     """
@@ -168,7 +172,7 @@ def bench(
     sys.path.insert(0, str(ROOT))
     measuring = importlib.import_module("bench.run")  # beside src/: the benchmarks are no part of the package
     kept = out or ROOT / "var" / "bench" / f"{values.utc_now():%Y-%m-%dT%H-%M-%S}.json"
-    sys.exit(measuring.run(only, repeats, quick, kept))
+    sys.exit(measuring.run(only, repeats, quick, kept, topology))
 
 
 @app.command

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -50,6 +51,30 @@ async def test_the_last_five_are_sold_five_times_to_a_hundred_carts(shop: Shop):
     assert {reply.json["code"] for reply in replies if reply.status != 202} <= {"cart.unavailable", "service.overloaded"}
     assert await shop.stock(product_id) == 0
     assert sum([await buyer.balance() < 1_000_000 for buyer in buyers]) == 5
+
+
+async def test_in_a_flash_sale_all_is_sold_once_and_others_are_served(shop: Shop):
+    prize, product_id, anna = shop.product(), shop.product(), await shop.buyer()
+    await shop.set_stock(prize, 20)
+    racers = [await shop.buyer() for _ in range(60)]
+    await asyncio.gather(*(racer.put_in_cart(prize) for racer in racers))
+    racing = asyncio.gather(*(_told(partial(racer.check_out, key=fresh())) for racer in racers))
+    served = [await _told(partial(anna.get, f"/products/{product_id}")), await _told(partial(anna.put, f"/cart/items/{product_id}", {"quantity": 1}))]
+    served.append(await _told(partial(anna.check_out, key=fresh())))
+    ends = Counter([(await _end(racer, reply))["status"] for racer, reply in zip(racers, await racing, strict=True) if reply.status == 202])
+    assert [reply.status for reply in served] == [200, 200, 202]
+    assert ends["confirmed"] == 20, ends
+    assert await shop.stock(prize) == 0
+
+
+async def _told(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Yes or no; whoever is asked to come back in a moment does."""
+
+    async def told() -> Answer | None:
+        reply = await ask()
+        return None if reply.status == 503 else reply
+
+    return await until(told, "yes or no")
 
 
 async def test_several_units_of_several_things_are_never_sold_in_part(shop: Shop):

@@ -21,6 +21,21 @@ async def test_an_address_is_registered_once(shop: Shop):
     assert Counter(reply.status for reply in replies) == {201: 1, 409: 9}
 
 
+async def test_a_flood_of_guesses_keeps_nobody_from_looking_ordering_and_signing_in(shop: Shop):
+    anna, product_id = await shop.buyer(), shop.product()
+    flood = asyncio.gather(*(shop.guest().post("/sessions", {"email": f"{fresh()}@x.example", "password": "wrong-guess-1"}) for _ in range(300)))
+
+    async def all_done() -> bool:
+        """Whoever is asked to come back in a moment does."""
+        looked, filled = await shop.guest().get(f"/products/{product_id}"), await anna.put(f"/cart/items/{product_id}", {"quantity": 1})
+        signed_in = await shop.guest().post("/sessions", {"email": anna.email, "password": PASSWORD})
+        return [looked.status, filled.status, signed_in.status] == [200, 200, 201]
+
+    await until(all_done, "people look around, fill carts and sign in")
+    assert (await anna.check_out()).status == 202
+    assert {reply.status for reply in await flood} <= {401, 429, 503}
+
+
 async def test_a_refresh_token_is_traded_once(shop: Shop):
     anna = await shop.buyer(0)
     pair = (await shop.guest().post("/sessions", {"email": anna.email, "password": PASSWORD})).json

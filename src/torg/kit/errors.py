@@ -91,6 +91,10 @@ class Unavailable(Exception):
         self.detail, self.retry_after = detail, retry_after
 
 
+class Overloaded(Unavailable):
+    """This has more to do than it can: come back in a moment. Metrics tell of it; a log line for each would be one more thing to do."""
+
+
 class Interleaved(Exception):
     """A transaction and another one could not both have been alone: nothing of it happened. Whoever dispatched the message has it handled anew."""
 

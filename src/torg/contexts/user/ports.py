@@ -86,13 +86,13 @@ class SessionStore(Protocol):
 
 
 class Passwords(Protocol):
-    """Hashes passwords slowly, on purpose, and aside from the event loop. Raises Unavailable when too many wait."""
+    """Hashes passwords slowly, on purpose, and aside from the event loop. Raises Overloaded when too many wait."""
 
     async def hash(self, password: str) -> str: ...
 
     async def verify(self, hashed: str, password: str, address: str = "", known: bool = False) -> bool:
         """For UNUSABLE it takes as long, and says no. Where many want it, those go first whose address is `known` to have been right before, and those last
-        whose `address` has just been wrong."""
+        whose `address` has asked most of late without being right."""
         ...
 
     def is_outdated(self, hashed: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torg.kit import telemetry
 from torg.kit.auth import STAFF, Authenticate, permit
 from torg.kit.calls import Handle
-from torg.kit.errors import DomainError, Forbidden, Malformed, NotFound, Problem, TooManyRequests, Unauthenticated, Unavailable
+from torg.kit.errors import DomainError, Forbidden, Malformed, NotFound, Overloaded, Problem, TooManyRequests, Unauthenticated, Unavailable
 from torg.kit.failpoints import reached
 from torg.kit.http.admission import RETRY_AFTER, Admission
 from torg.kit.http.binding import Binding
@@ -163,6 +163,9 @@ class App:
             return served, await self._in_turn(request, served)
         except DomainError as refusal:
             return served, self._problem(request, refusal)
+        except Overloaded as busy:
+            problem = Problem("Too busy just now", 503, busy.detail, "service.overloaded", instance=request.id)
+            return served, self._refusal(request, problem, [(b"retry-after", str(busy.retry_after).encode())])
         except Unavailable as away:
             telemetry.log.warning("unavailable", path=request.path, detail=away.detail, request_id=request.id)
             problem = Problem("Not available right now", 503, away.detail, "service.unavailable", instance=request.id)

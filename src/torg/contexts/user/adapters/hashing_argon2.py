@@ -1,7 +1,8 @@
 """Argon2id (RFC 9106) with OWASP's parameters: 19 MiB, two passes, one lane; in two threads beside the event loop, which goes before them.
 
-Under a flood of wrong passwords those go first who have signed in from their address before, then those whose address has sent no wrong one lately. Nobody
-learns from that whether an account exists: from an address that an account does not know yet, all of them are alike."""
+Under a flood of guesses those go first who have signed in from their address before, then those whose address has asked least of late: whoever comes
+from somewhere new has asked once, whoever guesses again and again. Nobody learns from that whether an account exists: from an address that an account does
+not know yet, all of them are alike."""
 
 from __future__ import annotations
 
@@ -9,33 +10,38 @@ import asyncio
 import os
 import sys
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from enum import IntEnum
+from dataclasses import dataclass
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from torg.contexts.user.model import UNUSABLE
-from torg.kit.errors import Unavailable
+from torg.kit.errors import Overloaded
 
 T = TypeVar("T")
 OWASP_MEMORY_KIB = 19456
 PASSES = 2
 WORKERS = 2
-WAITING = 64  # of a rank: more would wait for a second
-SUSPECTS = 8  # times fewer of those whose address has just been wrong
+WAITING = 64  # of each kind: more would wait for a second
 NICER = 10  # than the event loop, where threads can be
-REMEMBERED = 600.0  # seconds that an address was wrong
+REMEMBERED = 600.0  # seconds that an address has asked
 ADDRESSES = 100_000
 
 
-class Rank(IntEnum):
-    KNOWN = 0
-    NEW = 1
-    SUSPECT = 2
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """Somebody who waits for a thread, and how often their address has asked."""
+
+    asked: int
+    turn: asyncio.Future[None]
+
+
+def _asked(one: _Waiting) -> int:
+    return one.asked
 
 
 class Argon2Passwords:
@@ -44,21 +50,19 @@ class Argon2Passwords:
     def __init__(self, memory_kib: int = OWASP_MEMORY_KIB, waiting: int = WAITING) -> None:
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=memory_kib, parallelism=1)
         self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="argon2", initializer=_step_back)
-        self._most = {Rank.KNOWN: waiting, Rank.NEW: waiting, Rank.SUSPECT: max(waiting // SUSPECTS, 1)}
-        self._under_way = dict.fromkeys(Rank, 0)
-        self._queues = {rank: deque[asyncio.Future[None]]() for rank in Rank}
-        self._free = WORKERS
-        self._wrong: OrderedDict[str, float] = OrderedDict()
+        self._most, self._free = waiting, WORKERS
+        self._known, self._hashed, self._strangers = list[_Waiting](), list[_Waiting](), list[_Waiting]()
+        self._asked: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._decoy = self._hasher.hash("nobody's password")
 
     async def hash(self, password: str) -> str:
-        return await self._aside(Rank.NEW, lambda: self._hasher.hash(password))
+        return await self._aside(self._hashed, 0, lambda: self._hasher.hash(password))
 
     async def verify(self, hashed: str, password: str, address: str = "", known: bool = False) -> bool:
-        compared = self._decoy if hashed == UNUSABLE else hashed
-        fits = await self._aside(Rank.KNOWN if known else self._rank(address), lambda: self._fits(compared, password)) and hashed != UNUSABLE
-        if address and not fits:
-            self._note(address)
+        compared, asked = self._decoy if hashed == UNUSABLE else hashed, self._count(address)
+        fits = await self._aside(self._known if known else self._strangers, asked, lambda: self._fits(compared, password)) and hashed != UNUSABLE
+        if fits:
+            self._asked.pop(address, None)
         return fits
 
     def is_outdated(self, hashed: str) -> bool:
@@ -67,14 +71,15 @@ class Argon2Passwords:
     async def close(self) -> None:
         self._threads.shutdown()
 
-    def _rank(self, address: str) -> Rank:
-        return Rank.SUSPECT if time.monotonic() < self._wrong.get(address, 0.0) else Rank.NEW
-
-    def _note(self, address: str) -> None:
-        self._wrong[address] = time.monotonic() + REMEMBERED
-        self._wrong.move_to_end(address)
-        if len(self._wrong) > ADDRESSES:
-            self._wrong.popitem(last=False)
+    def _count(self, address: str) -> int:
+        """How often it has asked of late without being right."""
+        now = time.monotonic()
+        before, until = self._asked.pop(address, (0, 0.0))
+        asked = before + 1 if now < until else 1
+        self._asked[address] = asked, now + REMEMBERED
+        if len(self._asked) > ADDRESSES:
+            self._asked.popitem(last=False)
+        return asked
 
     def _fits(self, hashed: str, password: str) -> bool:
         try:
@@ -82,31 +87,36 @@ class Argon2Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _aside(self, rank: Rank, work: Callable[[], T]) -> T:
-        if self._under_way[rank] >= self._most[rank]:
-            raise Unavailable("very many people are signing in just now: try again in a moment", retry_after=2)
-        self._under_way[rank] += 1
-        try:
-            await self._turn(rank)
-            running = asyncio.get_running_loop().run_in_executor(self._threads, work)
-            running.add_done_callback(self._done)  # also when whoever waits for it has gone away
-            return await asyncio.shield(running)
-        finally:
-            self._under_way[rank] -= 1
+    async def _aside(self, queue: list[_Waiting], asked: int, work: Callable[[], T]) -> T:
+        await self._turn(queue, asked)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        running.add_done_callback(self._done)  # also when whoever waits for it has gone away
+        return await asyncio.shield(running)
 
-    async def _turn(self, rank: Rank) -> None:
-        """Until a thread is free and nobody of a better rank waits."""
+    async def _turn(self, queue: list[_Waiting], asked: int) -> None:
+        """Until a thread is free and nobody goes first. Raises Overloaded, also for somebody in whose place another one waits by now."""
         if self._free:
             self._free -= 1
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queues[rank].append(turn)
+        own = _Waiting(asked, asyncio.get_running_loop().create_future())
+        queue.append(own)
+        if len(queue) > self._most:
+            self._refuse(queue)
         try:
-            await turn
+            await own.turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it came, and goes to somebody else
+            if own in queue:
+                queue.remove(own)
+            elif not own.turn.cancelled() and not own.turn.exception():  # it came, and goes to somebody else
                 self._next()
             raise
+
+    def _refuse(self, queue: list[_Waiting]) -> None:
+        """Whose address has asked most; of those the one who has waited longest, and has perhaps gone away."""
+        last = max(queue, key=_asked)
+        queue.remove(last)
+        if not last.turn.done():
+            last.turn.set_exception(Overloaded("very many people are signing in just now: try again in a moment", retry_after=2))
 
     def _done(self, running: asyncio.Future[T]) -> None:
         if not running.cancelled():
@@ -114,10 +124,13 @@ class Argon2Passwords:
         self._next()
 
     def _next(self) -> None:
-        for queue in self._queues.values():
+        """Gives the thread to whoever goes first; of those alike to the one who came last, who is surely still there."""
+        for queue in (self._known, self._hashed, self._strangers):
             while queue:
-                if not (turn := queue.popleft()).done():
-                    turn.set_result(None)
+                first = min(reversed(queue), key=_asked)
+                queue.remove(first)
+                if not first.turn.done():  # else whoever it was for is just going away
+                    first.turn.set_result(None)
                     return
         self._free += 1
 
