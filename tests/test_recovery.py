@@ -42,15 +42,15 @@ async def torg(*arguments: str, **settings: str) -> tuple[int, str]:
 class Ordering:
     """Buyers who order one thing after the other; `acknowledged` are their orders, by whom, `asked` and `told` when each was asked for and acknowledged."""
 
-    def __init__(self, people: list[Buyer]) -> None:
-        self._people, self._shelf = people, self._products()
+    def __init__(self, people: list[Buyer], cards: bool = True) -> None:
+        self._people, self._cards, self._shelf = people, cards, self._products()
         self.acknowledged: list[tuple[Buyer, str]] = []
         self.asked: dict[str, datetime] = {}
         self.told: dict[str, datetime] = {}
 
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(self._buy(person, by_card=number % 2 == 1)) for number, person in enumerate(self._people)]
+        tasks = [asyncio.create_task(self._buy(person, by_card=self._cards and number % 2 == 1)) for number, person in enumerate(self._people)]
         try:
             yield
         finally:
