@@ -32,6 +32,7 @@ from bench.fleet import Fleet
 
 from tests.chaos.buyers import PASSWORD, Buyer, Person, administrator, go_home
 from tests.chaos.kill import opening_stock
+from tests.chaos.logs import with_stories
 from tests.chaos.oracle import ENDED, SOLD, Oracle
 from tests.chaos.record import Record
 from tests.chaos.servers import SERVERS, Servers
@@ -130,6 +131,7 @@ class _Crashes:
             await self._replayed_orders(admin, ledger)
             await self._search(admin)
             await self._reports(admin)
+        figures.faults = with_stories(figures.faults, self.data / "bench.log")
         return figures
 
     async def _all_faults(self, admin: Person, replaying: asyncio.Task[None]) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import aiohttp
 
@@ -20,6 +17,7 @@ from tests.chaos.backups import restored
 from tests.chaos.buyers import CODE, CODES, PASSWORD, Buyer, Person, administrator, clerk, go_home
 from tests.chaos.figures import Day, Fault
 from tests.chaos.kill import opening_stock
+from tests.chaos.logs import complaints, with_stories
 from tests.chaos.nemesis import AGAIN, Nemesis, Struck
 from tests.chaos.oracle import Oracle
 from tests.chaos.proxy import Wires
@@ -208,7 +206,7 @@ class _GameDay:
         for backup in self.nemesis.backups:
             day.backups.append(backup.seconds)
             day.wrong += await restored(backup, self.nemesis.servers, arrived, self.record, {**SHOP})
-        day.complaints = _complaints(self.shop.log)
+        day.wrong, day.complaints = with_stories(day.wrong, self.shop.log), complaints(self.shop.log)
 
     async def _releases_there(self) -> list[str]:
         """What each release that was rolled out added is in the records."""
@@ -230,15 +228,4 @@ def _leaks(name: str, before: Held, after: Held) -> list[str]:
         found.append(f"LEAK: {name} has {after.threads} threads, {before.threads} at first")
     if after.memory > 2 * before.memory + 150:
         found.append(f"LEAK: {name} takes {after.memory:.0f} MB, {before.memory:.0f} at first")
-    return found
-
-
-def _complaints(log: Path) -> Counter[str]:
-    """What the shop's own log says is an error, and how often."""
-    found = Counter[str]()
-    for line in log.read_text(errors="replace").splitlines():
-        with suppress(ValueError):
-            told: Any = json.loads(line[line.index("{") :])
-            if isinstance(told, dict) and told.get("level") == "error":
-                found[str(told.get("event"))] += 1
     return found

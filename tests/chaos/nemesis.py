@@ -138,11 +138,12 @@ class Nemesis:
             self.random.shuffle(left)
         return left.pop()
 
-    def _process(self, deck: str) -> tuple[str, int]:
-        """One that runs just now."""
+    def _process(self, deck: str, contexts: Sequence[str] = topology.NAMES) -> tuple[str, int]:
+        """One that runs just now, of these contexts."""
         running = self.shop.processes()
-        name = self._next(deck, sorted(running))
-        return (name, running[name]) if name in running else self._process(deck)
+        fit = [name for name in sorted(running) if name == MAIN or not set(name.split(",")).isdisjoint(contexts)]
+        name = self._next(deck, fit)
+        return (name, running[name]) if name in running else self._process(deck, contexts)
 
     # ---------------------------------------------------------------- processes
 
@@ -236,7 +237,7 @@ class Nemesis:
             name = self._next("disk of", ["kafka", "postgres"])
             pid = self.servers.pid(name)
         else:
-            name, pid = self._process("disk of")
+            name, pid = self._process("disk of", CONSUMERS)
         before = self.world.refused(pid)
         self.world.disk(pid, state)
         await asyncio.sleep(seconds)
