@@ -57,6 +57,7 @@ class Person:
     def __init__(self, number: int, account: Account, browser: Browser, products: list[str], now: Any) -> None:
         self.number, self.account, self.browser, self.memory = number, account, browser, Memory()
         self._products, self._now, self._keys = products, now, 0
+        self._ordered: set[str] = set()  # carts that were, or may have been: they may be closed only after they were filled anew
         self.after: list[asyncio.Task[None]] = []
         browser.token = account.token
 
@@ -71,7 +72,8 @@ class Person:
         if errand.kind == "top_up":
             await self._top_up()
             return
-        if not await self._fill_cart(errand):
+        cart = await self._fill_cart(errand)
+        if not cart:
             return
         match errand.kind:
             case "double":
@@ -84,8 +86,10 @@ class Person:
                 replies = await self._edited(errand)
             case _:
                 replies = [await self._check_out(errand, self._key())]
-        if errand.kind == "order" and any(reply and reply.code == "cart.empty" for reply in replies):
+        if errand.kind == "order" and any(reply and reply.code == "cart.empty" for reply in replies) and cart not in self._ordered:
             self.memory.surprises.append(f"person {self.number} filled the cart, and it was empty")
+        if any(reply is None or reply.status == 202 for reply in replies):
+            self._ordered.add(cart)
         if any(reply and reply.code == "cart.unavailable" for reply in replies):
             await self.signed("DELETE", "/cart")
         for order_id in dict.fromkeys(reply.json["id"] for reply in replies if reply and reply.status == 202):
@@ -102,23 +106,30 @@ class Person:
     async def signed(self, method: str, path: str, body: object = None, key: str = "", **query: Any) -> Reply:
         """Insists; signs in anew where the session has ended."""
         while True:
+            while not self.browser.token:
+                await self._sign_in()
             reply = await self.browser.insist(method, path, body, key, **query)
             if reply.status != 401:
                 return reply
             self.browser.token = ""
-            session = await self.browser.insist("POST", "/sessions", {"email": self.account.email, "password": PASSWORD})
-            if session.status == 201:
-                self.browser.token = session.json["access_token"]
-            else:
-                await asyncio.sleep(AGAIN)
 
-    async def _fill_cart(self, errand: Errand) -> bool:
-        done = False
+    async def _sign_in(self) -> None:
+        session = await self.browser.insist("POST", "/sessions", {"email": self.account.email, "password": PASSWORD})
+        if session.status == 201:
+            self.browser.token = session.json["access_token"]
+        else:
+            await asyncio.sleep(AGAIN)
+
+    async def _fill_cart(self, errand: Errand) -> str:
+        """The cart's id, or nothing where nothing went in."""
+        cart = ""
         for number, quantity in errand.lines:
-            done |= (await self.signed("PUT", f"/cart/items/{self._products[number]}", {"quantity": quantity})).status == 200
+            reply = await self.signed("PUT", f"/cart/items/{self._products[number]}", {"quantity": quantity})
+            if reply.status == 200:
+                cart = reply.json["id"]
         if errand.code:
             await self.signed("POST", "/cart/promo-code", {"code": CODE})
-        return done
+        return cart
 
     async def _check_out(self, errand: Errand, key: str, method: str = "") -> Reply | None:
         """None where the buyer gave up without an answer: whether there is an order nobody knows."""
