@@ -69,19 +69,6 @@ def remember_what_was_not_committed() -> None:
 # ---------------------------------------------------------------- consumers
 
 
-def handle_again_what_was_handled() -> None:
-    from torg.kit.bus.consumer import BusConsumer
-
-    async def file_nothing(self: Any, tx: Any, rows: Any) -> None: ...
-
-    async def once(self: Any, tx: Any, row: Any) -> bool:
-        await self._handle(row)
-        return True
-
-    BusConsumer._file_all = file_nothing  # type: ignore[method-assign]
-    BusConsumer._once = once  # type: ignore[method-assign]
-
-
 def file_positions_before_effects() -> None:
     from torg.kit.bus.consumer import BusConsumer
 
@@ -92,18 +79,6 @@ def file_positions_before_effects() -> None:
 
     all_of = BusConsumer._take_all
     BusConsumer._take_all = take  # type: ignore[method-assign]
-
-
-def hand_rows_on_out_of_order() -> None:
-    """A relay without an order: neighbours in the log change places."""
-    from torg.kit.log import Log
-
-    async def tail(self: Any, after: int, limit: int) -> Any:
-        rows = list(await in_order(self, after, limit))
-        return [row for pair in zip(rows[1::2], rows[::2], strict=False) for row in pair] + rows[len(rows) // 2 * 2 :]
-
-    in_order = Log.tail
-    Log.tail = tail  # type: ignore[method-assign]
 
 
 def swallow_what_fails() -> None:
@@ -430,9 +405,7 @@ BUGS: Final = _known(
     (publish_before_commit, "Others hear of a change before it is safe: it may never have been."),
     (skip_a_row_now_and_then, "A reader of a log steps over a row, as over a hole in a sequence."),
     (remember_what_was_not_committed, "An order's state is kept in memory before its commit, which may fail."),
-    (handle_again_what_was_handled, "Processed messages are not remembered: one that is delivered again takes effect again."),
     (file_positions_before_effects, "A consumer's position is committed before the effects of what it has read."),
-    (hand_rows_on_out_of_order, "Rows of a log reach their readers in another order than they were written in."),
     (swallow_what_fails, "What a handler fails on counts as handled."),
     (answer_apart_from_its_effect, "The answer to an Idempotency-Key is filed apart from its effect."),
     (key_good_for_any_body, "An Idempotency-Key answers for another body than it was first sent with."),
