@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from torg.simulation.plan import Plan, draw
+from torg.simulation.plan import Fault, Plan, draw
 from torg.simulation.run import Outcome
 from torg.simulation.shrink import rule, shrunk
 from torg.simulation.site import GROUPS
@@ -143,7 +143,7 @@ async def _all_bugs(console: Console, template: Path, seeds: range, chosen: Chos
         began, found, looked = time.monotonic(), "", 0
         of = msgspec.structs.replace(chosen, topology=bug.topology)
         async with working(template, of.jobs, name) as workers:
-            async for _, outcome in workers.all(_until_found(seeds, of, lambda: bool(found))):  # noqa: B023 used up in this round
+            async for _, outcome in workers.all(_until_found(seeds, of, bug.wants, lambda: bool(found))):  # noqa: B023 used up in this round
                 looked += 1
                 if outcome.violations and not found:
                     found = rule(outcome)
@@ -158,12 +158,13 @@ async def _all_bugs(console: Console, template: Path, seeds: range, chosen: Chos
     return 1 if missed else 0
 
 
-def _until_found(seeds: range, chosen: Chosen, found: object) -> Iterator[Plan]:
+def _until_found(seeds: range, chosen: Chosen, wants: tuple[Fault, ...], found: object) -> Iterator[Plan]:
     assert callable(found), "asks whether it was found"
     for seed in seeds:
         if found():
             return
-        yield plan_of(seed, chosen)
+        plan = plan_of(seed, chosen)
+        yield msgspec.structs.replace(plan, faults=plan.faults + wants)
 
 
 def _progress(console: Console) -> Progress:
