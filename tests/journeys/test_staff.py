@@ -133,6 +133,7 @@ async def test_what_is_bought_together_is_recommended_together(shop: Shop):
     limits = cycle(range(4, 25))  # an answer is kept for a while: each time another question
 
     async def recommended() -> bool:
+        await asyncio.sleep(0.5)
         found = (await shop.guest().get(f"/products/{one}/recommendations", limit=next(limits))).json
         return other in {item["id"] for item in found["bought_together"]}
 
