@@ -83,6 +83,7 @@ class _Run:
         self._people = [Person(number, account, browser(), goods, self._now) for number, account in enumerate(known[:-2])]
         self._clerk = Clerk(len(known) - 2, known[-2], browser(), goods, self._now)
         self._admin = Person(len(known) - 1, known[-1], browser(), goods, self._now)
+        self._watch = Watch(self.site, self._people)
         self._judge = Judge(self.site, self._people, self._clerk, self._admin, goods)
 
     def carry_out(self) -> list[str]:
@@ -92,9 +93,10 @@ class _Run:
             found = [f"ENDLESS: {error}"]
         except Exception as error:  # noqa: BLE001 what nobody thought of is a finding as well
             found = [f"BROKEN: {type(error).__name__}: {error}"]
-        found += self._defects + self._loop.defects
+        found = [*dict.fromkeys(self._watch.found), *found, *self._defects, *self._loop.defects]
         self._tell(f"{self._loop.steps} steps, {self._loop.network.carried} packets, {found}")
         self.counts += self._judge.counts
+        self.counts["looks"] = self._watch.looks
         self.counts["requests"] = sum(person.browser.asked for person in (*self._people, self._clerk, self._admin))
         self.counts["unanswered"] = sum(person.browser.unanswered for person in (*self._people, self._clerk, self._admin))
         return found
@@ -102,9 +104,8 @@ class _Run:
     async def _all(self) -> list[str]:
         await self.site.open()
         self._began = self._loop.time()
-        watch = Watch(self.site, self._people)
-        watching = asyncio.create_task(watch.run())
-        nemesis = Nemesis(self.site, self._loop.network, self._tell, watch.look)
+        watching = asyncio.create_task(self._watch.run())
+        nemesis = Nemesis(self.site, self._loop.network, self._tell, self._watch.look)
         living = [asyncio.create_task(person.live(self._errands_of(person))) for person in (*self._people, self._clerk)]
         await nemesis.strike(self._plan.faults, self._began)
         await nemesis.end()
@@ -114,10 +115,9 @@ class _Run:
             return [f"{len(waiting)} people still wait for an answer {PEOPLE_END_WITHIN:.0f} s after the last fault"]
         for task in living:
             await task
-        watch.look()
+        self._watch.look()
         watching.cancel()
-        found = [*dict.fromkeys(watch.found), *await self._judge.verdict()]
-        self.counts["looks"] = watch.looks
+        found = await self._judge.verdict()
         self._remember_all()
         return found
 

@@ -363,45 +363,38 @@ async def test_an_answer_that_breaks_off_is_not_taken_for_whole(context: Context
     await server.wait_closed()
 
 
-async def test_a_page_is_asked_for_again_when_its_connection_broke_and_an_order_is_not(context: Context):
-    asked = 0
+@asynccontextmanager
+async def hanging_up(count: int) -> AsyncIterator[tuple[list[str], list[bytes]]]:
+    """The addresses of servers that hear requests and hang up, and the heads of these."""
+    heard = list[bytes]()
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal asked
-        asked += 1
-        await reader.readuntil(b"\r\n\r\n")
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
         writer.close()
 
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    async with gateway(f"127.0.0.1:{server.sockets[0].getsockname()[1]}") as browser:
-        async with browser.get("/api/v1/products") as reply:
-            assert reply.status == 503
-        assert asked == 3
-        async with browser.post("/api/v1/products", data=b"1") as reply:
-            assert reply.status == 503
-        assert asked == 4
-    server.close()
-    await server.wait_closed()
-
-
-async def test_only_a_part_of_what_broke_is_asked_again(context: Context):
-    asked = 0
-
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal asked
-        asked += 1
-        await reader.readuntil(b"\r\n\r\n")
-        writer.close()
-
-    servers = [await asyncio.start_server(hang_up, "127.0.0.1", 0) for _ in range(8)]  # so many that no breaker opens before the budget is spent
-    async with gateway(*(f"127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers)) as browser:
-        for _ in range(12):
-            async with browser.get("/api/v1/products") as reply:
-                assert reply.status == 503
-    assert asked <= 12 + 11, "ten, and a tenth of all requests"
+    servers = [await asyncio.start_server(hang_up, "127.0.0.1", 0) for _ in range(count)]
+    yield [f"127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers], heard
     for server in servers:
         server.close()
         await server.wait_closed()
+
+
+async def test_a_page_is_asked_for_again_when_its_connection_broke_and_an_order_is_not():
+    async with hanging_up(1) as (places, heard), gateway(*places) as browser:
+        async with browser.get("/api/v1/products") as reply:
+            assert reply.status == 503
+        assert len(heard) == 3
+        async with browser.post("/api/v1/products", data=b"1") as reply:
+            assert reply.status == 503
+        assert len(heard) == 4
+
+
+async def test_only_a_part_of_what_broke_is_asked_again():
+    async with hanging_up(8) as (places, heard), gateway(*places) as browser:  # so many that no breaker opens before the budget is spent
+        for _ in range(12):
+            async with browser.get("/api/v1/products") as reply:
+                assert reply.status == 503
+    assert len(heard) <= 12 + 11, "ten, and a tenth of all requests"
 
 
 async def test_a_refusal_for_overload_is_passed_on_and_not_asked_again(context: Context):
