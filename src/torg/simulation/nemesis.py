@@ -62,10 +62,13 @@ class Nemesis:
 
     async def _kill(self, fault: Fault, machine: Machine) -> None:
         if self._site.kill(machine):
-            self._told(f"{machine.name} died")
-            self._look()
-            await asyncio.sleep(fault.seconds)
-            await self._site.start(machine)
+            await self._come_back(fault, machine, "died")
+
+    async def _come_back(self, fault: Fault, machine: Machine, how: str) -> None:
+        self._told(f"{machine.name} {how}")
+        self._look()
+        await asyncio.sleep(fault.seconds)
+        await self._site.start(machine)
 
     async def _kill_as_it_starts(self, fault: Fault, machine: Machine) -> None:
         """Dies, and again when it is only just coming back."""
@@ -92,10 +95,7 @@ class Nemesis:
             process.traps.pop(fault.failpoint, None)
             self.struck[fault.what] -= 1
             return
-        self._told(f"{machine.name} died at the failpoint {fault.failpoint}")
-        self._look()
-        await asyncio.sleep(fault.seconds)
-        await self._site.start(machine)
+        await self._come_back(fault, machine, f"died at the failpoint {fault.failpoint}")
 
     async def _forget(self, fault: Fault, machine: Machine) -> None:
         files = [database.path for database in machine.databases]
@@ -105,8 +105,7 @@ class Nemesis:
             with sqlite3.connect(file) as opened:
                 opened.execute("delete from consumer_position")
             opened.close()
-        await asyncio.sleep(fault.seconds)
-        await self._site.start(machine)
+        await self._come_back(fault, machine, "died, and forgot its positions")
 
     async def _pause(self, fault: Fault, machine: Machine) -> None:
         process = machine.process
