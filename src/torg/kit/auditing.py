@@ -23,8 +23,8 @@ PORTION: Final = 250  # keys looked at between two breaths of the event loop
 KEPT_WRONG: Final = 1000  # keys of a round that are looked at again at once because something was wrong with them
 
 Remedy = Literal[
-    "redrive", "saga", "cancel", "touch", "move_delivery", "correct_stock", "set_price",
-    "rebuild_search", "rebuild_ratings", "rebuild_reports", "restart", "restore", "ask",
+    "redrive", "saga", "cancel", "move_delivery", "set_price", "refund_charge", "rebuild_stock", "rebuild_balances", "rebuild_order", "rebuild_delivery",
+    "rebuild_promo_codes", "rebuild_sessions", "rebuild_search", "rebuild_ratings", "rebuild_reports", "restart", "restore", "ask",
 ]  # fmt: skip
 """What an operator can do about a violation; which page or command that is, the admin context knows. `ask`: a developer must look."""
 
@@ -173,8 +173,8 @@ class Rounds:
 
 
 class LogRounds:
-    """Reads what is new in a log, and its old rows a slice at a time, round and round. Where more is new than one look takes, the oldest of it are left to the
-    round."""
+    """Reads what is new in a log, and its old rows a slice at a time, round and round; what was new in this very look is not read once more. Where more is
+    new than one look takes, the oldest of it are left to the round."""
 
     def __init__(self, log: Log, new: int = 20, old: int = 4, size: int = PORTION) -> None:
         self._log, self._new_portions, self._old_portions, self._size = log, new, old, size
@@ -184,20 +184,21 @@ class LogRounds:
     async def portions(self) -> AsyncIterator[Sequence[Envelope]]:
         """Rows that should be looked at now, with a breath of the event loop behind each portion. One that could not be looked at comes again."""
         self._new = max(self._new, await self._log.floor(await self._log.head() + 1, self._new_portions * self._size + 1))
+        old_until, new = self._new, 0
         for _ in range(self._new_portions):
             if not (rows := await self._log.tail(self._new, self._size)):
                 break
             yield rows
-            self._new = rows[-1].position
+            self._new, new = rows[-1].position, new + len(rows)
             await asyncio.sleep(0)
         for _ in range(self._old_portions):
-            rows = await self._log.tail(self._old, self._size)
+            rows = [row for row in await self._log.tail(self._old, self._size) if row.position <= old_until]
             if rows:
                 yield rows
                 self._old, self._seen = rows[-1].position, self._seen + len(rows)
                 await asyncio.sleep(0)
             if len(rows) < self._size:
-                self._old, self._seen, self._whole, self._rounds = 0, 0, self._seen, self._rounds + 1
+                self._old, self._seen, self._whole, self._rounds = 0, 0, self._seen + new, self._rounds + 1
                 break
 
     def come(self) -> Come:

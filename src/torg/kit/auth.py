@@ -7,8 +7,6 @@ from enum import StrEnum
 
 import msgspec
 
-from torg.kit.errors import Forbidden, Unauthenticated
-
 
 class Role(StrEnum):
     CUSTOMER = "customer"
@@ -24,12 +22,32 @@ class Role(StrEnum):
 STAFF = frozenset(Role) - {Role.CUSTOMER, Role.PARTNER}
 
 
+class Duties(msgspec.Struct, frozen=True):
+    """Where somebody of the staff works: codes of warehouses, names of cities; None is everywhere."""
+
+    warehouses: tuple[str, ...] | None = None
+    cities: tuple[str, ...] | None = None
+
+
+EVERYWHERE = Duties()
+
+
 class Identity(msgspec.Struct, frozen=True):
-    """Somebody who has signed in. The edge fills every message field of this type; no body can."""
+    """Somebody who has signed in. The edge fills every message field of this type; no body can.
+
+    A program that acts for them has `scopes`, which restrict it, and a `client_id` where it is an OAuth client; with an API key or as a client it
+    belongs to a `tier`. `lacks_factor`: they are of the staff, and their roles there are held back until they have a second factor. `bound_to`: the
+    thumbprint of the key that its token is bound to, which has to be proven each time (DPoP)."""
 
     user_id: str
     roles: frozenset[Role]
     session_id: str = ""
+    scopes: frozenset[str] | None = None
+    client_id: str = ""
+    tier: str = ""
+    duties: Duties = EVERYWHERE
+    lacks_factor: bool = False
+    bound_to: str = ""
 
     def is_one_of(self, roles: frozenset[Role]) -> bool:
         """Whether they have one of the roles; an administrator has all."""
@@ -37,19 +55,4 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 Authenticate = Callable[[str], Awaitable[Identity | None]]
-"""Turns a session token into the identity behind it, None for one that is unknown, expired or revoked."""
-
-ANYONE: frozenset[Role] | None = None
-"""No sign-in needed."""
-SIGNED_IN: frozenset[Role] = frozenset()
-"""Any role will do."""
-
-
-def permit(identity: Identity | None, who: frozenset[Role] | None) -> None:
-    """Raises Unauthenticated or Forbidden unless `who` includes them."""
-    if who is None:
-        return
-    if identity is None:
-        raise Unauthenticated("session.required", "sign in first: send 'Authorization: Bearer <access token>'")
-    if who and not identity.is_one_of(who):
-        raise Forbidden("role.required", f"this is for {', '.join(sorted(who))}")
+"""Turns an access token or API key into the identity behind it, None for one that is unknown, expired or revoked."""

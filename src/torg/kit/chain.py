@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ class Link:
 
 _NOBODYS: Final = Link()
 chain: ContextVar[Link] = ContextVar("chain", default=_NOBODYS)
+ends: ContextVar[float] = ContextVar("ends", default=math.inf)
+"""When the request from outside that the running task works on is of no use any more (time.monotonic): no call made for it waits longer."""
 
 
 class TooDeep(RuntimeError):

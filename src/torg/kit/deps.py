@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from torg.kit.access import Access
 from torg.kit.calls import Call
 from torg.kit.store import Store, Transaction
 from torg.kit.values import Clock, NewId
@@ -12,13 +13,14 @@ from torg.kit.values import Clock, NewId
 
 @dataclass(frozen=True)
 class Deps:
-    """A context's dependencies: other contexts by `call`, time, identifiers, and its own store."""
+    """A context's dependencies: other contexts by `call`, time, identifiers, its own store, and who may do what."""
 
     call: Call
     clock: Clock
     new_id: NewId
     store: Store
     currency: str
+    access: Access = field(default_factory=Access.of_the_shop, kw_only=True)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """The only way to change anything: records and log in one commit."""

@@ -42,7 +42,10 @@ class Malformed(DomainError):
 
 
 class Unauthenticated(DomainError):
+    """`challenge` says how to (WWW-Authenticate, RFC 9110)."""
+
     status, title = 401, "Sign-in needed"
+    challenge = "Bearer"
 
 
 class Forbidden(DomainError):

@@ -6,15 +6,20 @@ import asyncio
 import os
 import socket as sockets
 from collections.abc import MutableMapping
-from typing import Any, Final
+from typing import Final
 
-from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
+from torg.kit.rpc.bounds import Bounds, Crowd
+from torg.kit.rpc.exchange import Asgi
+from torg.kit.rpc.serving import Serving
+from torg.kit.values import utc_now
 
-BACKLOG = 1024
+LONGEST: Final = 60.0  # seconds that requests under way may take once it stops; who stops it may be less patient
 FIRST_HANDED: Final = 3
 """The descriptor that a service manager hands over first (sd_listen_fds(3))."""
+
+
+AWAY: Final = os.EX_TEMPFAIL
+"""The exit status of a process that an engine kept from starting: the same start may succeed later."""
 
 
 class CannotStart(Exception):
@@ -48,18 +53,21 @@ async def listens(host: str, port: int) -> bool:
     return True
 
 
-class Listening(Server):
-    """Serves an ASGI application. `socket` is the descriptor of a listening socket to be taken instead of host and port."""
+class Listening:
+    """Serves an ASGI application to the outside. `socket` is the descriptor of a listening socket to be taken instead of host and port."""
 
-    def __init__(self, application: Any, host: str, port: int, socket: int | None = None) -> None:
-        super().__init__(
-            application, address=host, port=port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False, backlog=BACKLOG, http=HTTPModes.http1
-        )
-        self._socket = socket
+    def __init__(
+        self, application: Asgi, host: str, port: int, socket: int | None = None, bounds: Bounds | None = None, crowd: Crowd | None = None
+    ) -> None:  # fmt: skip
+        self._serving, self._stopping = Serving(application, host, port, socket, bounds, crowd, utc_now), asyncio.Event()
 
-    def _init_shared_socket(self) -> None:
-        if self._socket is None:
-            super()._init_shared_socket()  # type: ignore[no-untyped-call]
-        else:
-            holder: Any = SocketHolder
-            self._shd = holder(os.dup(self._socket), False, BACKLOG)  # descriptor, whether it is a Unix socket, backlog
+    async def serve(self) -> None:
+        """Until it is told to `stop`, and what is under way has come to its end. Raises OSError where it cannot listen."""
+        await self._serving.start()
+        try:
+            await self._stopping.wait()
+        finally:
+            await self._serving.stop(LONGEST)
+
+    def stop(self) -> None:
+        self._stopping.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from functools import partial
 from operator import attrgetter
 
@@ -12,9 +12,10 @@ import msgspec
 
 from torg.kit.errors import ConcurrentChange
 from torg.kit.messages import Envelope, Message, Meta, Registry, Undecoded, encode
+from torg.kit.portions import portions
 from torg.kit.sql import Database, Row, SqlTransaction
 from torg.kit.sql.dialect import ROWS_OF_A_TRANSACTION
-from torg.kit.sql.parts import listed
+from torg.kit.sql.parts import AT_ONCE, listed
 from torg.kit.sql.port import Reads
 from torg.kit.values import moment
 
@@ -30,6 +31,7 @@ _INSERT_PLACED = """insert into log (position, stream, version, name, schema_ver
         (select coalesce(max(version), 0) as version from log where stream = :stream) as last
     returning position, version"""
 _LAST_VERSION = "select max(version) from log where stream = :stream"
+_STREAMS = f"select {_COLUMNS} from log where stream in ({{names}}) order by stream, version"
 _STREAM = f"select {_COLUMNS} from log where stream = :stream and version > :after order by version"
 _TAIL = f"select {_COLUMNS} from log where position > :after and {{settled}} order by position limit :limit"
 _HEAD = "select max(position) from log where {settled}"
@@ -44,6 +46,7 @@ class Log:
     def __init__(self, context: str, database: Database, registry: Registry) -> None:
         self.context, self._database, self._registry = context, database, registry
         self._recent: list[Envelope] = []
+        self._end: int | None = None  # as it was found, where nobody else writes, until rows are added
         self._watchers: list[tuple[Callable[[], None], frozenset[type[Message]]]] = []
         self._followers: dict[str, set[asyncio.Event]] = {}
         self._dialect = database.dialect
@@ -85,6 +88,15 @@ class Log:
         """A stream's rows in order; pass the transaction to see what it wrote itself."""
         return [self._envelope(row) for row in await (reads or self._database).all(_STREAM, stream=stream, after=after)]
 
+    async def streams(self, streams: Iterable[str]) -> dict[str, list[Envelope]]:
+        """Each stream's rows in order, of several at once; of those that have some."""
+        found: dict[str, list[Envelope]] = {}
+        for some in portions(streams, AT_ONCE):
+            names, wanted = listed(some)
+            for row in await self._database.all(_STREAMS.format(names=names), **wanted):
+                found.setdefault(row["stream"], []).append(self._envelope(row))
+        return found
+
     async def last_version(self, stream: str) -> int:
         """The newest committed version of a stream, 0 for an empty one."""
         return await self._database.value(_LAST_VERSION, stream=stream) or 0
@@ -97,6 +109,8 @@ class Log:
         if recent and recent[0].position <= after + 1:
             start = bisect_right(recent, after, key=_position)
             return recent[start : start + limit]
+        if not self.shared and after >= await self.head():
+            return []
         return [self._envelope(row) for row in await self._database.all(self._tail, after=after, limit=limit)]
 
     async def undecoded(self, after: int, limit: int) -> Sequence[Envelope]:
@@ -152,7 +166,11 @@ class Log:
 
     async def head(self) -> int:
         """The newest committed position, 0 for an empty log."""
-        return self._recent[-1].position if self._recent else await self._database.value(_HEAD.format(settled=self._dialect.settled)) or 0
+        if self._recent:
+            return self._recent[-1].position
+        if self._end is None or self.shared:
+            self._end = await self._database.value(_HEAD.format(settled=self._dialect.settled)) or 0
+        return self._end
 
     def watch(self, wake: Callable[[], None], kinds: Collection[type[Message]]) -> None:
         """Has `wake` called after each commit that added rows of these kinds; it must not block."""
@@ -216,14 +234,14 @@ class Log:
             wake()
 
     def _envelope(self, row: Row, message: Message | None = None) -> Envelope:
-        stream, version = row["stream"], row["version"]
-        message = message or self._message(row)
-        return Envelope(row["position"], f"{self.context}/{stream}/{version}", self.context, stream, version, message, _meta_of(row["meta"]), moment(row["at"]))
+        position, stream, version, name, schema, data, meta, at = row
+        message = message or self._message(name, schema, data)
+        return Envelope(position, f"{self.context}/{stream}/{version}", self.context, stream, version, message, _meta_of(meta), moment(at))
 
-    def _message(self, row: Row) -> Message:
-        if self._registry.find(row["name"]) is None:
-            return Undecoded(row["name"], row["schema_version"], row["data"])
-        return self._registry.decode(row["name"], row["data"])
+    def _message(self, name: str, schema: int, data: str) -> Message:
+        if self._registry.find(name) is None:
+            return Undecoded(name, schema, data)
+        return self._registry.decode(name, data)
 
 
 async def positions(logs: Sequence[Log]) -> dict[str, int]:

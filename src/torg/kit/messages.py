@@ -100,8 +100,13 @@ def reply_type(kind: type[Message]) -> Any:
 @cache
 def context_of(kind: type[Message]) -> str:
     """The context that handles a command or query, or that logs an event: the one whose contracts define it."""
-    package, _, module = kind.__module__.rpartition(".")
-    return package.rpartition(".")[2] if module == "contracts" else kind.NAME.partition(".")[0]
+    package, contracts, _ = kind.__module__.partition(".contracts")
+    return package.rpartition(".")[2] if contracts else kind.NAME.partition(".")[0]
+
+
+def defined_in(kind: type[Message], contracts: ModuleType) -> bool:
+    """Whether these contracts, or a part of them, define the message; else they have borrowed it."""
+    return f"{kind.__module__}.".startswith(f"{contracts.__name__}.")
 
 
 def broken_rules(fields: Iterable[tuple[str, object]], rules: dict[str, Rule], now: datetime) -> list[FieldError]:
@@ -118,7 +123,7 @@ class Registry:
         self._decoders: dict[str, msgspec.json.Decoder[Message]] = {}
         for module in contracts:
             for kind in vars(module).values():
-                if isinstance(kind, type) and issubclass(kind, Message) and kind.NAME and kind.__module__ == module.__name__:
+                if isinstance(kind, type) and issubclass(kind, Message) and kind.NAME and defined_in(kind, module):
                     self._add(kind)
 
     def _add(self, kind: type[Message]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torg.kit.access import Access
 from torg.kit.auditing import Invariant
 from torg.kit.bus import Consumer
 from torg.kit.calls import Call, Handle, Handlers
@@ -31,15 +32,17 @@ Check = Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True)
 class Kit:
-    """What a context may build itself from. `call` asks on behalf of whoever asked the context, `call_from_pages` on behalf of whoever looks at its
-    pages: these are an edge. `folder` is its own place for files; `purge` forgets kept answers by tag; `describe` makes the API's ("openapi") and the
-    events' ("asyncapi") description; `redis` is what the process shares with others, where it does. Of a context that is spread over several databases,
-    `shard` is which of them this is, and `former` tells which others have something of a user."""
+    """What a context may build itself from. `second_look` is how many seconds an audit waits before it looks again at what disagrees. `call` asks on behalf of
+    whoever asked the context, `call_from_pages` on behalf of whoever looks at its pages: these are an edge. `folder` is its own place for files; `purge`
+    forgets kept answers by tag; `access` says who may do what; `describe` makes the API's ("openapi") and the events' ("asyncapi") description; `redis` is
+    what the process shares with others, where it does; `secret` is the shop's, or several of them (new,old). Of a context that is spread over several
+    databases, `shard` is which of them this is, and `former` tells which others have something of a user."""
 
     settings: Settings
     clock: Clock
     new_id: NewId
     randomness: Randomness
+    second_look: float
     call: Call
     call_from_pages: Call
     store: Store
@@ -47,8 +50,10 @@ class Kit:
     public_url: str
     purge: Callable[..., None]
     desks: Mapping[str, DeskView]
+    access: Access
     describe: Mapping[str, Callable[[], Awaitable[Mapping[str, Any]]]] = field(default_factory=dict)
     redis: Redis | None = None
+    secret: str = ""
     shard: int = 0
     former: Callable[[str], Awaitable[Sequence[Store]]] | None = None
 

@@ -1,11 +1,14 @@
 """Which passwords are too weak to take: after NIST SP 800-63B and OWASP ASVS, length counts, composition does not, and what everybody uses is refused.
 
-The words below stand for many more: a password counts as common when it is one of them in any case, with digits for letters (p4ssw0rd), or
-with digits and signs around it (Password2024!)."""
+A password counts as common when it is in the list of those that leaked most often (common_passwords/), and the words below stand for many more: in
+any case, with digits for letters (p4ssw0rd), or with digits and signs around them (Password2024!)."""
 
 from __future__ import annotations
 
+import gzip
 import re
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 SHORTEST: Final = 8
@@ -143,9 +146,15 @@ def weakness(password: str) -> str | None:
         return f"use {SHORTEST} characters or more; a few words in a row are easy to remember"
     if len(password) > LONGEST:
         return f"use {LONGEST} characters at most"
-    if _is_common(password.casefold()):
+    if password.casefold() in leaked() or _is_common(password.casefold()):
         return "this is one of the passwords that everybody tries first: use another one"
     return None
+
+
+@cache
+def leaked() -> frozenset[str]:
+    """The passwords that leaked most often. Read once, when the first one is chosen."""
+    return frozenset(gzip.decompress((Path(__file__).parent / "common_passwords" / "words.txt.gz").read_bytes()).decode().splitlines())
 
 
 def _is_common(password: str) -> bool:

@@ -107,6 +107,13 @@ class SagaRunner:
         await self._settle(tx, saga, move)
         return move[0]
 
+    async def find(self, id: str) -> Instance:
+        """Raises NotFound."""
+        found = await self._load(self._store.database, "id = :id", id=id)
+        if found is None:
+            raise NotFound("saga.not_found", f"no saga {id!r} here")
+        return found
+
     async def of(self, subject: str) -> list[Instance]:
         """A subject's sagas, oldest first."""
         rows = await self._store.database.all("select instance from saga where subject = :subject order by created_at, id", subject=subject)

@@ -138,6 +138,13 @@ class Store:
             return None
         return row["fingerprint"], Answer(row["status"], msgspec.json.decode(row["headers"], type=tuple[tuple[str, str], ...]), row["body"])
 
+    async def forget_answers(self, user_id: str) -> None:
+        """Drops what is filed for this person's keys, and what others were told of them. Reads all that is filed before it writes."""
+        said = await self.database.all("select caller, key from answer where caller = :id or body like :about", id=user_id, about=f'%"user_id":"{user_id}"%')
+        if said:
+            async with self.database.begin() as tx:
+                await tx.execute_many("delete from answer where caller = :caller and key = :key", [dict(row) for row in said])
+
     async def file_answer(self, awaited: AwaitedAnswer, reply: object) -> None:
         """Files an answer whose effect is elsewhere, or that is a refusal, in a commit of its own. Raises ConcurrentChange."""
         await self.undisturbed(partial(self._file_answer, awaited, reply), "idempotency")

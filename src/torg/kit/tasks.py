@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from torg.kit.errors import Unavailable
 from torg.kit.telemetry import TASK_RESTARTS, log
 
 FIRST_RESTART, SLOWEST_RESTART = 0.1, 30.0  # seconds
 LEASE = 10.0  # seconds
+AGAIN = 1.0  # seconds until a task that did not end is cancelled once more
 STEADY_AFTER = 5.0  # seconds that a restarted task lives before it counts as well again
 
 
@@ -47,6 +49,17 @@ class Bell:
         self._rung.clear()
 
 
+async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancels tasks until all have ended. One cancellation may be lost: `wait_for` of Python 3.11, which PyMongo sends with, keeps it to itself when what it
+    waited for is done at that moment, and the task goes on."""
+    tasks = list(tasks)
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=AGAIN)
+    await asyncio.gather(*tasks, return_exceptions=True)  # what one ended with was told where it happened
+
+
 class Supervisor:
     """Keeps tasks running until it is closed. One that has lived for `steady_after` seconds counts as well again."""
 
@@ -72,9 +85,7 @@ class Supervisor:
 
     async def close(self) -> None:
         """Ends all tasks, each at its next await; a transaction that was committing is finished by its database."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(self._tasks)
 
     async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         wait = FIRST_RESTART

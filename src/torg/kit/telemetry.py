@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any, Final, TextIO, cast
 
 import structlog
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
 
+from torg.kit import card_numbers
 from torg.kit.messages import Meta
+from torg.kit.scrubbing import scrub
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -34,12 +39,16 @@ TASK_RESTARTS = Counter("torg_task_restarts_total", "Supervised tasks that died 
 BROKEN_INVARIANTS = Gauge("torg_invariant_broken", "1 while an invariant does not hold", ("invariant",))
 INVARIANT_SECONDS = Gauge("torg_invariant_seconds", "How long the last look at an invariant kept its process busy", ("invariant",))
 INVARIANTS_SECONDS = Gauge("torg_invariants_seconds", "How long the last look at all invariants kept processes busy")
+LOST_LINES = Counter("torg_log_lines_lost_total", "Lines of this log that could not be written")
 INVARIANTS_AT = Gauge("torg_invariants_at", "When all invariants were looked at last, in seconds since 1970; 0 in processes that do not")
+
+A_MINUTE: Final = 60  # lines of each kind of which there may be many
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("torg")
 current_meta: ContextVar[Meta] = ContextVar("current_meta", default=Meta())
 """What the running task works on behalf of; log rows it appends carry it on."""
 
+_TRACEPARENT: Final = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, section 3.2
 _propagator = TraceContextTextMapPropagator()
 _OFF: AbstractContextManager[Any] = nullcontext()
 
@@ -70,12 +79,74 @@ def configure_logs(level: str, as_json: bool, to: TextIO = sys.stderr) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            scrub,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(to),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lines(to))),
         cache_logger_on_first_use=False,
     )
+    for before in [handler for handler in logging.root.handlers if isinstance(handler, _Libraries)]:
+        logging.root.removeHandler(before)
+    logging.root.addHandler(_Libraries(logging.WARNING))
+
+
+class _Libraries(logging.Handler):
+    """What libraries say becomes lines like all others: else Python writes it to standard error as it is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)
+
+
+def tell_of_the_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A process ends by a defect: as sys.excepthook."""
+    log.critical("a defect ends this process", exc_info=(kind, error, trace))
+
+
+class Few:
+    """So many lines of a kind in a minute and no more: a flood must fill neither the disk nor a pipe that is read slowly."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._minutes: dict[str, tuple[int, int]] = {}
+
+    def may(self, kind: str) -> dict[str, int] | None:
+        """What a line is to say besides: `left_out`, how many of its kind had none in the minutes before, where some had none. None for no line."""
+        minute = int(self._clock() // 60)
+        last, told = self._minutes.get(kind, (minute, 0))
+        if last == minute:
+            self._minutes[kind] = (minute, told + 1)
+            return {} if told < A_MINUTE else None
+        self._minutes[kind] = (minute, 1)
+        return {"left_out": told - A_MINUTE} if told > A_MINUTE else {}
+
+
+_few: Final = Few()
+
+
+def warn(event: str, of: str = "", **about: object) -> None:
+    """Warns of what may befall each request: so many lines a minute of the same `event` and the same kind of it, by `of`."""
+    besides = _few.may(f"{event} {of}")
+    if besides is not None:
+        log.warning(event, **about, **besides)
+
+
+class _Lines:
+    """Writes lines. One that can't be written, because nobody reads any more or the disk is full, is lost and counted: whoever does the work that it tells of
+    goes on."""
+
+    def __init__(self, to: TextIO) -> None:
+        self._to = to
+
+    def write(self, text: str) -> None:
+        try:
+            self._to.write(text)
+            self._to.flush()
+        except OSError:
+            LOST_LINES.inc()
+
+    def flush(self) -> None:
+        """Each line is written at once."""
 
 
 def configure_tracing(endpoint: str, service: str, share: float) -> None:
@@ -85,8 +156,10 @@ def configure_tracing(endpoint: str, service: str, share: float) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    from torg.kit.spans import Scrubbing
+
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
+    provider.add_span_processor(BatchSpanProcessor(Scrubbing(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces"))))
     use_tracer(provider.get_tracer("torg"), share)
 
 
@@ -118,6 +191,11 @@ def traceparent() -> str:
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
     return carrier.get("traceparent", "")
+
+
+def trace_of(given: str) -> str:
+    """A client's traceparent, if it can be one: it is written beside everything that comes of the request."""
+    return given if given and _TRACEPARENT.fullmatch(given) and not card_numbers.is_in(given) else ""
 
 
 class acting:  # noqa: N801 reads as what it is: with acting(meta)

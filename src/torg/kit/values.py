@@ -105,7 +105,9 @@ def stamp(moment: datetime) -> str:
 def moment(text: str) -> datetime:
     """Reads a date (its midnight, UTC) or an RFC 3339 time; raises ValueError with a sentence otherwise."""
     try:
-        read = datetime.fromisoformat(text.replace("Z", "+00:00").replace(" ", "+"))
+        read = datetime.fromisoformat(text.replace(" ", "+"))
+        if read.tzinfo is UTC:
+            return read
         return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError):  # the latter: in UTC it would lie outside the calendar
         raise ValueError(f"{text!r} is neither a date (2026-11-21) nor an RFC 3339 time (2026-11-21T09:30:00Z)") from None

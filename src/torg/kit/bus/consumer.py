@@ -33,6 +33,10 @@ _FILE_POSITION = """insert into consumer_position (consumer, source, position) v
 _FILE_ID = "insert into consumed (consumer, id, at) values (:name, :id, :at) on conflict do nothing"
 
 
+class _Crossed(Exception):
+    """Another was faster with a key that one of several rows wants."""
+
+
 class _Repeated(Exception):
     """A batch holds rows that were handled before."""
 
@@ -135,9 +139,30 @@ class BusConsumer:
         await self._take_part(parts[-1] if parts else (), positions)
 
     async def _take_part(self, rows: Sequence[Envelope], positions: Mapping[str, int]) -> None:
-        began, self._crossed = time.perf_counter(), 0
-        await undisturbed(lambda: self._take_wanted(rows, positions), self.name, self._store.database.lane)
+        """All in one transaction; where another was faster with what one of the rows wants (a consumer of the same events that appends to the same streams),
+        each in its own: many together would meet somebody each time that they are tried anew."""
+        began = time.perf_counter()
+        try:
+            await self._take_undisturbed(rows, positions)
+        except _Crossed:
+            for row in rows[:-1]:
+                await self._take_undisturbed((row,), {})
+            await self._take_undisturbed(rows[-1:], positions)
         telemetry.BATCH.labels(self.name).observe(time.perf_counter() - began)
+
+    async def _take_undisturbed(self, rows: Sequence[Envelope], positions: Mapping[str, int]) -> None:
+        """Raises _Crossed for several rows, of which nothing has happened."""
+        self._crossed = 0
+
+        async def take() -> None:
+            try:
+                await self._take_wanted(rows, positions)
+            except Occupied as error:
+                if len(rows) > 1:
+                    raise _Crossed from error
+                raise
+
+        await undisturbed(take, self.name, self._store.database.lane)
 
     def _long_unfiled(self, source: str) -> bool:
         """Rows that nobody here wants move a position in memory only: to see these again costs little, to see all of them again after a restart would not."""

@@ -10,6 +10,7 @@ import msgspec
 
 from torg.kit.errors import NotFound
 from torg.kit.messages import Envelope, Meta, Registry, encode
+from torg.kit.scrubbing import clean
 from torg.kit.sql import Row
 from torg.kit.sql.parts import where
 from torg.kit.store import Store, Transaction
@@ -59,7 +60,7 @@ class Failures:
                on conflict (consumer, id) do update set attempts = excluded.attempts, error = excluded.error,
                    next_at = excluded.next_at, dead = excluded.dead""",
             consumer=consumer, id=row.id, source=row.context, position=row.position, stream=row.stream, envelope=encode(kept).decode(),
-            name=row.message.NAME, attempts=attempts, error=error, next_at=stamp(now + pause), dead=int(attempts >= TRIES),
+            name=row.message.NAME, attempts=attempts, error=clean(error), next_at=stamp(now + pause), dead=int(attempts >= TRIES),
         )  # fmt: skip
 
     async def forget(self, tx: Transaction, consumer: str, id: str) -> None:

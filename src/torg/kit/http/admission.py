@@ -15,8 +15,9 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import IntEnum
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -33,6 +34,7 @@ RETRY_AFTER = 2  # seconds
 
 Tell = Callable[[bool], None]
 Soon = Callable[[Callable[[], None]], object]
+Receive = Callable[[], Awaitable[Any]]
 Later = Callable[[float, Callable[[], None]], object]
 
 
@@ -108,6 +110,18 @@ class Admission(Collector):
         self.under_way -= 1
         if self.waiting:
             self._turn_soon()
+
+    def aside(self, receive: Receive) -> Receive:
+        """Receives a body for a request that began: while its client has yet to send, it takes nobody's place."""
+
+        async def receiving() -> Any:
+            self.end()
+            try:
+                return await receive()
+            finally:
+                self.under_way += 1
+
+        return receiving
 
     def collect(self) -> Iterable[Metric]:
         """For Prometheus."""

@@ -5,40 +5,45 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
-from torg.kit import telemetry
-from torg.kit.auth import STAFF, Authenticate, permit
+from torg.kit import security, telemetry
+from torg.kit.access import Access
+from torg.kit.auth import Authenticate
 from torg.kit.calls import Handle
+from torg.kit.dpop import Proofs
 from torg.kit.errors import DomainError, Forbidden, Malformed, NotFound, Overloaded, Problem, TooManyRequests, Unauthenticated, Unavailable
 from torg.kit.failpoints import reached
-from torg.kit.http.admission import RETRY_AFTER, Admission
+from torg.kit.http.admission import Admission, Urgency
+from torg.kit.http.answering import add_etag, agreed, as_response, disconnected, document, kept_of, pump, refuse_overload, renderer, unless_unchanged
 from torg.kit.http.binding import Binding
-from torg.kit.http.cache import Keeping, Kept, Key, ResponseCache
+from torg.kit.http.cache import FOR_GATEWAY, Keeping, Kept, Key, ResponseCache
+from torg.kit.http.changes import SAFE, Change, Look, change_of, is_watched, looking
+from torg.kit.http.guards import guard
 from torg.kit.http.idempotency import Answers, Keys
+from torg.kit.http.identifying import PROOF, identify
 from torg.kit.http.metrics import RequestStats, RouteStats
-from torg.kit.http.request import JSON, Headers, Request, Response, first_spoken
+from torg.kit.http.request import CARD, Headers, Request, Response, first_spoken
 from torg.kit.http.routes import API, Route, Router
-from torg.kit.messages import Message, Meta, encode
+from torg.kit.messages import Message, Meta
+from torg.kit.policy import BadPolicy
+from torg.kit.scrubbing import shown
+from torg.kit.tasks import ended
 from torg.kit.values import Clock, Language, NewId
 
 if TYPE_CHECKING:
     from torg.kit.http.shared_keys import SharedKeys
 
-SESSION_COOKIE = "session"
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REQUEST_ID = "torg.request_id"
 """Where in a scope an edge in front of this one has put the id that it gave the request."""
-TRACEPARENT = 55  # characters (W3C Trace Context, version 00)
-SECURITY: Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"strict-origin-when-cross-origin"),
-    (b"x-frame-options", b"DENY"),
-]
+SECURITY: Final[Mapping[int, security.Kind]] = {401: "unauthenticated", 403: "forbidden", 429: "guessing"}
+"""Refusals that are told as security events."""
+TO_SIGN_IN: Final = frozenset({"session.required", "session.second_factor"})
 Ask = Callable[[Request], Awaitable[Response]]
-Audit = Callable[[Request, Route, Response], Awaitable[None]]
-"""Files who of the staff changed what, with what came of it."""
+Audit = Callable[[Request, Route, Response, Change], Awaitable[None]]
+"""Files who of the staff, of partners and of programs changed what, with what came of it."""
 ProblemPage = Callable[[Request, Problem], Response]
 """Shows a problem to a person."""
 
@@ -46,16 +51,18 @@ ProblemPage = Callable[[Request, Problem], Response]
 class _Served:
     """A route with everything that can be worked out before the first request."""
 
-    __slots__ = ("ask", "etag", "route", "stats")
+    __slots__ = ("ask", "etag", "look", "route", "stats")
 
-    def __init__(self, route: Route, ask: Ask, stats: dict[int, RouteStats]) -> None:
-        self.route, self.ask, self.stats, self.etag = route, ask, stats, route.etag
+    def __init__(self, route: Route, ask: Ask, look: Look | None, stats: dict[int, RouteStats]) -> None:
+        self.route, self.ask, self.look, self.stats, self.etag = route, ask, look, stats, route.etag
 
 
 class App:
     """All routes of a process. `authenticate` turns a token into an identity; `cache` keeps public answers (None: keeps nothing); `audit` is told
     of every request of the staff that was to change something, once it was handled; `secret` keys what is filed of a request's body; `keys` are
-    those for which other processes answer as well; `admission` says who is let in while more is asked than can be done (None: everybody)."""
+    those for which other processes answer as well; `admission` says who is let in while more is asked than can be done (None: everybody); `access` who may do
+    what (None: as the shop's own policy has it); `secure`: people reach the shop over HTTPS; `takes_cards`: it is an
+    acquirer, to which people may tell card numbers; `proofs` believes whoever holds the key of a bound token (None: nobody)."""
 
     def __init__(
         self,
@@ -67,11 +74,16 @@ class App:
         secret: bytes = b"",
         keys: SharedKeys | None = None,
         admission: Admission | None = None,
+        access: Access | None = None,
+        secure: bool = False,
+        takes_cards: bool = False,
+        proofs: Proofs | None = None,
     ) -> None:
         self._clock, self._new_id, self._authenticate, self._audit = clock, new_id, authenticate, audit
+        self._secure, self._takes_cards, self._proofs = secure, takes_cards, proofs
         self.cache, self._keys, self._secret = cache, keys, hashlib.blake2b(secret, digest_size=32).digest()
         self.problem_page: ProblemPage | None = None
-        self.admission = admission
+        self.admission, self.access = admission, access or Access.of_the_shop()
         self.stats = RequestStats()
         self.routes: list[Route] = []
         self._router = Router()
@@ -80,18 +92,24 @@ class App:
         self._unknown = self.stats.of("-", "-", 404)
 
     def add(self, routes: Iterable[Route], handle: Callable[[type[Message]], Handle], store: Answers | None = None) -> None:
-        """Serves a context's routes; `handle` finds who handles a message, `store` files answers to Idempotency-Keys."""
+        """Serves a context's routes; `handle` finds who handles a message, `store` files answers to Idempotency-Keys. Raises BadPolicy for a route that
+        does not say what right it takes."""
         keys = Keys(store, self._secret, self._keys) if store else None
-        for route in routes:
+        for route in map(self._allowed, routes):
             self.routes.append(route)
-            self._router.add(route.method, route.path, _Served(route, self._plan(route, handle, keys), {}))
+            self._router.add(route.method, route.path, _Served(route, self._plan(route, handle, keys), looking(route, handle, self._clock), {}))
+
+    def _allowed(self, route: Route) -> Route:
+        """The route, as the policy has it."""
+        if not self.access.knows(route.right):
+            raise BadPolicy(f"{route.method} {route.path} takes the right {route.right!r}, which the policy does not know: nobody would be asked for anything")
+        urgency = Urgency.ALWAYS if self.access.for_staff_only(route.right) else route.urgency
+        return replace(route, urgency=urgency, cached=route.cached if self.access.grants(None, route.right) else 0)
 
     async def close(self) -> None:
         """Ends open streams, and those that are still to come; clients resume them elsewhere by Last-Event-ID."""
         self._closing = True
-        for stream in self._streams:
-            stream.cancel()
-        await asyncio.gather(*self._streams, return_exceptions=True)
+        await ended(self._streams)
 
     # ---------------------------------------------------------------- one request
 
@@ -100,14 +118,31 @@ class App:
             raise RuntimeError(f"only HTTP is served here, not {scope['type']}")
         began = time.perf_counter()
         method, path, headers = scope["method"], scope["path"], dict(scope["headers"])
+        if PROOF in headers:  # more than one of them are none (RFC 9449, section 4.3)
+            headers[PROOF] = b", ".join(value for name, value in scope["headers"] if name == PROOF)
         key: Key = (path, scope["query_string"], _reads_russian(headers.get(b"accept-language", b"")))
-        if self.cache is not None and method == "GET" and (kept := self.cache.get(key)) and _of_anybody(headers):
+        for_gateway = FOR_GATEWAY in scope
+        if self.cache is not None and method == "GET" and not for_gateway and (kept := self.cache.get(key)) and _of_anybody(headers):
             await self._send_kept(kept, headers, send, began)
             return
         client = scope.get("client") or ("", 0)
         id = scope.get(REQUEST_ID) or self._new_id()
-        request = Request(method, path, scope["query_string"], headers, receive, id, scope.get("scheme", "http"), client[0])
+        request = Request(
+            method,
+            path,
+            scope["query_string"],
+            headers,
+            receive,
+            id,
+            scope.get("scheme", "http"),
+            client[0],
+            secure=self._secure,
+            takes_cards=self._takes_cards,
+        )
         if self.cache is not None and method == "GET" and _of_anybody(headers) and (keeping := self._keeping(path)):
+            if for_gateway:
+                await self._send(request, agreed(await self._answer(request, began, whole=True), keeping), receive, send)
+                return
             found = await self._made_once(self.cache, key, keeping, request, began)
             if isinstance(found, Kept):
                 await self._send_kept(found, headers, send, began)
@@ -134,11 +169,11 @@ class App:
 
         async def make() -> Kept | None:
             made.append(await self._answer(request, began, whole=True))
-            return _kept(made[0], keeping) if made[0].status == 200 else None
+            return kept_of(made[0], keeping) if made[0].status == 200 else None
 
         kept = await cache.fetch(key, keeping, make)
         if made:
-            return _unless_unchanged(request, made[0])
+            return unless_unchanged(request, made[0])
         return kept or await self._answer(request, began)
 
     async def _answer(self, request: Request, began: float, whole: bool = False) -> Response:
@@ -146,13 +181,13 @@ class App:
         served, response = await self._respond(request)
         if self._closing and response.stream is not None:
             response = self._refusal(request, Problem("Not available right now", 503, "this server is closing: ask again", "service.unavailable"), [])
-        if served and served.route.audited and self._audit and request.method not in SAFE and request.identity and not STAFF.isdisjoint(request.identity.roles):
-            await self._tell(self._audit, request, served.route, response)
-        response.headers += SECURITY
+        if served and self._audit and is_watched(request, served.route):
+            await self._tell(self._audit, request, served, response)
+        guard(response, self._secure)
         response.headers.append((b"x-request-id", request.id.encode()))
         if served and served.etag and response.status == 200:
-            _add_etag(response)
-            response = response if whole else _unless_unchanged(request, response)
+            add_etag(response)
+            response = response if whole else unless_unchanged(request, response)
         (self._stats(served, response.status) if served else self._unknown).observe(time.perf_counter() - began)
         return response
 
@@ -162,12 +197,13 @@ class App:
             served = self._find(request)
             return served, await self._in_turn(request, served)
         except DomainError as refusal:
+            _tell_security(request, refusal)
             return served, self._problem(request, refusal)
         except Overloaded as busy:
             problem = Problem("Too busy just now", 503, busy.detail, "service.overloaded", instance=request.id)
             return served, self._refusal(request, problem, [(b"retry-after", str(busy.retry_after).encode())])
         except Unavailable as away:
-            telemetry.log.warning("unavailable", path=request.path, detail=away.detail, request_id=request.id)
+            telemetry.warn("unavailable", served.route.path if served else "", path=request.path, detail=away.detail, request_id=request.id)
             problem = Problem("Not available right now", 503, away.detail, "service.unavailable", instance=request.id)
             return served, self._refusal(request, problem, [(b"retry-after", str(away.retry_after).encode())])
         except Exception as error:  # noqa: BLE001 the edge's last line: a defect becomes a 500 that names its request id, and a log line with the whole story
@@ -180,26 +216,33 @@ class App:
         if self.admission is None:
             return await self._work(request, served)
         if not self.admission.begins(served.route.urgency) and not await self.admission.admits(served.route.urgency):
-            return _overloaded(request)
+            return refuse_overload(request)
+        if request.method not in SAFE:
+            request.receive = self.admission.aside(request.receive)
         try:
             return await self._work(request, served)
         finally:
             self.admission.end()
 
     async def _work(self, request: Request, served: _Served) -> Response:
-        await self._identify(request, served.route)
-        permit(request.identity, served.route.who)
-        meta = Meta(actor=request.identity.user_id if request.identity else "", request=request.id, trace=_trace(request))
+        await identify(request, self._authenticate, self._proofs)
+        _restrict(request, served.route, self.access)
+        if not served.route.asks:
+            self.access.enter(request.identity, served.route.right)
+        if served.look and self._audit and is_watched(request, served.route):
+            request.before = await served.look(request)
+        meta = Meta(actor=request.identity.user_id if request.identity else "", request=request.id, trace=telemetry.trace_of(request.header("traceparent")))
         with telemetry.span("http", served.route.path, meta), telemetry.acting(_within_span(meta)):
             return await served.ask(request)
 
-    async def _tell(self, audit: Audit, request: Request, route: Route, response: Response) -> None:
+    async def _tell(self, audit: Audit, request: Request, served: _Served, response: Response) -> None:
         try:
-            await audit(request, route, response)
+            await audit(request, served.route, response, await change_of(request, response, served.route, served.look))
         except Exception as error:  # noqa: BLE001 what was done is done: that it could not be filed must not change the answer, but is told in the log
             telemetry.log.error("a staff request was not audited", path=request.path, request_id=request.id, exc_info=error)
 
     def _find(self, request: Request) -> _Served:
+        request.refuse_card_in_target()
         found = self._router.find(request.path)
         if found is None:
             raise NotFound("route.not_found", f"nothing answers {request.path}")
@@ -214,25 +257,13 @@ class App:
         result: _Served = served
         return result
 
-    async def _identify(self, request: Request, route: Route) -> None:
-        authorization = request.headers.get(b"authorization")
-        if authorization is not None:
-            scheme, _, token = authorization.decode("latin-1").partition(" ")
-            request.identity = await self._authenticate(token) if scheme.lower() == "bearer" else None
-            if request.identity is None:
-                raise Unauthenticated("session.invalid", "this access token is unknown, expired or revoked: sign in again")
-        elif b"cookie" in request.headers and (token := request.cookie(SESSION_COOKIE)):
-            request.identity = await self._authenticate(token)
-            if request.identity and request.method not in SAFE:
-                refuse_forgery(request)
-
     def _plan(self, route: Route, handle: Callable[[type[Message]], Handle], keys: Keys | None) -> Ask:
         once = self._once(route, keys)
         if route.endpoint is not None:
             endpoint = route.endpoint
-            return lambda request: once(request, lambda: endpoint(request), _as_response)
+            return lambda request: once(request, lambda: endpoint(request), as_response)
         assert route.message is not None, f"{route.path} has neither a message nor an endpoint"
-        binding, handler, render = Binding(route, self._clock), handle(route.message), _renderer(route)
+        binding, handler, render = Binding(route, self._clock), handle(route.message), renderer(route)
 
         async def ask(request: Request) -> Response:
             message = await binding.bind(request)  # a request that cannot be read is never filed under its key
@@ -262,7 +293,7 @@ class App:
     def _problem(self, request: Request, refusal: DomainError) -> Response:
         headers: Headers = []
         if isinstance(refusal, Unauthenticated):
-            headers.append((b"www-authenticate", b"Bearer"))
+            headers.append((b"www-authenticate", refusal.challenge.encode()))
         if isinstance(refusal, TooManyRequests):
             headers.append((b"retry-after", str(refusal.retry_after).encode()))
         problem = Problem(refusal.title, refusal.status, refusal.detail, refusal.code, instance=request.id, errors=refusal.errors)
@@ -270,8 +301,9 @@ class App:
 
     def _refusal(self, request: Request, problem: Problem, headers: Headers) -> Response:
         """A document for programs; a page for a person who is looking for one."""
+        problem = shown(problem)
         if self.problem_page is None or request.path.startswith(f"{API}/") or b"text/html" not in request.headers.get(b"accept", b""):
-            return _document(problem, headers)
+            return document(problem, headers)
         response = self.problem_page(request, problem)
         response.headers += headers
         return response
@@ -291,8 +323,8 @@ class App:
         if response.stream is None:
             await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else response.body})
             return
-        pumping = asyncio.ensure_future(_pump(response, send))
-        leaving = asyncio.ensure_future(_disconnected(receive))
+        pumping = asyncio.ensure_future(pump(response, send))
+        leaving = asyncio.ensure_future(disconnected(receive))
         self._streams.add(pumping)
         try:
             await asyncio.wait({pumping, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -303,101 +335,41 @@ class App:
             await asyncio.gather(pumping, leaving, return_exceptions=True)
 
 
-async def _pump(response: Response, send: Callable[[Any], Awaitable[None]]) -> None:
-    assert response.stream is not None
-    try:
-        async for chunk in response.stream:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    finally:
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _disconnected(receive: Callable[[], Awaitable[Any]]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue
-
-
 def _within_span(meta: Meta) -> Meta:
     """What is done for a request belongs below its span, where there is one."""
     trace = telemetry.traceparent()
     return Meta(actor=meta.actor, request=meta.request, trace=trace) if trace else meta
 
 
-def _document(problem: Problem, headers: Headers | None = None) -> Response:
-    return Response(problem.status, encode(problem), [(b"content-type", b"application/problem+json"), *(headers or [])])
-
-
-def _overloaded(request: Request) -> Response:
-    """Never a page: making one would take as long as what is refused."""
-    return _document(overloaded(request.id), [(b"retry-after", b"%d" % RETRY_AFTER)])
-
-
-def overloaded(request_id: str) -> Problem:
-    """What whoever is refused for want of time is told."""
-    return Problem("Too busy just now", 503, "more is asked than can be answered: try again in a moment", "service.overloaded", instance=request_id)
-
-
-def _as_response(reply: Any) -> Response:
-    if not isinstance(reply, Response):
-        raise TypeError("an endpoint that takes Idempotency-Keys files its Response: tx.answer(response)")
-    return reply
-
-
-def _renderer(route: Route) -> Callable[[Any], Response]:
-    def render(reply: Any) -> Response:
-        headers: Headers = [JSON] if reply is not None else []
-        if route.location:
-            headers.append((b"location", route.location(reply).encode()))
-        if route.reply_headers:
-            headers += [(name.lower().encode(), value.encode()) for name, value in route.reply_headers(reply)]
-        return Response(route.status, encode(reply) if reply is not None else b"", headers)
-
-    return render
-
-
 def _of_anybody(headers: dict[bytes, bytes]) -> bool:
     """Whether nothing in a request says who asks, so that its answer is anybody's."""
-    return b"cookie" not in headers and b"authorization" not in headers
+    return b"cookie" not in headers and b"authorization" not in headers and b"x-api-key" not in headers
 
 
-def _trace(request: Request) -> str:
-    """The client's traceparent, if it can be one: it is written beside everything that comes of the request."""
-    given = request.header("traceparent")
-    return given if len(given) == TRACEPARENT else ""
+def _tell_security(request: Request, refusal: DomainError) -> None:
+    """Whoever is only to sign in first, as guests and those with a second factor are, is no event."""
+    kind = SECURITY.get(refusal.status) if refusal.code not in TO_SIGN_IN else None
+    if refusal.code == CARD:
+        kind = "card"
+    if kind:
+        who = request.identity
+        about = {"user_id": who.user_id, "client_id": who.client_id} if who else {}
+        security.tell(kind, code=refusal.code, method=request.method, path=request.path, address=request.client, request_id=request.id, **about)
+
+
+def _restrict(request: Request, route: Route, access: Access) -> None:
+    """A program does what its scopes lend; what programs may do as guests is done for nobody, and pages are for people. Raises Forbidden."""
+    identity = request.identity
+    if identity is None or identity.scopes is None or (route.public and access.lends(identity, route.right)):
+        return
+    if route.public:
+        access.enter(identity, route.right)
+    elif not access.grants(None, route.right):
+        raise Forbidden("scope.never", "this page is for people: programs ask the API below /api/v1")
+    request.identity = None
 
 
 def _reads_russian(accepted: bytes) -> bool:
     """Of Accept-Language; most headers begin with a language that the shop speaks."""
     first = accepted[:2]
     return first == b"ru" or (first not in (b"", b"en") and first_spoken(accepted.decode("latin-1")) is Language.RU)
-
-
-def _add_etag(response: Response) -> None:
-    if not _etag(response):  # some put a version into their own
-        response.headers.append((b"etag", f'"{hashlib.blake2b(response.body, digest_size=8).hexdigest()}"'.encode()))
-    response.headers.append((b"vary", b"accept-language"))
-
-
-def _etag(response: Response) -> bytes:
-    return next((value for name, value in response.headers if name == b"etag"), b"")
-
-
-def _unless_unchanged(request: Request, response: Response) -> Response:
-    """The answer, or 304 for a client that has it already."""
-    etag = _etag(response)
-    if not etag or etag not in request.headers.get(b"if-none-match", b""):
-        return response
-    return Response(304, b"", [header for header in response.headers if header[0] != b"content-type"])
-
-
-def _kept(response: Response, keeping: Keeping) -> Kept:
-    headers = [header for header in response.headers if header[0] != b"x-request-id"]
-    return Kept(response.body, headers, _etag(response), time.monotonic() + keeping.seconds, keeping.stats)
-
-
-def refuse_forgery(request: Request) -> None:
-    """A cookie alone proves nothing about who made the page: the browser's own word must say that it was ours (Fetch Metadata; Origin where absent)."""
-    site, origin = request.header("sec-fetch-site"), request.header("origin")
-    if site in ("same-origin", "none") or (not site and (not origin or origin.partition("://")[2] == request.header("host"))):
-        return
-    raise Forbidden("request.forged", "this request was sent by another site's page")

@@ -13,6 +13,10 @@ from torg.kit.http.request import Headers
 Key = tuple[str, bytes, bool]
 """Path, query, and whether Russian was asked for."""
 BESIDES = 1024  # bytes that an answer takes besides its body and its key
+CONTROL, TAGS = b"torg-cache-control", b"torg-cache-tags"
+"""How a gateway may keep an answer, and what that depends on: told where a request asks for it, and to nobody else (RFC 9213)."""
+FOR_GATEWAY = "torg.for_gateway"
+"""Where in a scope stands that a gateway asks in order to keep the answer: it wants a new one."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
+from torg.kit import card_numbers
 from torg.kit.errors import ConcurrentChange, DomainError, Invalid, Malformed
 from torg.kit.http.request import Request, Response
 from torg.kit.store import Answer, AwaitedAnswer, awaited_answer
@@ -62,6 +63,8 @@ class Keys:
         Raises DomainError 409 or 422."""
         if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable() and " " not in key):
             raise Malformed("idempotency.key", "an Idempotency-Key has 1 to 255 visible ASCII characters")
+        if card_numbers.is_in(key):  # a number of sixteen digits may look like one
+            key = hashlib.blake2b(key.encode(), digest_size=32, key=self._secret).hexdigest()
         asked = b"\0".join((request.method.encode(), request.path.encode(), await request.body()))
         # keyed: a body may hold a password, and a stolen store must not let anybody guess at it
         fingerprint = hashlib.blake2b(asked, digest_size=32, key=self._secret).hexdigest()

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from torg.kit import errors
-from torg.kit.auth import Role
+from torg.kit.access import Access
 from torg.kit.errors import DomainError, Problem
 from torg.kit.http.binding import Binding
 from torg.kit.http.routes import API, Route
 from torg.kit.messages import Event, Message, context_of, reply_type
+from torg.kit.policy import OPENID
 from torg.kit.values import utc_now
 
 REF = "#/components/schemas/{name}"
@@ -21,22 +22,24 @@ STATUS = {name: str(kind.status) for name, kind in vars(errors).items() if isins
 TITLES = {
     400: "Cannot be read", 401: "Sign-in needed", 403: "Not allowed", 404: "Not found, or somebody else's", 409: "Conflict with the current state",
     412: "It has changed meanwhile", 413: "Too large", 415: "Media type not supported", 422: "Some of it is not valid", 429: "Too many requests",
-    503: "Not available right now",
+    431: "Headers too large", 503: "Not available right now",
 }  # fmt: skip
 
 
-def openapi(routes: Iterable[Route], version: str, server: str) -> dict[str, Any]:
-    """The document for all public routes."""
+def openapi(routes: Iterable[Route], version: str, server: str, access: Access | None = None) -> dict[str, Any]:
+    """The document for all public routes; `access` says who has the right that each takes (None: as the shop's own policy has it)."""
+    access = access or Access.of_the_shop()
     shown = [route for route in routes if route.public]
     bindings = {id(route): Binding(route, utc_now) for route in shown if route.message is not None}
     answers = {id(route): _answer(route) for route in shown}
     bodies = {id(route): _body(route, bindings.get(id(route))) for route in shown}
-    kinds = [kind for kind in [*answers.values(), *bodies.values(), Problem] if kind is not None]
+    refusals = [route.refusal for route in shown]
+    kinds = [kind for kind in [*answers.values(), *bodies.values(), *refusals, Problem] if kind is not None]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=REF)
     named = dict(zip(map(_key, kinds), schemas, strict=True))
     paths: dict[str, Any] = {}
     for route in shown:
-        operation = _operation(route, bindings.get(id(route)), answers[id(route)], bodies[id(route)], named)
+        operation = _operation(route, bindings.get(id(route)), answers[id(route)], bodies[id(route)], named, access)
         paths.setdefault(route.path, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -44,7 +47,7 @@ def openapi(routes: Iterable[Route], version: str, server: str) -> dict[str, Any
         "servers": [{"url": server}],
         "tags": [{"name": tag} for tag in sorted({_tag(route) for route in shown})],
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": _readable(components), "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": _readable(components), "securitySchemes": _schemes(server, access)},
     }
 
 
@@ -123,6 +126,18 @@ def asyncapi(kinds: Iterable[type[Message]], version: str) -> dict[str, Any]:
     }
 
 
+def _schemes(server: str, access: Access) -> dict[str, Any]:
+    """Who may ask: a person's session, a person's own program, somebody's program that a person has let in."""
+    token, scopes = f"{server}/oauth/token", {name: scope.en for name, scope in access.policy.programs.scopes.items()}
+    code = {"authorizationUrl": f"{server}/oauth/authorize", "tokenUrl": token, "refreshUrl": token, "scopes": scopes}
+    client = {"tokenUrl": token, "scopes": {name: words for name, words in scopes.items() if name not in OPENID}}
+    return {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"},
+        "api_key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+        "oauth": {"type": "oauth2", "flows": {"authorizationCode": code, "clientCredentials": client}},
+    }
+
+
 def _answer(route: Route) -> Any:
     if route.answer is not None or route.message is None:
         return route.answer
@@ -140,12 +155,13 @@ def _key(kind: Any) -> str:
     return repr(kind) + str(id(kind))
 
 
-def _operation(route: Route, binding: Binding | None, answer: Any, body: Any, named: Mapping[str, Any]) -> dict[str, Any]:
+def _operation(route: Route, binding: Binding | None, answer: Any, body: Any, named: Mapping[str, Any], access: Access) -> dict[str, Any]:
+    guarded = not access.grants(None, route.right)
     operation: dict[str, Any] = {"operationId": _operation_id(route), "tags": [_tag(route)], "summary": route.summary or _sentence(route.message)}
     if parameters := _parameters(route, binding):
         operation["parameters"] = parameters
     if body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": named[_key(body)]}}}
+        operation["requestBody"] = {"required": True, "content": {media: {"schema": named[_key(body)]} for media in route.body_media or ("application/json",)}}
     elif route.body_media:
         operation["requestBody"] = {"required": True, "content": {media: {"schema": {"type": "string"}} for media in route.body_media}}
     success: dict[str, Any] = {"description": "Done"}
@@ -154,30 +170,34 @@ def _operation(route: Route, binding: Binding | None, answer: Any, body: Any, na
     elif route.media != "application/json":
         success["content"] = {route.media: {}}
     problem = {"application/problem+json": {"schema": named[_key(Problem)]}}
+    if route.refusal is not None:
+        problem["application/json"] = {"schema": named[_key(route.refusal)]}
     refused = {
         str(status): {"description": TITLES[status], "content": problem | (success["content"] if status in route.also else {})}
-        for status in _refusals(route, body is not None)
+        for status in _refusals(route, body is not None, guarded or not access.without_scope(route.right))
     }
     not_modified = {"304": {"description": "Not modified"}} if route.etag else {}
     operation["responses"] = {str(route.status): success, **not_modified, **refused}
-    if description := _description(route):
+    if description := _description(route, access.holders(route.right) if guarded else []):
         operation["description"] = description
-    if route.who is not None:
-        operation["security"] = [{"bearer": []}]
+    operation["x-right"] = route.right
+    if guarded:
+        scopes = access.scopes_for(route.right)
+        operation["security"] = [{"bearer": []}, *([{"api_key": []}] if scopes else []), *({"oauth": [scope]} for scope in scopes)]
     return operation
 
 
-def _description(route: Route) -> str:
-    """What the message says of itself, with HTTP's statuses for the errors it names; and whose the route is."""
+def _description(route: Route, holders: Sequence[str]) -> str:
+    """What the message says of itself, with HTTP's statuses for the errors it names; and who has the right to it."""
     said = re.sub(r"\b(R|r)aises\b", r"\1efused with", _paragraph(route.message))
     said = re.sub(r"\b[A-Z]\w+", lambda word: STATUS.get(word[0], word[0]), said)
-    whose = f"Needs the role {' or '.join(sorted({*route.who, Role.ADMIN}))}." if route.who else ""
+    whose = f"Takes the right {route.right}: {', '.join(holders)}." if holders else ""
     return f"{said} {whose}".strip()
 
 
-def _refusals(route: Route, has_body: bool) -> list[int]:
-    statuses = {400, 401, 422, 503, *route.refuses}
-    if route.who is not None:
+def _refusals(route: Route, has_body: bool, forbids: bool) -> list[int]:
+    statuses = {400, 401, 422, 429, 431, 503, *route.refuses}
+    if forbids:
         statuses.add(403)
     if "{" in route.path or route.method == "PUT":
         statuses.add(404)

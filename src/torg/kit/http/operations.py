@@ -12,6 +12,7 @@ import msgspec
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.core import CollectorRegistry
 
+from torg.kit.access import PUBLIC
 from torg.kit.errors import Unavailable
 from torg.kit.http.admission import Urgency
 from torg.kit.http.app import App
@@ -19,6 +20,7 @@ from torg.kit.http.request import JSON, Request, Response
 from torg.kit.http.routes import Route
 from torg.kit.messages import encode
 from torg.kit.operations import Desk
+from torg.kit.scrubbing import clean
 from torg.kit.tasks import Supervisor
 from torg.kit.telemetry import LAG
 
@@ -66,7 +68,7 @@ def operations_routes(
         if all(text == "ok" for text in found.values()):
             been_ready.set()
         fine = been_ready.is_set() and all(text == "ok" for name, text in found.items() if not spares(name))
-        response = _json(encode(Readiness("ready" if fine else "not ready", found)), 200 if fine else 503)
+        response = _json(encode(Readiness("ready" if fine else "not ready", {name: clean(text) for name, text in found.items()})), 200 if fine else 503)
         if not fine:
             response.headers.append((b"retry-after", b"1"))
         return response
@@ -95,14 +97,14 @@ def operations_routes(
     return (
         _plain("/health", health, Health, "Whether the process lives"),
         _plain("/ready", ready, Readiness, "Whether every engine answers and every task runs", also=(503,)),
-        _plain("/metrics", metrics, None, "Figures for Prometheus", media="text/plain"),
+        _plain("/metrics", metrics, None, "Figures for Prometheus", media="text/plain", right="metrics:read"),
         _plain("/openapi.json", api, dict[str, Any], "This description"),
         _plain("/asyncapi.json", events, dict[str, Any], "The events' description"),
     )
 
 
 def _plain(path: str, endpoint: Callable[[Request], Awaitable[Response]], answer: Any, summary: str, **more: Any) -> Route:
-    return Route(method="GET", path=path, endpoint=endpoint, answer=answer, summary=summary, urgency=Urgency.ALWAYS, **more)
+    return Route(method="GET", path=path, endpoint=endpoint, answer=answer, summary=summary, urgency=Urgency.ALWAYS, **{"right": PUBLIC, **more})
 
 
 def _json(body: bytes, status: int = 200) -> Response:

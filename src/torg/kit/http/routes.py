@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torg.kit.auth import ANYONE, STAFF, Role
 from torg.kit.http.admission import Urgency
 from torg.kit.http.request import Request, Response
-from torg.kit.messages import Message
+from torg.kit.messages import Message, Query
 
 API = "/api/v1"
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -25,15 +24,21 @@ class Route:
     `answer` names the reply's type for the description. `cached` is how many seconds the edge may keep the answer for everyone;
     `tags` name what its keeping depends on. `etag` adds one and answers If-None-Match.
     `idempotency_field` names the hidden field in which a page's form carries its key: sent twice, it takes effect once.
+    `refusal` is the type of what it says instead of a problem, where another standard asks for that.
     `also` are refusals that come with the answer itself.
+    `about` asks for what the route changes, by the values of its path: the audit trail has it as it was and as it is.
+    Else it has what was answered, but for what may not be kept anywhere; of such an answer all but the fields `unfiled`.
     `audited` is False for what is not worth a line when staff do it: renewing a session, choosing a language.
-    `urgency` is its rank under too much load; what only staff may ask is always answered."""
+    `urgency` is its rank under too much load; what only staff may ask is always answered.
+    `right` is what one needs to ask for it (see access.py), and a program has to be lent; `asks` says that the endpoint looks for it by itself: pages that
+    send guests to sign in."""
 
     method: str
     path: str
     message: type[Message] | None = None
     endpoint: Endpoint | None = None
-    who: frozenset[Role] | None = ANYONE
+    right: str
+    asks: bool = False
     status: int = 200
     idempotency: Literal["no", "accepted", "required"] = "no"
     idempotency_field: str = ""
@@ -51,13 +56,12 @@ class Route:
     body_limit: int = 1 << 20
     public: bool = True
     refuses: tuple[int, ...] = ()
+    refusal: Any = None
     also: tuple[int, ...] = ()
     audited: bool = True
+    about: type[Query[Any]] | None = None
+    unfiled: tuple[str, ...] = ()
     urgency: Urgency = Urgency.BROWSING
-
-    def __post_init__(self) -> None:
-        if self.who and self.who <= STAFF:
-            object.__setattr__(self, "urgency", Urgency.ALWAYS)
 
 
 def get(path: str, message: type[Message] | None = None, **more: Any) -> Route:

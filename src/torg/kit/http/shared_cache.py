@@ -60,6 +60,25 @@ _unpacked = msgspec.msgpack.Decoder(tuple[list[tuple[bytes, bytes]], bytes, byte
 _tags = msgspec.json.Decoder(list[str]).decode
 
 
+class Allowance:
+    """What one process may have in Redis at a time: so many `room` bytes, in pieces up to `largest`. What it holds of the others' is theirs to count."""
+
+    def __init__(self, room: int, largest: int) -> None:
+        self._room, self._largest = room, largest
+        self._taken = deque[tuple[float, int]]()
+
+    def fits(self, size: int, seconds: float) -> bool:
+        """Whether there is room for it, which it then has for so long."""
+        now = time.monotonic()
+        while self._taken and self._taken[0][0] < now:
+            self._room += self._taken.popleft()[1]
+        if not 0 < size <= min(self._largest, self._room):
+            return False
+        self._taken.append((now + seconds, size))
+        self._room -= size
+        return True
+
+
 class SharedResponseCache(ResponseCache):
     """As ResponseCache, for all instances of a kind of process: `name` tells apart those that answer one address differently. Have `settle` run."""
 
@@ -67,7 +86,7 @@ class SharedResponseCache(ResponseCache):
         """`shared` bytes of its making may be in Redis at a time."""
         super().__init__(size, room)
         self._redis, self._name, self._new_id = redis, name, new_id
-        self._shares, self._shared = deque[tuple[float, int]](), shared
+        self._allowance = Allowance(shared, LARGEST)
         self._unsettled: set[str] = set()
         self._settling: set[str] = set()
         self._purged = asyncio.Event()
@@ -138,7 +157,7 @@ class SharedResponseCache(ResponseCache):
         """Lets the others have it; the seconds for which it may be held here: none, where it was purged while it was being made."""
         seconds = min(keeping.seconds, LONGEST)
         answer = _packed((kept.headers, kept.etag, kept.body)) if kept else b""
-        given = answer if self._fits(len(answer), seconds) else b""
+        given = answer if self._allowance.fits(len(answer), seconds) else b""
         try:
             holds = await self._redis.run(GIVE, names, me, versions, given, int(seconds * 1000))
         except Unavailable:
@@ -149,17 +168,6 @@ class SharedResponseCache(ResponseCache):
         if kept is None:
             return None
         return replace(kept, until=min(kept.until, time.monotonic() + (seconds if self._redis.listening else min(seconds, ALONE))))
-
-    def _fits(self, size: int, seconds: float) -> bool:
-        """Whether Redis has room for what this instance shares; what it holds of the others' is theirs to count."""
-        now = time.monotonic()
-        while self._shares and self._shares[0][0] < now:
-            self._shared += self._shares.popleft()[1]
-        if not 0 < size <= min(LARGEST, self._shared):
-            return False
-        self._shares.append((now + seconds, size))
-        self._shared -= size
-        return True
 
     def _names(self, asked: Key, keeping: Keeping) -> list[RedisKey]:
         digest = hashlib.blake2b(repr(asked).encode(), digest_size=16).hexdigest()

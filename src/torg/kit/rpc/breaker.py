@@ -39,9 +39,9 @@ class Breaker:
             self._failed, self._rest, self._probing = 0, self._first, False
 
     def failed(self) -> None:
-        """The rest grows with each probe in vain."""
+        """The rest grows with each probe in vain; what was sent before it opened tells nothing new."""
         self._failed += 1
-        if self._failed >= self._most:
+        if self._failed == self._most or (self._failed > self._most and (self._probing or self._now() >= self._until)):
             self._until = self._now() + self._rest
             self._rest = min(self._rest * 2, self._longest)
             self._probing = False

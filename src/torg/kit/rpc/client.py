@@ -15,15 +15,15 @@ import msgspec
 
 from torg.kit import telemetry
 from torg.kit.calls import in_transaction
-from torg.kit.chain import EDGES, Link, chain, lengthened
+from torg.kit.chain import EDGES, Link, chain, ends, lengthened
 from torg.kit.errors import DomainError, Unavailable
 from torg.kit.messages import Command, Message, Meta, Query, context_of, encode, reply_type
 from torg.kit.rpc import wire
 from torg.kit.rpc.balance import Balance, Instance
 from torg.kit.rpc.http import Answer, Broken, Connections, Unreachable
+from torg.kit.rpc.identity import Identities
 from torg.kit.rpc.metrics import AGAIN, ASKED
 from torg.kit.rpc.peers import Peers
-from torg.kit.rpc.signing import Signer
 from torg.kit.shards import context_of_part
 from torg.kit.telemetry import current_meta
 
@@ -73,8 +73,8 @@ class _Call:
 class RemoteCalls:
     """Implements Call over HTTP. Only queries and commands that are idempotent are sent a second time once they may have arrived."""
 
-    def __init__(self, peers: Peers, connections: Connections, signer: Signer, random: Random, patience: float = PATIENCE) -> None:
-        self._peers, self._connections, self._signer, self._random, self._patience = peers, connections, signer, random, patience
+    def __init__(self, peers: Peers, connections: Connections, identities: Identities, random: Random, patience: float = PATIENCE) -> None:
+        self._peers, self._connections, self._identities, self._random, self._patience = peers, connections, identities, random, patience
         self._balance = Balance(random)
         self._budgets: dict[str, Budget] = {}
 
@@ -93,14 +93,15 @@ class RemoteCalls:
 
     async def tell_all(self, contexts: Iterable[str], message: Command[None], link: Link) -> None:
         """Sends it once to each process of these contexts; those that do not answer go without."""
-        told: dict[str, Instance] = {}
+        told: dict[str, tuple[str, Instance]] = {}
         for context in contexts:
-            known = self._balance.all(context, (await self._peers.of(context)).addresses)
-            told |= {instance.address: instance for instance in known}
-        await asyncio.gather(*(self._tell(self._begin("", message, link), instance) for instance in told.values()))
+            with suppress(Unavailable):  # of whom discovery knows nothing now
+                known = self._balance.all(context, (await self._peers.of(context)).addresses)
+                told |= {instance.address: (context, instance) for instance in known}
+        await asyncio.gather(*(self._tell(self._begin(context, message, link), instance) for context, instance in told.values()))
 
     async def _tell(self, call: _Call, instance: Instance) -> None:
-        with suppress(Unreachable, Broken, TimeoutError):
+        with suppress(Unreachable, Broken, TimeoutError, Unavailable):
             await self._try(call, instance)
 
     def _begin(self, context: str, message: Message, link: Link) -> _Call:
@@ -109,7 +110,7 @@ class RemoteCalls:
         carried = encode(Meta(meta.cause, meta.actor, meta.request, trace) if trace else meta)
         return _Call(
             context, (wire.PREFIX + kind.NAME).encode(), encode(message), carried, trace or meta.trace, link,
-            link.due or time.monotonic() + self._patience,
+            min(link.due or time.monotonic() + self._patience, ends.get()),
             isinstance(message, Query) or kind.IDEMPOTENT, 0 if kind.WAITS else 1,
         )  # fmt: skip
 
@@ -167,24 +168,25 @@ class RemoteCalls:
 
     async def _try(self, call: _Call, instance: Instance) -> Answer:
         within, began = max(int(call.left * 1000), 1), time.monotonic()
-        signature = self._signer.sign(within / 1000, *wire.signed_parts(call.path, call.link, within, call.meta, call.body))
-        request = wire.request(instance.address, call.path, call.link, within, call.meta, call.body, signature, call.trace)
+        between = self._identities.introduce(call.link.caller, call.context)
+        signature = between.calls.sign(within / 1000, *wire.signed_parts(call.path, call.link, within, call.meta, call.body))
+        request = wire.request(instance.address, call.path, call.link, within, call.meta, call.body, between.token, signature, call.trace)
         instance.load += call.load
         try:
             async with asyncio.timeout(within / 1000):
-                answer = await self._connections.ask(instance.address, request)
+                answer = await self._connections.ask(instance.address, request, call.context)
         except (Unreachable, Broken):
             instance.failed()
             raise
         except TimeoutError:
-            instance.failed() if time.monotonic() - began >= HOPELESS else instance.breaker.gave_up()
+            instance.failed() if time.monotonic() - began >= HOPELESS else instance.gave_up()
             raise
         except asyncio.CancelledError:
-            instance.breaker.gave_up()
+            instance.gave_up()
             raise
         finally:
             instance.load -= call.load
-        instance.succeeded()
+        instance.succeeded(time.monotonic() - began if call.load else None, answer.status < 500)
         return answer
 
 

@@ -64,12 +64,12 @@ class ConsulPeers:
             while True:
                 watches.create_task(self._watch(*await self._wanted.get()))
 
-    async def announce(self, contexts: Sequence[str], address: str) -> None:
+    async def announce(self, contexts: Sequence[str], address: str, asked_at: int) -> None:
         host, _, port = address.rpartition(":")
         everywhere = host in ("0.0.0.0", "::", "")  # noqa: S104 compared, not bound
         for context in contexts:
             id = f"{self._prefix}{context}-{host}-{port}"
-            check = {"HTTP": f"http://{'127.0.0.1' if everywhere else host}:{port}/ready", "Interval": CHECKED, "Timeout": CHECKED}
+            check = {"HTTP": f"http://{'127.0.0.1' if everywhere else host}:{asked_at}/ready", "Interval": CHECKED, "Timeout": CHECKED}
             check["DeregisterCriticalServiceAfter"] = FORGOTTEN
             service = {"ID": id, "Name": self._prefix + context, "Address": "" if everywhere else host, "Port": int(port), "Check": check}
             await self._ask("PUT", "/v1/agent/service/register", service)

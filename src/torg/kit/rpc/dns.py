@@ -52,7 +52,7 @@ class DnsPeers:
                     await self._look_again(context)
             await asyncio.sleep(SOONEST / 2)
 
-    async def announce(self, contexts: Sequence[str], address: str) -> None:
+    async def announce(self, contexts: Sequence[str], address: str, asked_at: int) -> None:
         """Whoever runs the DNS knows."""
 
     async def close(self) -> None: ...

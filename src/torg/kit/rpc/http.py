@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -11,10 +12,13 @@ from typing import Final, cast
 
 import httptools
 
+from torg.kit.rpc.tls import Tls, told
+
 IDLE: Final = 10.0  # seconds that a connection is kept without use: less than servers keep theirs
 KEPT: Final = 64  # idle connections to one address
 FULL: Final = 1 << 18  # bytes that wait to be read before the sender is stopped
 CONNECT: Final = 2.0  # seconds
+GRANTED: Final = 101  # the status of an answer with which another protocol begins
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -41,13 +45,14 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """One connection; one request at a time."""
+    """One connection; one request at a time. `service`: who is there; `version`: of the keys by which that is known."""
 
-    def __init__(self, address: str) -> None:
-        self.address, self.since, self.lost = address, 0.0, False
-        self.spoilt, self._paused = False, False
+    def __init__(self, address: str, service: str = "", version: int = 0) -> None:
+        self.address, self.service, self.version, self.since, self.lost = address, service, version, 0.0, False
+        self.spoilt, self._paused, self._upgrade, self._granted = False, False, False, False
         """Not all of the request was sent: what comes next would be taken for the rest of it."""
         self._transport: asyncio.Transport
+        self._why = ""
         self._headers: Headers = []
         self._chunks: deque[bytes] = deque()
         self._held, self._status, self._ended, self._keep, self._whole = 0, 0, True, True, False
@@ -57,8 +62,10 @@ class Connection(asyncio.Protocol):
 
     # ---------------------------------------------------------------- asking
 
-    def send(self, data: bytes) -> None:
-        """Begins a request: its head, and as much of the body as there is."""
+    def send(self, data: bytes, upgrade: bool = False) -> None:
+        """Begins a request: its head, and as much of the body as there is. `upgrade`: it asks for another protocol; an answer of 101 grants that, and what is
+        written and what comes in `chunks` are the bytes of both sides from then on."""
+        self._upgrade, self._granted = upgrade, False
         self._headers, self._status, self._ended, self._keep, self._held, self._whole = [], 0, False, True, 0, False
         self._chunks.clear()
         self._read_on()
@@ -127,7 +134,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse_lost(self) -> None:
         if self.lost:
-            raise Broken(f"{self.address} ended the connection before its answer")
+            raise Broken(f"{self.address} ended the connection before its answer{self._why}")
 
     # ---------------------------------------------------------------- asyncio's side
 
@@ -135,17 +142,28 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class
 
     def data_received(self, data: bytes) -> None:
+        if self._granted:
+            self.on_body(data)
+            return
         try:
             if not self._ended:  # else it answers what nobody asked
                 self._parser.feed_data(data)
                 return
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):  # this is no HTTP
+        except httptools.HttpParserUpgrade as granted:
+            if self._upgrade:
+                self._granted = True
+                if rest := data[granted.args[0] :]:
+                    self.on_body(rest)
+                return
+        except httptools.HttpParserError:  # this is no HTTP
             pass
         self.close()
         self._fail()
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
+        if self.service and not self.since:  # nobody says so to whom he does not know
+            self._why = ", its first one: maybe it believes none of the keys of who asks (TORG_IDENTITIES); its log says so"
         if self._status and not self._ended and not self._framed():
             self.on_message_complete()  # a body without a length ends with its connection
         self._fail()
@@ -165,7 +183,7 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         for waiting in (self._head, self._more):
             if waiting is not None and not waiting.done():
-                waiting.set_exception(Broken(f"{self.address} ended the connection before its answer"))
+                waiting.set_exception(Broken(f"{self.address} ended the connection before its answer{self._why}"))
 
     # ---------------------------------------------------------------- the parser's side
 
@@ -174,7 +192,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status < 200:  # an interim answer: the real one follows
+        if status < 200 and not (self._upgrade and status == GRANTED):  # an interim answer: the real one follows
             return
         self._status = status
         if self._head is not None and not self._head.done():
@@ -193,6 +211,8 @@ class Connection(asyncio.Protocol):
         if not self._status:
             self._headers = []
             return
+        if self._status == GRANTED and not self.lost:
+            return
         self._ended, self._keep = True, self._parser.should_keep_alive()
         self._wake()
 
@@ -202,47 +222,56 @@ class Connection(asyncio.Protocol):
 
 
 class Connections:
-    """Connections to any number of addresses ("host:port"); those not in use are kept for the next request."""
+    """Connections to any number of addresses ("host:port"); those not in use are kept for the next request. With `tls` each is to the service that is named."""
 
-    def __init__(self) -> None:
-        self._idle: dict[str, list[Connection]] = {}
+    def __init__(self, tls: Tls | None = None) -> None:
+        self._tls = tls
+        self._idle: dict[tuple[str, str], list[Connection]] = {}
         self._open: set[Connection] = set()
 
-    async def take(self, address: str) -> Connection:
+    async def take(self, address: str, service: str = "") -> Connection:
         """One that nobody uses. Raises Unreachable."""
-        idle = self._idle.get(address)
+        service = service if self._tls else ""
+        idle, version = self._idle.get((address, service)), self._tls.version if self._tls else 0
         while idle:
             connection = idle.pop()
-            if not connection.lost and time.monotonic() - connection.since < IDLE:
+            if not connection.lost and connection.version == version and time.monotonic() - connection.since < IDLE:
                 return connection
             self._drop(connection)
-        host, _, port = address.rpartition(":")
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT):
-                _, connection = await loop.create_connection(lambda: Connection(address), host.strip("[]"), int(port))
+                connection = await self._connect(address, service, version)
         except (OSError, TimeoutError, ValueError) as error:
-            raise Unreachable(f"{address} cannot be reached: {error or 'it does not answer'}") from error
+            reason = told(error, service) if self._tls and not isinstance(error, TimeoutError) else str(error) or "it does not answer"
+            raise Unreachable(f"{address} cannot be reached: {reason}") from error
         self._open.add(connection)
         return connection
 
+    async def _connect(self, address: str, service: str, version: int) -> Connection:
+        host, _, port = address.rpartition(":")
+        loop, made = asyncio.get_running_loop(), lambda: Connection(address, service, version)
+        if self._tls is None:
+            return (await loop.create_connection(made, host.strip("[]"), int(port)))[1]
+        try:
+            context = self._tls.to(service)
+            return (await loop.create_connection(made, host.strip("[]"), int(port), ssl=context, server_hostname=service))[1]
+        except ssl.SSLCertVerificationError:
+            if not self._tls.look():  # else it may have another key since
+                raise
+            return await self._connect(address, service, self._tls.version)
+
     def give_back(self, connection: Connection) -> None:
         """Its request is over; one that is still in the middle of it is closed."""
-        idle = self._idle.setdefault(connection.address, [])
+        idle = self._idle.setdefault((connection.address, connection.service), [])
         if connection.reusable and len(idle) < KEPT:
             connection.since = time.monotonic()
             idle.append(connection)
         else:
             self._drop(connection)
 
-    def forget(self, address: str) -> None:
-        """Closes what is idle there: nobody will be asked at this address again."""
-        for connection in self._idle.pop(address, []):
-            self._drop(connection)
-
-    async def ask(self, address: str, request: bytes) -> Answer:
+    async def ask(self, address: str, request: bytes, service: str = "") -> Answer:
         """Sends a whole request and waits for the whole answer. Raises Unreachable or Broken."""
-        connection = await self.take(address)
+        connection = await self.take(address, service)
         try:
             connection.send(request)
             return await connection.whole()

@@ -156,6 +156,25 @@ class DescribeApi(Query[msgspec.Raw], frozen=True):
     """The part of the API's description (OpenAPI) that the routes of this process make."""
 
 
+class ChangedTags(msgspec.Struct, frozen=True):
+    """Tags of kept answers that are out of date, and the position up to which there are no others."""
+
+    tags: tuple[str, ...]
+    until: int
+
+
+@message("answers.changed")
+class FollowChanges(Query[ChangedTags], frozen=True, kw_only=True):
+    """What a context's log has made out of date behind a position; without anything it waits, so many seconds at most. Behind -1: nothing, and where the
+    log ends now."""
+
+    WAITS = True
+
+    context: str
+    after: int
+    wait: float = 0
+
+
 @message("answers.purge")
 class PurgeAnswers(Command[None], frozen=True):
     """Has the edge forget the answers that it keeps under these tags."""

@@ -36,8 +36,9 @@ class Peers(Protocol):
         """Keeps itself up to date until cancelled; under supervision."""
         ...
 
-    async def announce(self, contexts: Sequence[str], address: str) -> None:
-        """Says that this process answers for these contexts, where others must be told; takes it back when it is closed."""
+    async def announce(self, contexts: Sequence[str], address: str, asked_at: int) -> None:
+        """Says that this process answers for these contexts, where others must be told; takes it back when it is closed. `asked_at`: the port at which it
+        tells everybody whether it is ready."""
         ...
 
     async def close(self) -> None: ...
@@ -55,7 +56,7 @@ class StaticPeers:
     async def run(self) -> None:
         """A list does not change."""
 
-    async def announce(self, contexts: Sequence[str], address: str) -> None:
+    async def announce(self, contexts: Sequence[str], address: str, asked_at: int) -> None:
         """Whoever wrote the list knows."""
 
     async def close(self) -> None: ...
@@ -82,7 +83,7 @@ class FilePeers:
             self._look()
             await asyncio.sleep(LOOK_EVERY)
 
-    async def announce(self, contexts: Sequence[str], address: str) -> None:
+    async def announce(self, contexts: Sequence[str], address: str, asked_at: int) -> None:
         """Whoever wrote the file knows."""
 
     async def close(self) -> None: ...

@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
 import msgspec
 
-from torg.kit import telemetry
+from torg.kit import security, telemetry
 from torg.kit.calls import Call, Handle
 from torg.kit.chain import DEEPEST, Link, chain
 from torg.kit.errors import DomainError, Forbidden, NotFound, TooLarge, Unauthenticated, Unavailable
-from torg.kit.messages import Message, Meta, Registry, encode
+from torg.kit.messages import Message, Meta, Registry, context_of, encode
 from torg.kit.rpc import wire
+from torg.kit.rpc.identity import BadIdentity, Identities
 from torg.kit.rpc.metrics import SERVED
-from torg.kit.rpc.signing import Signer
 from torg.kit.rpc.wire import Refusal
+from torg.kit.scrubbing import clean
 
 LARGEST: Final = 64 << 20  # bytes
+MAY_NOT: Final = "rpc.caller"
+"""The code of a call from whom the context is not asked by."""
 JSON, PROBLEM = [(b"content-type", b"application/json")], [(b"content-type", b"application/problem+json")]
+MayAsk = Callable[[str, str, str], bool]
+"""Whether a caller may ask a context for a message."""
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
 class RpcServer:
     """An ASGI application below /rpc/. `call` handles the contexts' messages, `own` what processes of a fleet ask each other (by kind);
-    `callers` are all who may ask at all."""
+    `may_ask` says who may ask which context for what."""
 
-    def __init__(self, call: Call, registry: Registry, own: Mapping[type[Message], Handle], signer: Signer, callers: Collection[str]) -> None:
-        self._call, self._registry, self._signer, self._callers = call, registry, signer, frozenset(callers)
+    def __init__(
+        self,
+        call: Call,
+        registry: Registry,
+        own: Mapping[type[Message], Handle],
+        identities: Identities,
+        may_ask: MayAsk = lambda *_: True,
+    ) -> None:
+        self._call, self._registry, self._identities, self._may_ask = call, registry, identities, may_ask
         self._own = {kind.NAME: (msgspec.json.Decoder(kind).decode, handle) for kind, handle in own.items()}
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -42,9 +54,11 @@ class RpcServer:
             body = await self._answer(name, path, scope, await _body(receive))
         except (DomainError, Unavailable) as error:
             refusal = wire.refuse(error)
+            if refusal.code in (wire.UNSIGNED, MAY_NOT):
+                security.tell("call", code=refusal.code, path=path, address=(scope.get("client") or ("",))[0], detail=refusal.detail)
         except Exception as error:  # noqa: BLE001 the last line: a defect becomes an answer that says so, and a log line with the whole story
             telemetry.log.error("a call failed", message=name, exc_info=error)
-            refusal = Refusal("Internal error", 500, f"{name}: {type(error).__name__}: {error}", "internal", wire.DEFECT)
+            refusal = Refusal("Internal error", 500, clean(f"{name}: {type(error).__name__}: {error}"), "internal", wire.DEFECT)
         await _send(send, body, refusal)
         known = name if name in self._own or self._registry.find(name) else "-"
         _observed(known, refusal.kind if refusal else "done")(time.perf_counter() - began)
@@ -52,6 +66,8 @@ class RpcServer:
     async def _answer(self, name: str, path: str, scope: Any, body: bytes) -> bytes:
         link, meta = self._checked(path, dict(scope["headers"]), scope["method"], body)
         handle, message = self._read(name, body)
+        if not self._may_ask(link.caller, context_of(type(message)), name):
+            raise Forbidden(MAY_NOT, f"{link.caller} is not among those who may ask {context_of(type(message))} for {name}")
         token = chain.set(link)
         try:
             async with asyncio.timeout(link.due - time.monotonic()):
@@ -64,14 +80,15 @@ class RpcServer:
 
     def _checked(self, path: str, headers: dict[bytes, bytes], method: str, body: bytes) -> tuple[Link, Meta]:
         try:
-            link, within, meta = wire.read_link(headers)
+            between = self._identities.recognise(headers.get(wire.IDENTITY, b""))
+            link, within, meta = wire.read_link(headers, between.caller)
+        except BadIdentity as error:
+            raise Unauthenticated(wire.UNSIGNED, f"calls between contexts say who asks: {error}") from error
         except ValueError as error:
             raise Unauthenticated(wire.UNSIGNED, f"this is no call of a fleet's: {error}") from error
         parts = wire.signed_parts(path.encode(), link, within, meta, body)
-        if method != "POST" or (fault := self._signer.fault(headers.get(wire.SIGNATURE, b""), *parts)):
-            raise Unauthenticated(wire.UNSIGNED, f"calls between contexts are signed with the fleet's secret: {fault if method == 'POST' else method}")
-        if link.caller not in self._callers:
-            raise Forbidden("rpc.caller", f"{link.caller!r} is no context of this shop")
+        if method != "POST" or (fault := between.calls.fault(headers.get(wire.SIGNATURE, b""), *parts)):
+            raise Unauthenticated(wire.UNSIGNED, f"calls between contexts are signed by who asks: {fault if method == 'POST' else method}")
         if not 1 <= link.depth <= DEEPEST:
             raise RuntimeError(f"a chain of calls may be {DEEPEST} deep, not {link.depth}")
         return link, wire.read_meta(meta)

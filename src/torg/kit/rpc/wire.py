@@ -14,9 +14,10 @@ from torg.kit import errors
 from torg.kit.chain import Link
 from torg.kit.errors import DomainError, FieldError, TooManyRequests, Unavailable
 from torg.kit.messages import Meta
+from torg.kit.scrubbing import clean
 
 PREFIX: Final = "/rpc/"
-CALLER, DEPTH, WITHIN, META, SIGNATURE = b"torg-caller", b"torg-depth", b"torg-within", b"torg-meta", b"torg-signature"
+IDENTITY, DEPTH, WITHIN, META, SIGNATURE = b"torg-identity", b"torg-depth", b"torg-within", b"torg-meta", b"torg-signature"
 DEFECT = "Defect"
 KINDS: Mapping[str, type[DomainError]] = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, DomainError)}
 
@@ -44,11 +45,12 @@ _meta = msgspec.json.Decoder(Meta).decode
 
 
 def refuse(error: DomainError | Unavailable) -> Refusal:
-    """What goes over the wire of an exception."""
-    retry_after = getattr(error, "retry_after", 0)
+    """What goes over the wire of an exception: no secret and no card number."""
+    retry_after, detail = getattr(error, "retry_after", 0), clean(error.detail)
     if isinstance(error, Unavailable):
-        return Refusal("Not available right now", 503, error.detail, "service.unavailable", "Unavailable", retry_after=retry_after)
-    return Refusal(error.title, error.status, error.detail, error.code, type(error).__name__, error.errors, retry_after)
+        return Refusal("Not available right now", 503, detail, "service.unavailable", "Unavailable", retry_after=retry_after)
+    errors = tuple(FieldError(clean(one.field), one.code, clean(one.detail)) for one in error.errors)
+    return Refusal(error.title, error.status, detail, error.code, type(error).__name__, errors, retry_after)
 
 
 def raised(document: bytes) -> Exception:
@@ -70,24 +72,24 @@ def raised(document: bytes) -> Exception:
 
 
 def signed_parts(path: bytes, link: Link, within: int, meta: bytes, body: bytes) -> tuple[bytes, ...]:
-    """All that a call means; the body stands last, as it may hold any byte."""
-    return b"POST", path, link.caller.encode(), b"%d" % link.depth, b"%d" % within, meta, body
+    """All that a call means, besides who asks: that is whose key signs. The body stands last, as it may hold any byte."""
+    return b"POST", path, b"%d" % link.depth, b"%d" % within, meta, body
 
 
-def request(address: str, path: bytes, link: Link, within: int, meta: bytes, body: bytes, signature: bytes, trace: str) -> bytes:
+def request(address: str, path: bytes, link: Link, within: int, meta: bytes, body: bytes, identity: bytes, signature: bytes, trace: str) -> bytes:
     """`within`: milliseconds that the answer is of use."""
     head = b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % (path, address.encode(), len(body))
     if trace:
         head += b"traceparent: %b\r\n" % trace.encode()
-    return head + b"torg-caller: %b\r\ntorg-depth: %d\r\ntorg-within: %d\r\ntorg-meta: %b\r\ntorg-signature: %b\r\n\r\n%b" % (
-        link.caller.encode(), link.depth, within, meta, signature, body,
+    return head + b"torg-identity: %b\r\ntorg-depth: %d\r\ntorg-within: %d\r\ntorg-meta: %b\r\ntorg-signature: %b\r\n\r\n%b" % (
+        identity, link.depth, within, meta, signature, body,
     )  # fmt: skip
 
 
-def read_link(headers: Mapping[bytes, bytes]) -> tuple[Link, int, bytes]:
-    """Whose call it is, for how many milliseconds, and its Meta as it came. Raises ValueError."""
+def read_link(headers: Mapping[bytes, bytes], caller: str) -> tuple[Link, int, bytes]:
+    """Where a call stands in its chain, for how many milliseconds it is of use, and its Meta as it came. Raises ValueError."""
     within = int(headers.get(WITHIN, b"0"))
-    link = Link(int(headers.get(DEPTH, b"0")), headers.get(CALLER, b"").decode("ascii"), time.monotonic() + within / 1000)
+    link = Link(int(headers.get(DEPTH, b"0")), caller, time.monotonic() + within / 1000)
     return link, within, headers.get(META, b"{}")
 
 

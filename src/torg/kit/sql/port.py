@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from datetime import datetime
@@ -13,8 +13,9 @@ from torg.kit.sql.dialect import Dialect
 
 
 class Row(Protocol):
-    """A result row: by column name or number."""
+    """A result row: by column name or number; going through it gives the values."""
 
+    def __iter__(self) -> Iterator[Any]: ...
     def __getitem__(self, key: str | int) -> Any: ...
     def keys(self) -> list[str]: ...
 

@@ -94,7 +94,8 @@ class _Savepoint:
 
 
 class SqliteDatabase(SqliteReads):
-    """One file in WAL mode: a connection that writes, in turns, and one that reads what is committed.
+    """One file in WAL mode: a connection that writes, in turns, and one that reads what is committed. While nothing is being written both see the same, and
+    the first is read by: its pages are still in memory, where each commit makes the other forget its own.
 
     `sync` is SQLite's `synchronous`: FULL survives loss of power, NORMAL and OFF are for tests and throw-away data. `committer` is the process's
     own, where several files share it."""
@@ -107,27 +108,29 @@ class SqliteDatabase(SqliteReads):
         self._writer = _open(path, sync)
         super().__init__(_open(path, sync))
         self._turn, self.lane = asyncio.Lock(), asyncio.Lock()
-        self._group: asyncio.Future[None] | None = None
+        self._group: _Group | None = None
         self._committing: asyncio.Task[None] | None = None
-        self._members = 0
-        self._then: list[Callable[[], None]] = []
+        self._at_disk = False
         self._committer, self._shared = committer or Committer(), committer is not None
         self._seconds, self._count, self._waiting = COMMITS.labels(self.context), COMMITTED.labels(self.context), WAITING.labels(self.context)
 
     def begin(self) -> _Member:
         return _Member(self)
 
+    def _reader(self) -> sqlite3.Connection:
+        return self._writer if self._group is None and not self._at_disk else self.connection
+
     async def all(self, statement: str, **parameters: Any) -> Sequence[Row]:
         refuse_bypass(self)
         try:
-            return self.connection.execute(statement, parameters).fetchall()
+            return self._reader().execute(statement, parameters).fetchall()
         except sqlite3.Error as error:
             raise self._unread(error) from error
 
     async def one(self, statement: str, **parameters: Any) -> Row | None:
         refuse_bypass(self)
         try:
-            row: Row | None = self.connection.execute(statement, parameters).fetchone()
+            row: Row | None = self._reader().execute(statement, parameters).fetchone()
         except sqlite3.Error as error:
             raise self._unread(error) from error
         return row
@@ -171,42 +174,74 @@ class SqliteDatabase(SqliteReads):
                     return
 
     async def _commit_group(self) -> None:
-        group, members, then = self._group, self._members, self._then
-        self._group, self._members, self._then = None, 0, []
+        group, self._group = self._group, None
         if group is None:
             return
         began = time.perf_counter()
         reached("before commit")
+        self._at_disk = True
         try:
             await self._committer.run(self._writer.commit)
         except sqlite3.Error as error:
             self._writer.rollback()
-            group.set_exception(_unavailable(self.path, error))
-            group.exception()  # a group without members left has nobody to read it
+            group.fail(_unavailable(self.path, error))
             return
+        finally:
+            self._at_disk = False
         reached("after commit")
         self._seconds.observe(time.perf_counter() - began)
-        self._count.inc(members)
-        for call in then:
+        self._count.inc(len(group.members))
+        for call in group.then:
             try:
                 call()
             except Exception as error:  # noqa: BLE001 what is durable stays so: a defect in what follows is told, and keeps nobody else from hearing of it
                 log.error("what was to follow a commit failed", context=self.context, exc_info=error)
-        group.set_result(None)
+        group.succeed()
 
-    def _abandon_group(self, error: sqlite3.Error) -> None:
-        group, self._group, self._members, self._then = self._group, None, 0, []
+    def _abandon_group(self, error: BaseException | str) -> None:
+        group, self._group = self._group, None
         if self._writer.in_transaction:
             self._writer.rollback()
         if group is not None:
-            group.set_exception(_unavailable(self.path, error))
-            group.exception()
+            group.fail(_unavailable(self.path, error))
+
+
+class _Group:
+    """Transactions that share a commit. Each of its `members` waits for a future of its own: one that is cancelled does not take the others with it."""
+
+    __slots__ = ("_lost", "members", "then")
+
+    def __init__(self) -> None:
+        self.members: list[asyncio.Future[None]] = []
+        self.then: list[Callable[[], None]] = []
+        self._lost: Unavailable | None = None
+
+    async def join(self, then: Iterable[Callable[[], None]]) -> None:
+        """Waits for the commit, which `then` follows. Raises Unavailable where there was none."""
+        if self._lost:
+            raise self._lost
+        member: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.members.append(member)
+        self.then += then
+        await member
+
+    def succeed(self) -> None:
+        for member in self.members:
+            if not member.done():
+                member.set_result(None)
+
+    def fail(self, error: Unavailable) -> None:
+        self._lost = error
+        for member in self.members:
+            if not member.done():
+                member.set_exception(error)
 
 
 class _Member:
-    """A transaction as a context manager: a lean class, since `@asynccontextmanager` alone costs a third of the throughput."""
+    """A transaction as a context manager: a lean class, since `@asynccontextmanager` alone costs a third of the throughput. The first of a group needs no
+    savepoint: what it leaves undone is all that there is."""
 
-    __slots__ = ("_database", "_token", "_transaction")
+    __slots__ = ("_database", "_first", "_token", "_transaction")
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
@@ -214,14 +249,13 @@ class _Member:
     async def __aenter__(self) -> SqliteTransaction:
         database = self._database
         await database._turn.acquire()
+        self._first = database._group is None
         try:
-            if database._group is None:
-                database._writer.execute("begin immediate")
-                database._group = asyncio.get_running_loop().create_future()
-            database._writer.execute("savepoint member")
+            database._writer.execute("begin immediate" if self._first else "savepoint member")
         except sqlite3.Error as error:
             database._turn.release()
             raise _unavailable(database.path, error) from error
+        database._group = database._group or _Group()
         self._transaction = SqliteTransaction(database._writer)
         self._token = open_here.set(database)
         return self._transaction
@@ -232,20 +266,20 @@ class _Member:
         group = database._group
         assert group is not None, "a transaction ended outside its group"
         try:
-            if kind is not None:
-                database._writer.execute("rollback to member")
-            database._writer.execute("release member")
+            if not self._first:
+                if kind is not None:
+                    database._writer.execute("rollback to member")
+                database._writer.execute("release member")
+            elif kind is not None or not database._writer.in_transaction:
+                database._abandon_group(error or "what it had written is lost")
         except sqlite3.Error as lost:  # SQLite gave up the whole transaction (disk full, I/O error): so do all that share it
             database._abandon_group(error if isinstance(error, sqlite3.Error) else lost)
         finally:
-            if database._committing is None:
+            if database._group is not None and database._committing is None:
                 database._committing = asyncio.get_running_loop().create_task(database._commit_in_turn())
             database._turn.release()
         if kind is None:
-            if database._group is group:
-                database._members += 1
-                database._then += self._transaction.then
-            await asyncio.shield(group)
+            await group.join(self._transaction.then)
         elif isinstance(error, sqlite3.Error) and _of_the_engine(error):
             raise _unavailable(database.path, error) from error
 
@@ -291,5 +325,5 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(pause)
 
 
-def _unavailable(path: Path, error: sqlite3.Error) -> Unavailable:
+def _unavailable(path: Path, error: BaseException | str) -> Unavailable:
     return Unavailable(f"the database {path.name} could not write: {error}")

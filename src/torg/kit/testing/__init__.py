@@ -17,6 +17,7 @@ from torg.kit.auditing import Invariant
 from torg.kit.calls import LocalCalls
 from torg.kit.log import Log
 from torg.kit.messages import Envelope, Message, Registry
+from torg.kit.sql.dialect import SQLITE
 from torg.kit.sql.migrate import KIT, migrate
 from torg.kit.sql.port import Database
 from torg.kit.sql.sqlite import SqliteDatabase
@@ -115,6 +116,19 @@ async def _schema(url: str, context: str) -> AsyncIterator[Database]:
 
     async with open_schema(url, context) as database:
         yield database
+
+
+_CHECKS = """select conrelid::regclass as at, conname as name from pg_constraint
+    where contype = 'c' and connamespace = to_regnamespace(current_schema())"""
+
+
+async def drop_checks(tx: Transaction, database: Database) -> None:
+    """What breaks tables on purpose may leave them as no check lets them be."""
+    if database.dialect is SQLITE:
+        await tx.execute("pragma ignore_check_constraints = on")
+    else:
+        for row in await tx.all(_CHECKS):
+            await tx.execute(f"alter table {row['at']} drop constraint {row['name']}")
 
 
 class Held:

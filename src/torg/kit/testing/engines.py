@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ import pytest
 from torg.engines import run
 from torg.engines.catalogue import named
 from torg.engines.port import EngineRefused, Place
+from torg.kit.ports import free_port
 
 
 @contextmanager
@@ -72,14 +72,6 @@ def refusal_skips() -> Iterator[None]:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(refusal))
-
-
-def free_port() -> int:
-    """One where nothing listened a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _tell(line: str) -> None:

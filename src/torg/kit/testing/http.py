@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from torg.kit.http.routes import API
 from torg.kit.module import bound
 from torg.kit.values import new_id
 
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -29,7 +31,7 @@ class Answer:
         return msgspec.json.decode(self.body)
 
 
-async def ask(app: App, method: str, target: str, body: object = None, *, raw: bytes | None = None, **headers: Any) -> Answer:
+async def ask(app: Asgi, method: str, target: str, body: object = None, *, raw: bytes | None = None, **headers: Any) -> Answer:
     """Sends one request. `body` goes as JSON, `raw` as it is; header names with _ for -."""
     path, _, query = target.partition("?")
     data = raw if raw is not None else b"" if body is None else msgspec.json.encode(body)

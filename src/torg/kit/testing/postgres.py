@@ -19,8 +19,9 @@ import pytest
 from torg.engines.port import Place
 from torg.engines.postgres import BINARIES
 from torg.engines.users import own, unprivileged
+from torg.kit.ports import free_port
 from torg.kit.sql.postgres import Address, PostgresDatabase, connect, prepare
-from torg.kit.testing.engines import free_port, open_folder, running
+from torg.kit.testing.engines import open_folder, running
 
 SUITES = "TORG_TEST_DB"
 """The variable that has `open_store` open its stores on a server."""

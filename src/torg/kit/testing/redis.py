@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,6 +12,7 @@ from redis.asyncio import Redis as Client
 from torg import topology
 from torg.kit.redis import SPACE, Redis
 from torg.kit.testing.engines import running
+from torg.kit.testing.waiting import until
 
 OWNERS = frozenset(topology.CONTEXTS) | {"edge"}
 
@@ -48,14 +48,6 @@ async def listening(*clients: Redis) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(fine: Callable[[], object], seconds: float = 10) -> None:
-    """Waits for what another task or process does."""
-    deadline = time.monotonic() + seconds
-    while not fine():
-        assert time.monotonic() < deadline, "it took too long"
-        await asyncio.sleep(0.02)
 
 
 async def lasting(raw: Client) -> list[str]:

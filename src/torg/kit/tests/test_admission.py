@@ -14,6 +14,7 @@ from torg.kit.http import App, Request, Response, Route
 from torg.kit.http.admission import AT_CHECKOUT, INTERVAL, LEAST, LENGTH, LOOK, SHORT, STARTS, TARGET, Admission, Urgency
 from torg.kit.testing import TestClock, test_ids
 from torg.kit.testing.http import ask
+from torg.kit.testing.waiting import until
 
 SLOW = SHORT * 20  # seconds that a turn of a busy loop takes
 
@@ -180,8 +181,8 @@ class Counter:
         self.looked_at_tokens = self.served = 0
         self.loop = Loop()
         self.app = App(TestClock(), test_ids(), self._authenticate, admission=self.loop.door)
-        routes = [("/pages", Urgency.BROWSING, None), ("/health", Urgency.ALWAYS, None), ("/staff", Urgency.BROWSING, frozenset({Role.SUPPORT}))]
-        self.app.add((Route(method="POST", path=path, endpoint=self._serve, urgency=urgency, who=who) for path, urgency, who in routes), no_handler)
+        routes = [("/pages", Urgency.BROWSING, "shop:read"), ("/health", Urgency.ALWAYS, "shop:read"), ("/staff", Urgency.BROWSING, "sagas:read")]
+        self.app.add((Route(method="POST", path=path, endpoint=self._serve, urgency=urgency, right=right) for path, urgency, right in routes), no_handler)
         self.loop.fill()
 
     async def _authenticate(self, token: str) -> Identity | None:
@@ -242,7 +243,36 @@ async def test_many_at_once_are_all_served_by_a_loop_that_keeps_up():
         await asyncio.sleep(0.001)
         return Response(204)
 
-    app.add([Route(method="POST", path="/pages", endpoint=serve)], no_handler)
+    app.add([Route(method="POST", path="/pages", endpoint=serve, right="shop:read")], no_handler)
     answers = await asyncio.gather(*(ask(app, "POST", "/pages") for _ in range(300)))
     assert {answer.status for answer in answers} == {204}
     assert app.admission is not None and app.admission.under_way == app.admission.waiting == 0
+
+
+async def test_whoever_has_yet_to_send_a_body_takes_nobodys_place():
+    door, sent, began = Admission.of_this_loop(), asyncio.Event(), list[str]()
+
+    async def read(request: Request) -> Response:
+        began.append("reads")
+        return Response(200, await request.body())
+
+    app = App(TestClock(), test_ids(), lambda _: asyncio.sleep(0), admission=door)
+    app.add([Route(method="POST", path="/pages", endpoint=read, right="shop:read")], no_handler)
+
+    async def receive() -> Any:
+        await sent.wait()
+        return {"type": "http.request", "body": b"12345", "more_body": False}
+
+    answers: list[Any] = []
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/pages", "query_string": b"", "headers": [], "client": ("192.0.2.1", 1)}
+    asking = [asyncio.ensure_future(app(scope, receive, send)) for _ in range(STARTS)]
+    await until(lambda: len(began) == STARTS)
+    assert door.under_way == 0
+    sent.set()
+    await asyncio.gather(*asking)
+    assert door.under_way == 0
+    assert [message["body"] for message in answers if "body" in message] == [b"12345"] * STARTS

@@ -103,7 +103,7 @@ async def test_new_rows_are_read_at_once_and_old_ones_come_round(store: Store) -
 async def test_where_more_is_new_than_a_look_takes_the_rest_is_left_to_the_round(store: Store) -> None:
     await put(store, 0)
     rounds = LogRounds(store.log, new=2, old=1, size=10)
-    assert await seen(rounds) == [1, 1]
+    assert await seen(rounds) == [1]
     await put(store, *range(1, 1000))
     looked = await seen(rounds)
     assert len(looked) == 30

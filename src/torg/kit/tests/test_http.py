@@ -11,14 +11,16 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from torg.kit.auth import SIGNED_IN, Identity, Role
+from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handle
 from torg.kit.errors import ConcurrentChange, DomainError, TooLarge, Unavailable
 from torg.kit.http import App, Request, Response, ServerEvent, delete, event_stream, get, page, post
 from torg.kit.http.cache import ResponseCache
 from torg.kit.http.openapi import openapi
+from torg.kit.http.operations import operations_routes
 from torg.kit.messages import Command, Message, Query, Rule, message
 from torg.kit.store import Store
+from torg.kit.tasks import Supervisor
 from torg.kit.testing import TestClock, open_store, test_ids
 from torg.kit.testing.http import ask
 from torg.kit.tests.messages import REGISTRY, WasPut
@@ -68,9 +70,9 @@ class House:
         self.slow.set()
         self.app = App(TestClock(), test_ids(), self.authenticate, ResponseCache())
         routes = [
-            post("/shelves/{shelf}", Add, who=SIGNED_IN, status=201, idempotency="required", location=lambda thing: f"/things/{thing.id}"),
-            get("/shelves/{shelf}", Look, etag=True, cached=60, tags=lambda path: (f"shelf:{path['shelf']}",)),
-            delete("/shelves/{shelf}", Clear, who=frozenset({Role.WAREHOUSE})),
+            post("/shelves/{shelf}", Add, right="orders:write", status=201, idempotency="required", location=lambda thing: f"/things/{thing.id}"),
+            get("/shelves/{shelf}", Look, right="catalog:read", etag=True, cached=60, tags=lambda path: (f"shelf:{path['shelf']}",)),
+            delete("/shelves/{shelf}", Clear, right="stock:write"),
         ]
         handlers: dict[type[Message], Handle] = {Add: self.add, Look: self.look, Clear: self.clear}
         self.app.add(routes, handlers.__getitem__, store)
@@ -264,7 +266,13 @@ async def test_cookies_of_other_makes_do_not_hide_ours(house: House):
         assert (await ask(house.app, "DELETE", "/api/v1/shelves/a", cookie=cookies)).status == 204
 
 
-@pytest.mark.parametrize("trace", ["x" * 100_000, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"])
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "x" * 100_000, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more", "my card is 4242 4242 4242 4242".ljust(55),
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-4242424242424242-01",
+    ],
+)  # fmt: skip
 async def test_a_trace_that_is_none_is_not_written_into_the_log(house: House, trace: str):
     await ask(house.app, "POST", "/api/v1/shelves/a", GOOD, idempotency_key="k", traceparent=trace, **BUYER)
     (row,) = await house.store.log.stream("a")
@@ -286,7 +294,7 @@ async def test_a_stream_that_comes_while_the_house_closes_ends_at_once(house: Ho
 
         return event_stream(events())
 
-    house.app.add([get("/events", endpoint=forever)], no_messages)
+    house.app.add([get("/events", endpoint=forever, right="shop:read")], no_messages)
     await house.app.close()
     assert (await asyncio.wait_for(ask(house.app, "GET", "/api/v1/events"), 2)).status == 503
 
@@ -299,7 +307,7 @@ async def test_cookies_are_not_filed_with_an_answer(house: House):
         done += 1
         return Response.see_other("/done").with_cookie("session", "secret", 60, secure=False)
 
-    house.app.add([page("/form", form, method="POST", idempotency_field="key")], no_messages, house.store)
+    house.app.add([page("/form", form, right="shop:read", method="POST", idempotency_field="key")], no_messages, house.store)
     sent: dict[str, Any] = {"raw": b"key=k-1&name=cup", "content_type": "application/x-www-form-urlencoded"}
     first, again = await ask(house.app, "POST", "/form", **sent), await ask(house.app, "POST", "/form", **sent)
     assert "secret" in first.headers["set-cookie"]
@@ -342,3 +350,15 @@ async def test_who_sends_without_end_is_not_listened_to_without_end():
     with pytest.raises(TooLarge):
         await Request("POST", "/", b"", {}, receive, "r1").body()
     assert heard < 10
+
+
+async def test_what_is_amiss_is_said_without_secrets():
+    async def amiss() -> str:
+        return "redis://:hushhush1234@127.0.0.1:6379/0 cannot be reached"
+
+    supervisor, app = Supervisor(), App(TestClock(), test_ids(), _nobody)
+    supervisor.failing["relay"] = "OSError: postgresql://torg:hushhush1234@127.0.0.1/torg refuses"
+    app.add(operations_routes(app, {}, supervisor, {"redis": amiss}, {}), dict[type[Message], Handle]().__getitem__)
+    answer = await ask(app, "GET", "/ready")
+    assert (answer.status, answer.json["checks"]["redis"]) == (503, "redis://[secret]@127.0.0.1:6379/0 cannot be reached")
+    assert b"hushhush" not in answer.body

@@ -13,7 +13,8 @@ import pytest
 from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
 from torg.kit.calls import LocalCalls, undisturbed
 from torg.kit.errors import ConcurrentChange, Unavailable
-from torg.kit.messages import Envelope
+from torg.kit.log import Log
+from torg.kit.messages import Envelope, Meta
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, open_store
@@ -62,6 +63,18 @@ async def consuming(reader: Store, shelf: Store, handler: Handler, loopback: boo
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_log_whose_end_is_known_is_read_on_from_there(shelf: Store) -> None:
+    await put(shelf, "a", 1)
+    again = Log("shelf", shelf.database, REGISTRY)  # as after a start: nothing is in its memory
+
+    async def positions(after: int) -> list[int]:
+        return [row.position for row in await again.tail(after, 10)]
+
+    assert [await positions(after) for after in (7, 1, 0, 1)] == [[], [], [1], []]
+    again.publish([Envelope(2, "shelf/a/2", "shelf", "a", 2, WasPut("a", 2), Meta(), utc_now())])
+    assert [await positions(after) for after in (2, 1, 7)] == [[], [2], []]
 
 
 async def seen(reader: Store, count: int) -> list[tuple[str, int]]:
@@ -205,7 +218,7 @@ async def test_a_poisonous_row_ends_in_the_dead_letters_and_can_be_redriven(tmp_
 
         async def handle(event: WasPut) -> None:
             if event.things == 13 and not healed:
-                raise ValueError("unlucky")
+                raise ValueError("unlucky: 4242 4242 4242 4242")
             await keep(event)
 
         failures = Failures(patient, REGISTRY)
@@ -217,7 +230,7 @@ async def test_a_poisonous_row_ends_in_the_dead_letters_and_can_be_redriven(tmp_
                 if dead := await failures.all(dead=True):
                     break
                 await asyncio.sleep(0.05)
-            assert [(letter.name, letter.attempts, letter.error) for letter in dead] == [("shelf.was_put", 8, "ValueError: unlucky")]
+            assert [(letter.name, letter.attempts, letter.error) for letter in dead] == [("shelf.was_put", 8, "ValueError: unlucky: [card …4242]")]
             clock.advance(seconds=60)
             assert await seen(patient, 1) == [("s", 14)]
             healed = True

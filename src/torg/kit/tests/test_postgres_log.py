@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from torg.kit import telemetry
 from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
 from torg.kit.errors import Occupied
 from torg.kit.log import Log
@@ -26,6 +27,7 @@ from torg.kit.sql.postgres import Address, PostgresDatabase, connect
 from torg.kit.store import Store
 from torg.kit.testing import TestClock
 from torg.kit.testing.postgres import open_schema
+from torg.kit.testing.waiting import until
 from torg.kit.tests.messages import REGISTRY, WasPut
 from torg.kit.values import utc_now
 
@@ -94,13 +96,6 @@ class Reader:
         self._position = rows[-1].position if rows else self._position
         self.seen += [row.message.things for row in rows]  # type: ignore[attr-defined]
         return self.seen
-
-
-async def until(holds: Callable[[], Awaitable[object]], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not await holds():
-        assert time.monotonic() < deadline, "it never came true"
-        await asyncio.sleep(0.01)
 
 
 async def settled(store: Store) -> None:
@@ -364,6 +359,25 @@ async def test_a_key_that_another_was_faster_with_is_no_fault_of_the_row(shelf: 
         await until(lambda: asyncio.sleep(0, 3 in seen))
         assert await failures.all() == []
         assert seen[-4:] == [0, 1, 2, 3]
+
+
+async def test_many_rows_that_others_are_faster_with_are_no_faults_either(shelf: Store):
+    """As where another consumer of the same events appends to the same streams."""
+    seen, tried = list[int](), Counter[int]()
+
+    async def handle(event: WasPut) -> None:
+        tried[event.things] += 1
+        if tried[event.things] <= 2:
+            raise Occupied("another has appended to the stream")
+        seen.append(event.things)
+
+    for number in range(20):
+        await put(shelf, number, f"s{number}")
+    failed = telemetry.MESSAGES.labels("reader", WasPut.NAME, "failed")._value
+    before = failed.get()
+    async with consuming(shelf, shelf.log, handle):
+        await until(lambda: len(set(seen)) == 20)
+    assert failed.get() == before
 
 
 async def test_a_key_that_stays_taken_is_a_fault_of_the_row_and_holds_up_no_other(shelf: Store):

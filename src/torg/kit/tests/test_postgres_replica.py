@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from torg.kit.telemetry import RELAXED
 from torg.kit.testing import TestClock
 from torg.kit.testing.engines import served
 from torg.kit.testing.postgres import Standby, open_schema, standby_of
+from torg.kit.testing.waiting import until
 
 pytestmark = pytest.mark.slow
 PAUSE, RESUME = "select pg_wal_replay_pause()", "select pg_wal_replay_resume()"
@@ -67,13 +68,6 @@ async def pair(server: Place) -> AsyncIterator[Pair]:
             yield Pair(standby, database, second)
         finally:
             await second.close()
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + 20
-    while not await holds():
-        assert time.monotonic() < deadline, "it never came true"
-        await asyncio.sleep(0.02)
 
 
 async def served_by_the_replica(pair: Pair, behind: float = 0) -> bool:

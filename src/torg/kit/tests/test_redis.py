@@ -20,9 +20,10 @@ from torg.engines.catalogue import named
 from torg.engines.port import Place
 from torg.engines.redis import server
 from torg.kit.errors import Unavailable
+from torg.kit.ports import free_port
 from torg.kit.redis import Redis, Script, key
-from torg.kit.testing.engines import free_port
-from torg.kit.testing.redis import emptied, lasting, listening, redis_url, until
+from torg.kit.testing.redis import emptied, lasting, listening, redis_url
+from torg.kit.testing.waiting import until
 
 __all__ = ["redis_url"]
 T = TypeVar("T")
@@ -230,9 +231,9 @@ async def test_a_listener_notices_a_server_that_hangs(own: Server) -> None:
         await asyncio.sleep(1.2)
         assert client.listening, "silence alone is no loss"
         own.process.send_signal(signal.SIGSTOP)
-        await until(lambda: not client.listening, 3)
+        await until(lambda: not client.listening, seconds=3)
         own.process.send_signal(signal.SIGCONT)
-        await until(lambda: client.listening, 3)
+        await until(lambda: client.listening, seconds=3)
     await client.close()
 
 

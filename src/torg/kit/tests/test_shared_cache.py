@@ -15,10 +15,11 @@ from torg.kit.http import App, Response, Route
 from torg.kit.http.cache import Keeping, Kept, Key
 from torg.kit.http.metrics import RequestStats
 from torg.kit.http.shared_cache import ALONE, HELD, LARGEST, SharedResponseCache
+from torg.kit.ports import free_port
 from torg.kit.redis import Redis
-from torg.kit.testing.engines import free_port
 from torg.kit.testing.http import ask
-from torg.kit.testing.redis import emptied, listening, redis_url, until
+from torg.kit.testing.redis import emptied, listening, redis_url
+from torg.kit.testing.waiting import until
 from torg.kit.values import new_id, utc_now
 
 __all__ = ["redis_url"]
@@ -108,7 +109,7 @@ async def test_a_purge_here_is_known_there_within_a_second(fleet: list[Instance]
     here.kitchen.shelf = "pot"
     here.cache.purge("product:1")
     assert await here.get() == b"pot", "at once, where it was purged"
-    await until(lambda: there.cache.get(PAGE) is None, 1)
+    await until(lambda: there.cache.get(PAGE) is None, seconds=1)
     assert await there.get() == b"pot"
 
 
@@ -191,7 +192,7 @@ async def test_a_purge_that_could_not_be_told_is_told_later(fleet: list[Instance
     here.kitchen.shelf = "pot"
     here.cache.purge("shelf")
     assert await here.get() == b"pot", "whoever purged sees it, though Redis holds the old one"
-    await until(lambda: there.cache.get(PAGE) is None, 3)
+    await until(lambda: there.cache.get(PAGE) is None, seconds=3)
     assert await there.get() == b"pot"
 
 
@@ -246,7 +247,10 @@ async def test_the_edge_gives_an_answer_of_another_instance_with_its_etag(fleet:
 
     apps = [App(utc_now, new_id, nobody, instance.cache) for instance in fleet]
     for app in apps:
-        app.add([Route(method="GET", path="/cups/{id}", endpoint=endpoint, cached=60, etag=True, tags=lambda path: (f"cup:{path['id']}",))], lambda _: endpoint)
+        app.add(
+            [Route(method="GET", path="/cups/{id}", endpoint=endpoint, right="catalog:read", cached=60, etag=True, tags=lambda path: (f"cup:{path['id']}",))],
+            lambda _: endpoint,
+        )
     first, second = [await ask(app, "GET", "/cups/1") for app in apps]
     assert (first.status, second.status, asked) == (200, 200, 1)
     assert first.headers["etag"] == second.headers["etag"]

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis as Client
 
-from torg.kit.auth import SIGNED_IN, Identity, Role
+from torg.kit.auth import Identity, Role
 from torg.kit.errors import DomainError
 from torg.kit.http import App, Request, Response, Route
 from torg.kit.http.shared_keys import ANSWERING, COPIED, SharedKeys
+from torg.kit.ports import free_port
 from torg.kit.redis import Redis
 from torg.kit.store import Store
 from torg.kit.testing import TestClock, open_store
-from torg.kit.testing.engines import free_port
 from torg.kit.testing.http import Answer, ask
-from torg.kit.testing.redis import emptied, redis_url, until
+from torg.kit.testing.redis import emptied, redis_url
+from torg.kit.testing.waiting import until
 from torg.kit.tests.messages import REGISTRY, WasPut
 from torg.kit.values import new_id, utc_now
 
@@ -45,7 +46,7 @@ class Shop:
             return Identity(token, frozenset({Role.CUSTOMER}))
 
         app = App(utc_now, new_id, authenticate, keys=SharedKeys(redis, new_id))
-        app.add([Route(method="POST", path="/things", endpoint=self.put, who=SIGNED_IN, idempotency="required")], lambda _: self.put, self.store)
+        app.add([Route(method="POST", path="/things", endpoint=self.put, right="orders:write", idempotency="required")], lambda _: self.put, self.store)
         self.apps.append(app)
 
     async def put(self, _: Request) -> Response:

@@ -14,7 +14,9 @@ from torg.kit.http.sharing import Sharing
 from torg.kit.redis import Redis
 from torg.kit.rpc.fleet import Faces
 from torg.kit.tasks import Supervisor
-from torg.kit.testing.redis import emptied, redis_url, until
+from torg.kit.testing.redis import emptied, redis_url
+from torg.kit.testing.waiting import until
+from torg.kit.tokens import Checker
 from torg.kit.values import new_id
 
 __all__ = ["redis_url"]
@@ -26,10 +28,13 @@ class Process:
     """`asked` counts what it had to find out or make by itself."""
 
     def __init__(self, url: str) -> None:
-        self.sharing, self.supervisor, self.faces = Sharing(url, "web", new_id), Supervisor(), Faces(self.authenticate)
+        self.sharing, self.supervisor, self.faces = Sharing(url, "web", new_id), Supervisor(), Faces(self.authenticate, self.learn)
         self.sharing.recognise(self.faces)
         self.sharing.start(self.supervisor)
         self.asked = 0
+
+    async def learn(self) -> Checker:
+        return Checker("", {})
 
     async def authenticate(self, token: str) -> Identity:
         self.asked += 1
@@ -59,7 +64,7 @@ async def test_a_page_is_made_once_and_purged_everywhere(fleet: list[Process]) -
         assert await process.page()
     assert [process.asked for process in fleet] == [1, 0]
     fleet[1].sharing.cache.purge("products")
-    await until(lambda: fleet[0].sharing.cache.get(PAGE) is None, 1)
+    await until(lambda: fleet[0].sharing.cache.get(PAGE) is None, seconds=1)
 
 
 async def test_an_identity_is_forgotten_when_its_session_ends(fleet: list[Process], redis_url: str) -> None:
@@ -71,7 +76,7 @@ async def test_an_identity_is_forgotten_when_its_session_ends(fleet: list[Proces
     user = Redis(redis_url)
     channel, message = told(Ended(("s-1",), (known,)))
     await user.tell(channel.partition(":")[2], message)
-    await until(lambda: not here.faces._known, 1)
+    await until(lambda: not here.faces._known, seconds=1)
     await here.faces("token")
     assert here.asked == 2
     await user.close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from torg.kit.errors import Unavailable
+from torg.kit.sql.committer import Committer
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.telemetry import COMMITS
 
@@ -47,6 +48,47 @@ async def test_a_full_disk_fails_everyone_in_the_group_and_the_next_one_works(da
     before = await database.value("select count(*) from thing")
     await put(database, "small")
     assert await database.value("select count(*) from thing") == before + 1
+
+
+async def test_what_is_at_the_disk_is_read_by_nobody_before_it_is_safe(tmp_path: Path):
+    committer = Held()
+    database = SqliteDatabase(tmp_path / "shelf.db", sync="OFF", committer=committer)
+    async with database.begin() as tx:
+        await tx.execute("create table thing (name text primary key, count integer)")
+    committer.held = True
+    waits = asyncio.create_task(put(database, "new"))
+    await committer.reached.wait()
+    assert await database.value("select count(*) from thing") == 0
+    committer.at_disk.pop()()
+    await waits
+    assert await database.value("select count(*) from thing") == 1
+    committer.held = False
+    await database.close()
+
+
+class Held(Committer):
+    """A disk that is busy until it is told otherwise."""
+
+    held = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_disk: list[Callable[[], None]] = []
+        self.reached = asyncio.Event()
+
+    def run(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        future = asyncio.get_running_loop().create_future()
+
+        def finish() -> None:
+            work()
+            future.set_result(None)
+
+        if self.held:
+            self.at_disk.append(finish)
+            self.reached.set()
+        else:
+            finish()
+        return future
 
 
 async def test_what_was_to_follow_a_lost_transaction_does_not_follow_the_next(database: SqliteDatabase):

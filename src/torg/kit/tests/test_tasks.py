@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from torg.kit.errors import Unavailable
-from torg.kit.tasks import Bell, Job, Supervisor
+from torg.kit.tasks import Bell, Job, Supervisor, ended
 
 
 async def test_a_task_that_dies_is_told_of_and_started_again():
@@ -97,3 +97,25 @@ async def test_job_that_is_rung_for_and_cancelled_at_the_same_time_ends(turns: i
     done, _ = await asyncio.wait({job}, timeout=0.5)
     job.cancel()
     assert done
+
+
+async def test_a_task_that_keeps_a_cancellation_to_itself_is_cancelled_again():
+    lost: list[str] = []
+
+    async def deaf() -> None:
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if lost:
+                    raise
+                lost.append("the first one")
+
+    supervisor, other = Supervisor(), asyncio.create_task(asyncio.sleep(60))
+    supervisor.start("deaf", deaf)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await supervisor.close()
+        await ended([other])
+    assert lost == ["the first one"]
+    assert other.cancelled()

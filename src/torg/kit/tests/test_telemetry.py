@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from torg.kit.bus import BusConsumer, Consumer, LogFeed
 from torg.kit.calls import Handle, LocalCalls
 from torg.kit.http import App, Request, Response, post
 from torg.kit.messages import Message, Meta
+from torg.kit.spans import Scrubbing
 from torg.kit.testing import open_store, test_ids
 from torg.kit.testing.http import ask
 from torg.kit.tests.messages import REGISTRY, Count, WasPut
@@ -71,7 +73,7 @@ async def test_what_a_request_logs_belongs_to_its_span(tmp_path: Path, spans: In
             return Response(204)
 
         app = App(utc_now, test_ids(), nobody)
-        app.add([post("/shelves", endpoint=put)], dict[type[Message], Handle]().__getitem__)
+        app.add([post("/shelves", endpoint=put, right="shop:read")], dict[type[Message], Handle]().__getitem__)
         assert (await ask(app, "POST", "/api/v1/shelves")).status == 204
         [row] = await shelf.log.stream("a")
     [http] = spans.get_finished_spans()
@@ -119,3 +121,43 @@ def test_a_trace_that_its_client_does_not_record_is_left_alone(spans: InMemorySp
 def test_switched_off_a_span_is_always_the_same_nothing():
     assert telemetry.span("http", "/a") is telemetry.span("call", "b")
     assert telemetry.traceparent() == ""
+
+
+def test_a_line_that_nobody_reads_is_counted_and_keeps_nobody_from_their_work():
+    reader, writer = os.pipe()
+    os.close(reader)
+    before = telemetry.LOST_LINES._value.get()
+    with io.TextIOWrapper(io.FileIO(writer, "w"), write_through=True) as nobody:
+        telemetry.configure_logs("info", as_json=True, to=nobody)
+        telemetry.log.warning("the one who started this process is gone")
+        telemetry.log.error("and the work goes on", exc_info=ValueError("anything"))
+    telemetry.configure_logs("info", as_json=False)
+    assert telemetry.LOST_LINES._value.get() == before + 2
+
+
+def test_no_secret_and_no_card_number_leaves_with_a_span():
+    kept, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(Scrubbing(kept)))
+    telemetry.use_tracer(provider.get_tracer("test"))
+    with pytest.raises(ValueError, match="4242"), telemetry.span("http", "/cards/4242424242424242", token="hushhush", note="torg_hushhushhush12"):
+        raise ValueError("no such card: 4242 4242 4242 4242 of Bearer hushhushhush1234")
+    telemetry.use_tracer(None)
+    (span,) = kept.get_finished_spans()
+    assert "4242 4242" not in span.to_json()
+    assert "42424242" not in span.to_json()
+    assert "hush" not in span.to_json()
+    assert (span.status.is_ok, span.events[0].attributes and span.events[0].attributes["exception.type"]) == (False, "ValueError")
+    assert span.end_time is not None
+    assert span.start_time is not None
+    assert span.end_time >= span.start_time
+
+
+def test_of_what_befalls_each_request_there_are_so_many_lines_a_minute_and_no_other_is_hidden():
+    now = [0.0]
+    few = telemetry.Few(lambda: now[0])
+    assert [few.may("order") for _ in range(1000)] == [{}] * telemetry.A_MINUTE + [None] * (1000 - telemetry.A_MINUTE)
+    assert few.may("catalog") == {}
+    now[0] += 61
+    assert [few.may("order") for _ in range(2)] == [{"left_out": 1000 - telemetry.A_MINUTE}, {}]
+    now[0] += 61
+    assert few.may("order") == {}

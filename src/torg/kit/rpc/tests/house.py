@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from random import Random
@@ -10,22 +9,24 @@ from typing import Any
 
 import msgspec
 
-from torg.kit import values
 from torg.kit.calls import Call, Handle, LocalCalls
 from torg.kit.chain import Chained
 from torg.kit.errors import DomainError, FieldError, Invalid, Unavailable
 from torg.kit.messages import Message, Registry
+from torg.kit.ports import free_port
 from torg.kit.rpc.client import RemoteCalls
 from torg.kit.rpc.door import Asgi
 from torg.kit.rpc.http import Connections
+from torg.kit.rpc.identity import Identities
 from torg.kit.rpc.peers import StaticPeers
-from torg.kit.rpc.server import RpcServer
+from torg.kit.rpc.server import MayAsk, RpcServer
 from torg.kit.rpc.serving import Serving
-from torg.kit.rpc.signing import Signer
 from torg.kit.rpc.tests import kitchen
 from torg.kit.rpc.tests.kitchen import Brew, Cup, LookOut, Smash, Wipe
+from torg.kit.rpc.tls import Tls
+from torg.kit.testing.identities import speaking_for
 
-SECRET = b"the fleet's"
+SERVICES = ("kitchen", "dining-room", "web", "gateway")
 
 
 REGISTRY = Registry([kitchen])
@@ -49,12 +50,8 @@ class Kitchen:
         return {Brew: self, LookOut: self, Smash: self, Wipe: self}
 
 
-def signer(secret: bytes = SECRET) -> Signer:
-    return Signer((secret,), b"torg.rpc", values.utc_now)
-
-
-def server(kitchen: Kitchen, own: Mapping[type[Message], Handle] | None = None) -> RpcServer:
-    return RpcServer(LocalCalls(kitchen.handlers), REGISTRY, own or {}, signer(), ("dining-room", "web"))
+def server(kitchen: Kitchen, own: Mapping[type[Message], Handle] | None = None, may_ask: MayAsk = lambda *_: True) -> RpcServer:
+    return RpcServer(LocalCalls(kitchen.handlers), REGISTRY, own or {}, speaking_for("kitchen", services=SERVICES), may_ask)
 
 
 @asynccontextmanager
@@ -70,20 +67,15 @@ async def listening(application: Asgi, port: int = 0) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def calling(*addresses: str, caller: str = "web", secret: bytes = SECRET, patience: float = 5) -> AsyncIterator[Call]:
-    connections = Connections()
-    remote = RemoteCalls(StaticPeers({"kitchen": addresses}), connections, signer(secret), Random(7), patience)
+async def calling(
+    *addresses: str, caller: str = "web", identities: Identities | None = None, patience: float = 5, tls: Tls | None = None
+) -> AsyncIterator[Call]:
+    connections = Connections(tls)
+    remote = RemoteCalls(StaticPeers({"kitchen": addresses}), connections, identities or speaking_for(caller, services=SERVICES), Random(7), patience)
     try:
         yield Chained(remote, caller)
     finally:
         await connections.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def raising(error: Exception) -> Handle:

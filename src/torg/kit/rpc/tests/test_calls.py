@@ -10,18 +10,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from torg.kit import telemetry
+from torg.kit import telemetry, values
 from torg.kit.calls import in_transaction
 from torg.kit.chain import Link, TooDeep, chain, within
-from torg.kit.errors import ConcurrentChange, DomainError, Forbidden, NotFound, TooManyRequests, Unavailable
+from torg.kit.errors import ConcurrentChange, DomainError, FieldError, Forbidden, Invalid, NotFound, TooManyRequests, Unavailable
 from torg.kit.messages import Meta
+from torg.kit.ports import free_port
 from torg.kit.rpc import wire
 from torg.kit.rpc.http import Connections
-from torg.kit.rpc.tests.house import REFUSALS, Kitchen, calling, free_port, listening, raising, server, signer
+from torg.kit.rpc.identity import Identities, KeyPair, StaticKeys
+from torg.kit.rpc.tests.house import REFUSALS, SERVICES, Kitchen, calling, listening, raising, server
 from torg.kit.rpc.tests.kitchen import Brew, Cup, LookOut, Smash, Wipe
 from torg.kit.telemetry import current_meta
+from torg.kit.testing.identities import pair_of, speaking_for
 
 META = Meta(cause="order/o1/3", actor="анна", request="r-1", trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+
+
+SECRET = "redis://:hushhush1234@db:6379/0"
 
 
 async def test_what_is_said_and_answered_arrives_as_it_was():
@@ -66,6 +72,20 @@ async def test_a_refusal_is_the_same_exception_on_the_other_side(error: Exceptio
     assert len(kitchen.asked) == 1
 
 
+async def test_no_refusal_carries_a_secret_or_a_card_number():
+    kitchen = Kitchen()
+    for error in (
+        DomainError("cup.broken", f"who asks with {SECRET}"),
+        Invalid.fields(FieldError("of", "unknown", f"{SECRET} is no tea")),
+        Unavailable(SECRET),
+    ):
+        kitchen.does = raising(error)
+        async with listening(server(kitchen)) as address, calling(address) as call:
+            with pytest.raises(type(error)) as raised:
+                await call(Smash("cup"))
+        assert "hushhush1234" not in str(vars(raised.value))
+
+
 async def test_a_defect_is_told_as_one_and_is_not_asked_for_twice():
     kitchen = Kitchen()
     kitchen.does = raising(ZeroDivisionError("half a cup"))
@@ -75,25 +95,48 @@ async def test_a_defect_is_told_as_one_and_is_not_asked_for_twice():
     assert len(kitchen.asked) == 1
 
 
-async def test_who_has_another_secret_or_no_name_here_is_turned_away():
-    kitchen = Kitchen()
+async def test_who_has_another_key_or_none_that_is_known_is_turned_away():
+    kitchen, thief = Kitchen(), KeyPair(b"a thief's".ljust(32))
     async with listening(server(kitchen)) as address:
-        async with calling(address, secret=b"a thief's") as call:
-            with pytest.raises(Unavailable, match="signed with the fleet's secret: it is not true"):
-                await call(Brew("tea"))
-        async with calling(address, caller="a-stranger") as call:
-            with pytest.raises(Forbidden, match="a-stranger"):
-                await call(Brew("tea"))
+        stolen_name = Identities(StaticKeys({"web": (thief,)}, {"kitchen": (pair_of("kitchen").public,)}), values.utc_now, values.randomness)
+        for identities, caller in ((stolen_name, "web"), (speaking_for("a-stranger", services=SERVICES), "a-stranger")):
+            async with calling(address, caller=caller, identities=identities) as call:
+                with pytest.raises(Unavailable, match=f"its key is none of those known of '{caller}'"):
+                    await call(Brew("tea"))
     assert not kitchen.asked
+
+
+async def test_a_process_speaks_for_nobody_but_who_runs_in_it():
+    kitchen = Kitchen()
+    async with listening(server(kitchen)) as address, calling(address, caller="dining-room", identities=speaking_for("web", services=SERVICES)) as call:
+        with pytest.raises(RuntimeError, match="no key of 'dining-room'"):
+            await call(Brew("tea"))
+    assert not kitchen.asked
+
+
+async def test_who_may_not_ask_is_refused_by_the_name_of_their_key():
+    kitchen = Kitchen()
+    guarded = server(kitchen, may_ask=lambda caller, context, message: (caller, context, message) == ("web", "kitchen", "kitchen.brew"))
+    async with listening(guarded) as address:
+        async with calling(address) as call:
+            await call(Brew("tea"))
+            with pytest.raises(Forbidden, match=r"web .* kitchen\.smash"):
+                await call(Smash("cup"))
+        async with calling(address, caller="dining-room") as call:
+            with pytest.raises(Forbidden, match="dining-room"):
+                await call(Brew("tea"))
+    assert kitchen.asked == [Brew("tea")]
 
 
 async def test_nothing_of_a_call_can_be_changed_on_its_way():
     kitchen, connections = Kitchen(), Connections()
     path, link, body = b"/rpc/kitchen.brew", Link(1, "web"), b'{"of":"tea"}'
-    signature = signer().sign(5, *wire.signed_parts(path, link, 5000, b"{}", body))
+    identities = speaking_for("web", "dining-room", services=SERVICES)
+    between = identities.introduce("web", "kitchen")
+    signature = between.calls.sign(5, *wire.signed_parts(path, link, 5000, b"{}", body))
 
     async def sent(**changed: Any) -> int:
-        parts = {"path": path, "link": link, "within": 5000, "meta": b"{}", "body": body, **changed}
+        parts = {"path": path, "link": link, "within": 5000, "meta": b"{}", "body": body, "identity": between.token, **changed}
         return (await connections.ask(address, wire.request(address, **parts, signature=signature, trace=""))).status
 
     async with listening(server(kitchen)) as address:
@@ -101,7 +144,7 @@ async def test_nothing_of_a_call_can_be_changed_on_its_way():
         assert await sent(body=b'{"of":"ale"}') == 401
         assert await sent(path=b"/rpc/kitchen.smash") == 401
         assert await sent(link=Link(2, "web")) == 401
-        assert await sent(link=Link(1, "dining-room")) == 401
+        assert await sent(identity=identities.introduce("dining-room", "kitchen").token) == 401
         assert await sent(within=60_000) == 401
         assert await sent(meta=b'{"actor":"anna"}') == 401
         await connections.close()
@@ -115,9 +158,9 @@ async def test_a_third_context_in_a_chain_is_refused_on_both_sides():
         with pytest.raises(TooDeep):
             await call(Brew("tea"))
         chain.reset(token)
-        link, body = Link(3, "dining-room"), b'{"of":"tea"}'
-        signature = signer().sign(5, *wire.signed_parts(b"/rpc/kitchen.brew", link, 5000, b"{}", body))
-        answer = await connections.ask(address, wire.request(address, b"/rpc/kitchen.brew", link, 5000, b"{}", body, signature, ""))
+        link, body, between = Link(3), b'{"of":"tea"}', speaking_for("dining-room", services=SERVICES).introduce("dining-room", "kitchen")
+        signature = between.calls.sign(5, *wire.signed_parts(b"/rpc/kitchen.brew", link, 5000, b"{}", body))
+        answer = await connections.ask(address, wire.request(address, b"/rpc/kitchen.brew", link, 5000, b"{}", body, between.token, signature, ""))
         assert isinstance(wire.raised(answer.body), wire.Defect)
         await connections.close()
     assert not kitchen.asked
@@ -270,9 +313,9 @@ async def test_a_long_reply_and_a_long_request_come_through():
 async def test_a_message_that_is_not_there_is_said():
     kitchen = Kitchen()
     async with listening(server(kitchen)) as address:
-        connections, link = Connections(), Link(1, "web")
-        signature = signer().sign(5, *wire.signed_parts(b"/rpc/kitchen.sing", link, 5000, b"{}", b"{}"))
-        answer = await connections.ask(address, wire.request(address, b"/rpc/kitchen.sing", link, 5000, b"{}", b"{}", signature, ""))
+        connections, link, between = Connections(), Link(1, "web"), speaking_for("web", services=SERVICES).introduce("web", "kitchen")
+        signature = between.calls.sign(5, *wire.signed_parts(b"/rpc/kitchen.sing", link, 5000, b"{}", b"{}"))
+        answer = await connections.ask(address, wire.request(address, b"/rpc/kitchen.sing", link, 5000, b"{}", b"{}", between.token, signature, ""))
         error = wire.raised(answer.body)
         assert isinstance(error, DomainError)
         assert (error.status, error.code) == (404, "message.not_found")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from torg.kit.store import Store
 from torg.kit.tasks import Supervisor
 from torg.kit.telemetry import acting
 from torg.kit.testing import open_store
+from torg.kit.testing.waiting import until
 from torg.kit.tests.messages import REGISTRY, Put, WasPut
 from torg.kit.values import utc_now
 
@@ -89,14 +90,6 @@ async def consuming(reader: Store, log: RemoteLog, follow: bool = True) -> Async
     consumer = BusConsumer(Consumer("reader", {WasPut: note}), reader, LogFeed({"shelf": log}), REGISTRY)
     async with running(consumer.run(), *([log.run()] if follow else [])):
         yield consumer
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.002)
 
 
 async def has_seen(reader: Store, count: int) -> bool:

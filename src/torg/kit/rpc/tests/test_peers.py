@@ -209,7 +209,10 @@ async def test_consul_tells_of_processes_that_come_fall_ill_and_go(consul: str):
     here, there, process = at(consul), at(consul), Process()
     async with kept_up(here), process.answering() as address:
         assert (await here.of("order")).addresses == ()
-        await there.announce(["order", "payment"], address)
+        port = int(address.rpartition(":")[2])
+        await there.announce(["order", "payment"], address, port)
+        await there.announce(["cart"], "127.0.0.1:1", port)
+        await seen(here, "cart", "127.0.0.1:1")
         await seen(here, "order", address)
         await seen(here, "payment", address)
         process.ready = False

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from torg.kit.rpc.serving import LARGEST_HEAD, Serving
-from torg.kit.rpc.tests.house import free_port
+from torg.kit.ports import free_port
+from torg.kit.rpc.bounds import Bounds
+from torg.kit.rpc.serving import Serving
 
 
 class Echo:
@@ -188,7 +189,7 @@ async def test_a_client_that_leaves_is_noticed(echo: Echo):
             await echo.left.wait()
 
 
-@pytest.mark.parametrize("words", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nx: " + b"y" * LARGEST_HEAD * 2, b"\x16\x03\x01" * 10])
+@pytest.mark.parametrize("words", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nx: " + b"y" * Bounds().head_bytes * 2, b"\x16\x03\x01" * 10])
 async def test_what_is_no_request_is_refused(echo: Echo, words: bytes):
     async with served(echo) as (_, port), client(port) as asks:
         await asks.say(words)

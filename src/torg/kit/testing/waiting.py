@@ -1,0 +1,33 @@
+"""Waiting for what comes about by itself, in another task or process."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, overload
+
+T = TypeVar("T")
+SETTLE = 15.0  # seconds that a saga may take on a busy machine
+
+
+@overload
+async def until(condition: Callable[[], Awaitable[T | None]], what: str = ..., seconds: float = ...) -> T: ...
+
+
+@overload
+async def until(condition: Callable[[], object], what: str = ..., seconds: float = ...) -> Any: ...
+
+
+async def until(condition: Callable[[], Any], what: str = "what is waited for", seconds: float = SETTLE) -> Any:
+    """The first true answer of the condition, which may be awaited. Raises AssertionError when there is none in that time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if inspect.isawaitable(found):
+            found = await found
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        await asyncio.sleep(0.005)
