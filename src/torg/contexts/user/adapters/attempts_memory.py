@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from torg.contexts.user.model import FORGOTTEN_AFTER, pause
+from torg.contexts.user.model.attempts import FORGOTTEN_AFTER, pause
 
 KEPT = 100_000  # keys; the longest untouched ones give way
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import count, takewhile
 from typing import Final
 
-from torg.contexts.user.model import FORGOTTEN_AFTER, LONGEST_PAUSE, pause
+from torg.contexts.user.model.attempts import FORGOTTEN_AFTER, LONGEST_PAUSE, pause
 from torg.kit.redis import Key, Redis, Script, key
 
 _SHORTER = takewhile(lambda length: length < LONGEST_PAUSE, (pause(failures, 0) for failures in count()))

@@ -23,7 +23,7 @@ class SqlUserAudit:
 
     def invariants(self) -> tuple[Invariant, ...]:
         sentence = "An erased user has no session."
-        return (Invariant("user.sessions", sentence, self._sessions.check, trace=self._erasure, come=self._sessions.come),)
+        return (Invariant("user.sessions", sentence, self._sessions.check, "rebuild_sessions", self._erasure, self._sessions.come),)
 
     async def _ids(self, after: str, limit: int) -> list[str]:
         rows = await self._store.database.all("select id from session where id > :after order by id limit :limit", after=after, limit=limit)

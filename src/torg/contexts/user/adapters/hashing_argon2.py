@@ -1,4 +1,7 @@
-"""Argon2id (RFC 9106) with OWASP's parameters: 19 MiB, two passes, one lane; in two threads beside the event loop, which goes before them.
+"""Argon2id (RFC 9106) with OWASP's parameters: 19 MiB, two passes, one lane; in threads beside the event loop, which goes before them.
+
+One core is left to the event loop. Two threads on a core that it shares would hold it up: one is done and holds the interpreter's lock for a moment, while
+the other one has the core for a turn of the scheduler's, which is milliseconds.
 
 Under a flood of guesses those go first who have signed in from their address before, then those whose address has asked least of late: whoever comes
 from somewhere new has asked once, whoever guesses again and again. Nobody learns from that whether an account exists: from an address that an account does
@@ -19,13 +22,13 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from torg.contexts.user.model import UNUSABLE
+from torg.contexts.user.model.accounts import UNUSABLE
 from torg.kit.errors import Overloaded
 
 T = TypeVar("T")
 OWASP_MEMORY_KIB = 19456
 PASSES = 2
-WORKERS = 2
+MOST_THREADS = 2
 WAITING = 64  # of each kind: more would wait for a second
 NICER = 10  # than the event loop, where threads can be
 REMEMBERED = 600.0  # seconds that an address has asked
@@ -47,10 +50,11 @@ def _asked(one: _Waiting) -> int:
 class Argon2Passwords:
     """Implements Passwords."""
 
-    def __init__(self, memory_kib: int = OWASP_MEMORY_KIB, waiting: int = WAITING) -> None:
+    def __init__(self, memory_kib: int = OWASP_MEMORY_KIB, waiting: int = WAITING, threads: int = 0) -> None:
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=memory_kib, parallelism=1)
-        self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="argon2", initializer=_step_back)
-        self._most, self._free = waiting, WORKERS
+        threads = threads or max(1, min(_cores() - 1, MOST_THREADS))
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_step_back)
+        self._most, self._free = waiting, threads
         self._known, self._hashed, self._strangers = list[_Waiting](), list[_Waiting](), list[_Waiting]()
         self._asked: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._decoy = self._hasher.hash("nobody's password")
@@ -133,6 +137,11 @@ class Argon2Passwords:
                     first.turn.set_result(None)
                     return
         self._free += 1
+
+
+def _cores() -> int:
+    """On which this process may run."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _step_back() -> None:

@@ -13,14 +13,15 @@ from typing import Final
 import msgspec
 
 from torg.contexts.user.adapters.sessions_sql import Names, SqlSessionStore
-from torg.contexts.user.model import Live
-from torg.kit.auth import Identity, Role
+from torg.contexts.user.model.sessions import Live
+from torg.kit.auth import EVERYWHERE, Duties, Identity, Role
 from torg.kit.endings import Ended, hear, told
 from torg.kit.errors import Unavailable
 from torg.kit.messages import encode
 from torg.kit.redis import Key, Redis, Script, key
 from torg.kit.sql import Database
 from torg.kit.telemetry import log
+from torg.kit.values import Clock
 
 MARKED: Final = 60  # seconds: longer than any process that was stopped in the midst of reading
 MARK: Final = b"-"
@@ -36,6 +37,12 @@ class _Copy(msgspec.Struct, frozen=True, array_like=True):
     roles: frozenset[Role]
     session_id: str
     until: datetime
+    scopes: frozenset[str] | None = None
+    client_id: str = ""
+    tier: str = ""
+    duties: Duties = EVERYWHERE
+    lacks_factor: bool = False
+    bound_to: str = ""
 
 
 _copy = msgspec.json.Decoder(_Copy).decode
@@ -44,8 +51,8 @@ _copy = msgspec.json.Decoder(_Copy).decode
 class RedisSessionStore(SqlSessionStore):
     """Implements SessionStore. Without Redis it does what the others' SQL does: they see an ending within TRUSTED_FOR."""
 
-    def __init__(self, database: Database, redis: Redis) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, clock: Clock, redis: Redis, staff_factor: bool = False) -> None:
+        super().__init__(database, clock, staff_factor=staff_factor)
         self._redis = redis
         hear(redis, lambda ended: self._drop(ended.tokens), lambda: self._drop(tuple(self._held)))
 
@@ -56,7 +63,10 @@ class RedisSessionStore(SqlSessionStore):
             return await super()._read(hashed)
         if copy and copy != MARK:
             kept = _copy(copy)
-            return Live(Identity(kept.user_id, kept.roles, kept.session_id), kept.until), timedelta(milliseconds=left)
+            identity = Identity(
+                kept.user_id, kept.roles, kept.session_id, kept.scopes, kept.client_id, kept.tier, kept.duties, kept.lacks_factor, kept.bound_to
+            )
+            return Live(identity, kept.until), timedelta(milliseconds=left)
         began = time.monotonic()
         live, trusted = await super()._read(hashed)
         left = trusted.total_seconds() - (time.monotonic() - began)
@@ -66,7 +76,9 @@ class RedisSessionStore(SqlSessionStore):
 
     async def _copied(self, hashed: str, live: Live, seconds: float) -> bool:
         """False where a mark came in between."""
-        copy = _Copy(live.identity.user_id, live.identity.roles, live.identity.session_id, live.until)
+        who = live.identity
+        of_client = who.scopes, who.client_id, who.tier
+        copy = _Copy(who.user_id, who.roles, who.session_id, live.until, *of_client, who.duties, who.lacks_factor, who.bound_to)
         try:
             return await self._redis.put(_key(hashed), encode(copy), seconds, only_new=True)
         except Unavailable:

@@ -7,9 +7,9 @@ from datetime import date
 
 import msgspec
 
-from torg.contexts.user.contracts import ERASED, AddressView, UserChanged, UserRegistered
-from torg.contexts.user.model import UNUSABLE, Account, email_key, email_taken
-from torg.kit.auth import Role
+from torg.contexts.user.contracts import ERASED, AddressView, EmailChanged, LinkMade, UserChanged, UserRegistered
+from torg.contexts.user.model.accounts import UNUSABLE, Account, email_key, email_taken
+from torg.kit.auth import Duties, Role
 from torg.kit.errors import NotFound
 from torg.kit.messages import Message
 from torg.kit.pages import Page, after_time, cut
@@ -19,6 +19,7 @@ from torg.kit.store import Transaction
 from torg.kit.values import Clock, Language, moment, stamp
 
 _roles = msgspec.json.Decoder(frozenset[Role]).decode
+_duties = msgspec.json.Decoder(Duties).decode
 
 
 class SqlUserStore:
@@ -29,8 +30,10 @@ class SqlUserStore:
 
     async def add(self, tx: Transaction, account: Account) -> None:
         filed = await tx.execute(
-            """insert into users (id, email, email_key, password_hash, full_name, city, birth_date, language, roles, created_at, updated_at)
-               values (:id, :email, :email_key, :password_hash, :full_name, :city, :birth_date, :language, :roles, :created_at, :created_at)
+            """insert into users (id, email, email_key, password_hash, full_name, city, birth_date, language, roles, duties, confirmed_email,
+                   created_at, updated_at)
+               values (:id, :email, :email_key, :password_hash, :full_name, :city, :birth_date, :language, :roles, :duties, :confirmed_email, :created_at,
+                   :created_at)
                on conflict do nothing""",
             **_columns(account), created_at=stamp(account.created_at),
         )  # fmt: skip
@@ -42,7 +45,8 @@ class SqlUserStore:
             raise email_taken()
         await tx.execute(
             """update users set email = :email, email_key = :email_key, password_hash = :password_hash, full_name = :full_name, city = :city,
-                   birth_date = :birth_date, language = :language, roles = :roles, updated_at = :now where id = :id""",
+                   birth_date = :birth_date, language = :language, roles = :roles, duties = :duties, confirmed_email = :confirmed_email,
+                   updated_at = :now where id = :id""",
             **_columns(account), now=stamp(self._clock()),
         )  # fmt: skip
 
@@ -60,13 +64,38 @@ class SqlUserStore:
             raise NotFound("user.not_found", f"there is no user {user_id}")
         return _account(row)
 
+    async def find_outside(self, issuer: str, subject: str) -> str | None:
+        found: str | None = await self._database.value(
+            "select user_id from outside_identity where issuer = :issuer and subject = :subject", issuer=issuer, subject=subject
+        )
+        return found
+
+    async def outside_of(self, user_id: str) -> Sequence[str]:
+        rows = await self._database.all("select issuer from outside_identity where user_id = :user_id order by issuer", user_id=user_id)
+        return [row["issuer"] for row in rows]
+
+    async def link_outside(self, tx: Transaction, issuer: str, subject: str, user_id: str) -> None:
+        await tx.execute(
+            """insert into outside_identity (issuer, subject, user_id, linked_at) values (:issuer, :subject, :user_id, :now)
+               on conflict (issuer, subject) do update set user_id = excluded.user_id, linked_at = excluded.linked_at""",
+            issuer=issuer, subject=subject, user_id=user_id, now=stamp(self._clock()),
+        )  # fmt: skip
+
     async def erase(self, tx: Transaction, user_id: str) -> None:
         now = stamp(self._clock())
         await tx.execute("delete from address where user_id = :id", id=user_id)
+        await tx.execute("delete from outside_identity where user_id = :id", id=user_id)
+        await tx.execute("delete from passkey where user_id = :id", id=user_id)
+        await tx.execute("delete from totp where user_id = :id", id=user_id)
+        await tx.execute("delete from recovery_code where user_id = :id", id=user_id)
+        await tx.execute("delete from passkey_step where user_id = :id", id=user_id)
+        await tx.execute("delete from former_password where user_id = :id", id=user_id)
+        await tx.execute("delete from familiar where user_id = :id", id=user_id)
+        await tx.execute("delete from one_time_link where user_id = :id", id=user_id)
         await tx.execute("delete from answer where caller = :id", id=user_id)
         await tx.execute(
             """update users set email = :erased, email_key = null, password_hash = :unusable, full_name = :erased, city = '', birth_date = null,
-                   roles = '[]', erased_at = :now, updated_at = :now where id = :id""",
+                   roles = '[]', duties = '{}', confirmed_email = null, erased_at = :now, updated_at = :now where id = :id""",
             id=user_id, erased=ERASED, unusable=UNUSABLE, now=now,
         )  # fmt: skip
         await tx.redact(user_id, _without_person)
@@ -80,6 +109,14 @@ class SqlUserStore:
             beginning=f"{beginning}%", at=at, id=id, limit=limit + 1,
         )  # fmt: skip
         return cut(rows, limit, _account, "created_at", "id")
+
+    async def former_passwords(self, user_id: str) -> Sequence[str]:
+        return [row["hash"] for row in await self._database.all("select hash from former_password where user_id = :user_id", user_id=user_id)]
+
+    async def keep_former(self, tx: Transaction, user_id: str, hashed: str, most: int) -> None:
+        number = 1 + await tx.value("select coalesce(max(number), 0) from former_password where user_id = :user_id", user_id=user_id)
+        await tx.execute("insert into former_password (user_id, number, hash) values (:user_id, :number, :hash)", user_id=user_id, number=number, hash=hashed)
+        await tx.execute("delete from former_password where user_id = :user_id and number <= :old", user_id=user_id, old=number - most)
 
     async def has_admin_besides(self, tx: Transaction, user_id: str) -> bool:
         found = await tx.value("select 1 from users where id <> :id and roles like '%\"admin\"%' and erased_at is null", id=user_id)
@@ -120,7 +157,7 @@ def _account(row: Row) -> Account:
     return Account(
         id=row["id"], email=row["email"], password_hash=row["password_hash"], full_name=row["full_name"], city=row["city"],
         birth_date=date.fromisoformat(row["birth_date"]) if row["birth_date"] else None, language=Language(row["language"]),
-        roles=_roles(row["roles"]), created_at=moment(row["created_at"]),
+        roles=_roles(row["roles"]), duties=_duties(row["duties"]), confirmed=row["confirmed_email"] == row["email_key"], created_at=moment(row["created_at"]),
     )  # fmt: skip
 
 
@@ -129,10 +166,13 @@ def _columns(account: Account) -> dict[str, str | None]:
         "id": account.id, "email": account.email, "email_key": email_key(account.email), "password_hash": account.password_hash,
         "full_name": account.full_name, "city": account.city, "birth_date": account.birth_date.isoformat() if account.birth_date else None,
         "language": account.language.value, "roles": msgspec.json.encode(sorted(account.roles)).decode(),
+        "duties": msgspec.json.encode(account.duties).decode(), "confirmed_email": email_key(account.email) if account.confirmed else None,
     }  # fmt: skip
 
 
 def _without_person(event: Message) -> Message:
     if isinstance(event, (UserRegistered, UserChanged)):
         return msgspec.structs.replace(event, email=ERASED, full_name=ERASED, city="")
+    if isinstance(event, (LinkMade, EmailChanged)):
+        return msgspec.structs.replace(event, sealed="")
     return event

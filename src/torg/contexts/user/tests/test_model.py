@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torg.contexts.user import model
 from torg.contexts.user.contracts import PERSON
+from torg.contexts.user.model import accounts, attempts, sessions
 from torg.kit.errors import Invalid
 from torg.kit.passwords import weakness
+from torg.kit.tokens import Signer, private_key
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -55,19 +56,19 @@ def test_length_is_enough_whatever_it_is_made_of(password: str) -> None:
 def test_an_email_address_is_no_password() -> None:
     for password in ("anna.petrova@example.com", "Anna.Petrova"):
         with pytest.raises(Invalid):
-            model.refuse_weak(password, "anna.petrova@example.com")
+            accounts.refuse_weak(password, "anna.petrova@example.com")
 
 
 @given(st.integers(0, 200), st.integers(1, 100))
 def test_the_pause_grows_with_each_failure_and_has_an_end(failures: int, free: int) -> None:
-    assert (model.pause(failures, free) > timedelta()) == (failures >= free)
-    assert model.pause(failures, free) <= model.pause(failures + 1, free) <= model.LONGEST_PAUSE
+    assert (attempts.pause(failures, free) > timedelta()) == (failures >= free)
+    assert attempts.pause(failures, free) <= attempts.pause(failures + 1, free) <= attempts.LONGEST_PAUSE
 
 
 def test_tokens_are_made_of_256_random_bits_and_never_kept_in_clear() -> None:
-    draws = iter((b"\x00" * 32, b"\xff" * 32))
-    tokens = model.make_tokens(lambda size: next(draws))
-    session = model.open_session("s", "u", tokens, "10.0.0.1", NOW)
-    assert len(tokens.access_token) == len(tokens.refresh_token) == 43
+    signer = Signer("k", private_key("k", b"\x01" * 32))
+    tokens = sessions.Mint(signer, "https://torg.example", lambda size: b"\xff" * size, NOW).tokens("s", "u")
+    session = sessions.open_session("s", "u", tokens, "10.0.0.1", NOW)
+    assert len(tokens.refresh_token) == 43
     assert tokens.access_token not in repr(session)
     assert tokens.refresh_token not in repr(session)

@@ -13,14 +13,14 @@ import pytest
 
 from torg.contexts.cart.contracts import MergeCarts
 from torg.contexts.user import contracts as c
-from torg.contexts.user import model
 from torg.contexts.user.adapters.attempts_memory import MemoryAttempts
 from torg.contexts.user.adapters.hashing_argon2 import Argon2Passwords
-from torg.contexts.user.model import UNUSABLE
+from torg.contexts.user.model import attempts
+from torg.contexts.user.model.accounts import UNUSABLE
 from torg.contexts.user.ports import Passwords
 from torg.contexts.user.tests.house import CHEAP_KIB, GOOD, House, open_house
 from torg.kit.auth import Role
-from torg.kit.errors import Overloaded, TooManyRequests, Unauthenticated
+from torg.kit.errors import NotFound, Overloaded, TooManyRequests, Unauthenticated
 
 
 async def test_a_token_names_its_holder_until_it_expires(house: House) -> None:
@@ -108,11 +108,25 @@ async def test_a_refresh_token_lives_for_thirty_days(house: House) -> None:
         await house.do(c.RefreshSession(late.refresh_token))
 
 
+async def test_a_session_that_is_used_every_day_ends_after_half_a_year(house: House) -> None:
+    await house.register()
+    tokens, weeks = await house.sign_in(), 0
+    while weeks < 60:
+        house.clock.advance(days=7)
+        try:
+            tokens = await house.do(c.RefreshSession(tokens.refresh_token))
+        except Unauthenticated:
+            break
+        weeks += 1
+    assert weeks == 25, "half a year has 26 weeks"
+    await house.sign_in()
+
+
 async def test_guessing_has_to_wait_longer_each_time_and_others_do_not(house: House) -> None:
     await house.register()
     await house.register("boris@example.com")
     waits = []
-    for _ in range(model.FREE_FAILURES):
+    for _ in range(attempts.FREE_FAILURES):
         with pytest.raises(Unauthenticated):
             await house.sign_in(password="wrong-guess-1")
     for _ in range(3):
@@ -145,7 +159,7 @@ async def test_guesses_sent_all_at_once_gain_nothing(house: House) -> None:
     right = asyncio.create_task(house.sign_in())
     refusals = [task.exception() for task in (await asyncio.wait(wrong))[0]]
     together.right_may_go_on.set()
-    assert sum(isinstance(refusal, Unauthenticated) for refusal in refusals) <= model.FREE_FAILURES + 2
+    assert sum(isinstance(refusal, Unauthenticated) for refusal in refusals) <= attempts.FREE_FAILURES + 2
     with pytest.raises(TooManyRequests):
         await right
 
@@ -169,7 +183,7 @@ class _LookedAtTogether:
 async def test_an_account_under_attack_from_everywhere_stays_open_to_its_owner(house: House) -> None:
     await house.register()
     await house.sign_in(address="10.0.0.1")
-    for n in range(model.FREE_ACCOUNT_FAILURES):
+    for n in range(attempts.FREE_ACCOUNT_FAILURES):
         with pytest.raises(Unauthenticated):
             await house.sign_in(password="wrong-guess-1", address=f"172.16.0.{n}")
     with pytest.raises(TooManyRequests):
@@ -179,7 +193,7 @@ async def test_an_account_under_attack_from_everywhere_stays_open_to_its_owner(h
 
 async def test_right_passwords_never_count(house: House) -> None:
     await house.register()
-    for _ in range(3 * model.FREE_FAILURES):
+    for _ in range(3 * attempts.FREE_FAILURES):
         await house.sign_in()
 
 
@@ -215,7 +229,7 @@ async def test_an_old_hash_is_renewed_at_sign_in(house: House) -> None:
 
 
 async def test_more_hashing_than_can_be_done_soon_is_refused() -> None:
-    passwords = Argon2Passwords(CHEAP_KIB, waiting=3)
+    passwords = Argon2Passwords(CHEAP_KIB, waiting=3, threads=2)
     outcomes = await asyncio.gather(*(passwords.hash(GOOD) for _ in range(5)), return_exceptions=True)
     assert [isinstance(outcome, Overloaded) for outcome in outcomes] == [False] * 5
     outcomes = await asyncio.gather(*(passwords.hash(GOOD) for _ in range(7)), return_exceptions=True)
@@ -242,7 +256,7 @@ class OneByOne(Executor):
 
 
 async def test_under_a_flood_of_guesses_people_go_before_those_who_guess() -> None:
-    passwords, threads, done = Argon2Passwords(CHEAP_KIB, waiting=3), OneByOne(), list[str]()
+    passwords, threads, done = Argon2Passwords(CHEAP_KIB, waiting=3, threads=2), OneByOne(), list[str]()
     right = await passwords.hash(GOOD)
     for _ in range(3):
         assert not await passwords.verify(UNUSABLE, "a guess", "6.6.6.6")
@@ -267,7 +281,7 @@ async def test_under_a_flood_of_guesses_people_go_before_those_who_guess() -> No
 
 
 async def test_who_goes_away_while_waiting_leaves_the_turn_to_others() -> None:
-    passwords = Argon2Passwords(CHEAP_KIB)
+    passwords = Argon2Passwords(CHEAP_KIB, threads=2)
     trying = [asyncio.ensure_future(passwords.hash(GOOD)) for _ in range(12)]
     await asyncio.sleep(0)
     for one in trying[1:9]:
@@ -290,3 +304,25 @@ async def test_expired_sessions_are_dropped(house: House) -> None:
         await house.deps.sessions.drop_expired(tx, house.clock())
     assert len(await house.deps.sessions.of(user.id)) == 1
     assert await house.deps.store.database.value("select count(*) from spent_token") == 0
+
+
+async def test_people_see_where_they_are_signed_in_and_end_one_of_them(house: House):
+    await house.register()
+    await house.register("boris@example.com")
+    linux = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
+    phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1"
+    given: dict[str, Any] = {"email": "anna@example.com", "password": GOOD}
+    first = await house.do(c.SignIn(**given, device=linux, address="10.0.0.1"))
+    house.clock.advance(seconds=60)
+    second = await house.do(c.SignIn(**given, device=phone, address="10.0.0.2"))
+    anna, boris = await house.holder(first), await house.holder(await house.sign_in("boris@example.com"))
+    shown = (await house.do(c.ListSessions(anna))).items
+    assert [(one.device, one.address, one.current) for one in shown] == [("Firefox, Linux", "10.0.0.1", True), ("Safari, iPhone", "10.0.0.2", False)]
+    for not_ones_own in (boris.session_id, "none"):
+        with pytest.raises(NotFound):
+            await house.do(c.EndSession(anna, not_ones_own))
+    await house.do(c.EndSession(anna, shown[1].id))
+    assert await house.do(c.Authenticate(second.access_token)) is None
+    assert [one.id for one in (await house.do(c.ListSessions(anna))).items] == [anna.session_id]
+    with pytest.raises(Unauthenticated):
+        await house.do(c.RefreshSession(second.refresh_token))

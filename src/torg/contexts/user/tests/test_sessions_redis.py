@@ -12,20 +12,22 @@ import pytest
 from redis.asyncio import Redis as Client
 
 from torg.contexts.user import contracts as c
-from torg.contexts.user import model
 from torg.contexts.user.adapters.attempts_memory import MemoryAttempts
 from torg.contexts.user.adapters.attempts_redis import RedisAttempts
 from torg.contexts.user.adapters.sessions_redis import MARKED, RedisSessionStore
 from torg.contexts.user.adapters.sessions_sql import TRUSTED_FOR
+from torg.contexts.user.model import attempts as rules
+from torg.contexts.user.model import sessions
 from torg.contexts.user.ports import Attempts
 from torg.contexts.user.tests.house import GOOD, House, open_house
 from torg.kit.auth import Role
 from torg.kit.endings import Ended, hear
 from torg.kit.errors import TooManyRequests, Unauthenticated, Unavailable
+from torg.kit.ports import free_port
 from torg.kit.redis import Redis, key
 from torg.kit.testing import TestClock
-from torg.kit.testing.engines import free_port
-from torg.kit.testing.redis import emptied, listening, until
+from torg.kit.testing.redis import emptied, listening
+from torg.kit.testing.waiting import until
 
 
 @dataclass
@@ -80,7 +82,7 @@ async def test_an_ending_here_is_known_there_at_once(fleet: Fleet, end: Ending) 
     await end(fleet.here, tokens)
     sessions = fleet.there.deps.sessions
     assert isinstance(sessions, RedisSessionStore)
-    await until(lambda: not sessions._held, 1)
+    await until(lambda: not sessions._held, seconds=1)
     assert not await knows(fleet.there, tokens)
     assert not await knows(fleet.here, tokens)
 
@@ -96,7 +98,7 @@ async def test_changed_roles_are_known_there_at_once(fleet: Fleet) -> None:
 async def test_an_ending_that_no_message_told_shows_within_five_seconds(fleet: Fleet) -> None:
     tokens = await fleet.here.sign_in()
     assert await knows(fleet.there, tokens)
-    copied = await fleet.raw.pttl(key("user", "session", model.token_hash(tokens.access_token)))
+    copied = await fleet.raw.pttl(key("user", "session", sessions.token_hash(tokens.access_token)))
     assert 0 < copied <= TRUSTED_FOR.total_seconds() * 1000, "and no copy lives longer"
     async with fleet.here.deps.transaction() as tx:
         await tx.execute("delete from session")
@@ -108,7 +110,7 @@ async def test_an_ending_that_no_message_told_shows_within_five_seconds(fleet: F
 async def test_what_was_read_just_before_the_end_is_copied_nowhere(fleet: Fleet) -> None:
     """The reader was stopped between SQL and Redis; the session ended meanwhile."""
     tokens = await fleet.here.sign_in()
-    hashed = model.token_hash(tokens.access_token)
+    hashed = sessions.token_hash(tokens.access_token)
     slow = fleet.there.deps.sessions
     assert isinstance(slow, RedisSessionStore)
     live = await slow.holder(tokens.access_token, fleet.there.clock())
@@ -148,8 +150,8 @@ async def test_edges_elsewhere_are_told_which_sessions_ended(fleet: Fleet) -> No
     hear(edge, told.append, lambda: None)
     async with listening(edge):
         await _sign_out(fleet.here, tokens)
-        await until(lambda: told, 1)
-    assert told == [Ended((session,), (model.token_hash(tokens.access_token),))]
+        await until(lambda: told, seconds=1)
+    assert told == [Ended((session,), (sessions.token_hash(tokens.access_token),))]
     await edge.close()
 
 
@@ -189,8 +191,8 @@ async def test_guesses_spread_over_instances_gain_nothing(fleet: Fleet) -> None:
     houses = [fleet.here, fleet.there]
     guesses = [houses[n % 2].sign_in(password=f"wrong-guess-{n}") for n in range(60)]
     outcomes = await asyncio.gather(*guesses, return_exceptions=True)
-    assert sum(isinstance(outcome, Unauthenticated) for outcome in outcomes) == model.FREE_FAILURES
-    assert sum(isinstance(outcome, TooManyRequests | Unavailable) for outcome in outcomes) == 60 - model.FREE_FAILURES
+    assert sum(isinstance(outcome, Unauthenticated) for outcome in outcomes) == rules.FREE_FAILURES
+    assert sum(isinstance(outcome, TooManyRequests | Unavailable) for outcome in outcomes) == 60 - rules.FREE_FAILURES
     with pytest.raises(TooManyRequests):
         await fleet.there.sign_in()
 
@@ -210,7 +212,7 @@ async def test_pauses_grow_as_the_model_says(attempts: Attempts) -> None:
         assert await attempts.failed({"anna": 2}, clock()) == 0
         waits.append(await attempts.paused_for(["anna"], clock()))
         clock.advance(seconds=math.ceil(waits[-1]))
-    assert waits == [model.pause(failures, 2).total_seconds() for failures in range(1, 17)]
+    assert waits == [rules.pause(failures, 2).total_seconds() for failures in range(1, 17)]
 
 
 async def test_a_paused_key_counts_nothing_for_any(attempts: Attempts) -> None:
