@@ -6,26 +6,47 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from torg.contexts.admin.contracts import Advice, AuditPage, InvariantReports, LogPlace, RecordAudit
+from torg.contexts.admin.contracts import Advice, AuditPage, AuditVerdict, CountryRule, InvariantReports, LogPlace, NetworkRule, RecordAudit
 from torg.contexts.admin.model import Account
+from torg.kit.access import Access
 from torg.kit.auditing import Come, Fault, Place, Remedy
 from torg.kit.calls import Call
+from torg.kit.countries import Atlas
 from torg.kit.deps import Deps
+from torg.kit.http.form_tokens import FormTokens
 from torg.kit.operations import DeskView
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, Language, NewId
 
+R = TypeVar("R", NetworkRule, CountryRule)
 GRACE = timedelta(seconds=15)  # how long a doubt must last before it counts, where only time can tell
 
 
 class Trail(Protocol):
-    """The audit trail: rows are added and never changed."""
+    """The audit trail: lines are added and never changed."""
 
     async def add(self, tx: Transaction, record: RecordAudit) -> None: ...
     async def page(self, actor: str, about: str, cursor: str, limit: int) -> AuditPage:
         """Newest first; empty texts mean everybody and everything. Raises Invalid for a cursor of another make."""
+        ...
+
+    async def verify(self, kept: str) -> AuditVerdict:
+        """Whether all lines are there, as they were filed; also the one with this digest, unless it is empty."""
+        ...
+
+
+class Rules(Protocol[R]):
+    """Rules about networks, or about countries; those that have ended stay on record."""
+
+    async def holding(self, now: datetime) -> tuple[R, ...]:
+        """Newest first."""
+        ...
+
+    async def add(self, tx: Transaction, rule: R) -> None: ...
+    async def end(self, tx: Transaction, id: str, by: str, now: datetime) -> bool:
+        """False where none of this id holds."""
         ...
 
 
@@ -64,7 +85,7 @@ class Books(Protocol):
         ...
 
     async def rivals(self, account: Account) -> Sequence[str]:
-        """Other orders of the same cart."""
+        """Other orders of the same cart that have not come to nothing."""
         ...
 
     async def add_sales(self, tx: Transaction, changes: Mapping[str, tuple[int, int]]) -> None:
@@ -171,6 +192,9 @@ class Static:
 class AdminDeps(Deps):
     desks: Mapping[str, DeskView]
     trail: Trail
+    networks: Rules[NetworkRule]
+    countries: Rules[CountryRule]
+    atlas: Atlas | None
     books: Books
     guide: Guide
     inspection: Inspection = field(default_factory=Inspection)
@@ -184,6 +208,8 @@ class PageDeps:
     clock: Clock
     new_id: NewId
     currency: str
+    access: Access
     contexts: Collection[str]
     pages: Pages
     statics: Mapping[str, Static]
+    form_tokens: FormTokens

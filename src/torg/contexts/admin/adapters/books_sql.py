@@ -64,11 +64,11 @@ class SqlBooks:
 
     async def rivals(self, account: Account) -> Sequence[str]:
         rows = await self._database.all(
-            "select order_id from account where bucket_id = :bucket_id and bucket_id <> '' and order_id <> :order_id order by order_id",
+            "select facts from account where bucket_id = :bucket_id and bucket_id <> '' and order_id <> :order_id order by order_id",
             bucket_id=account.bucket_id,
             order_id=account.order_id,
         )
-        return [row["order_id"] for row in rows]
+        return [other.order_id for other in (_account(row["facts"]) for row in rows) if other.stage != "ended"]
 
     async def add_sales(self, tx: Transaction, changes: Mapping[str, tuple[int, int]]) -> None:
         await tx.execute_many(_ADD_SALES, [{"day": day, "orders": orders, "revenue": revenue} for day, (orders, revenue) in changes.items()])

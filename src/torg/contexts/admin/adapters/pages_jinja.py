@@ -9,8 +9,9 @@ from pathlib import Path
 
 from babel import Locale
 from babel.numbers import format_currency, format_decimal
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
+from torg.kit.http.templates import environment_of
 from torg.kit.values import Language, Money
 
 
@@ -51,15 +52,11 @@ class Speech:
 
 
 def _environment(folder: Path, speech: Speech, statics: Mapping[str, str]) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False, cache_size=-1
-    )
     filters: dict[str, Callable[..., object]] = {
         "t": speech.say, "word": speech.word, "number": speech.number, "money": speech.money, "time": _time, "day": _day, "asset": statics.__getitem__,
         "short": _short,
     }  # fmt: skip
-    environment.filters.update(filters)
-    return environment
+    return environment_of(folder, filters)
 
 
 def _time(at: datetime) -> str:

@@ -24,16 +24,16 @@ async def list_dead_letters(query: c.ListDeadLetters, deps: AdminDeps) -> c.Dead
     return c.DeadLetterPage(tuple(shown), _place(shown[-1]) if len(behind) > query.limit else None)
 
 
+async def get_dead_letter(query: c.GetDeadLetter, deps: AdminDeps) -> c.DeadLetter:
+    desk, found = await _found(query.dead_letter_id, deps)
+    return _dead_letter(desk.context, found)
+
+
 async def redrive_dead_letter(cmd: c.RedriveDeadLetter, deps: AdminDeps) -> c.DeadLetter:
-    context, consumer, id = _parts(cmd.dead_letter_id)
-    desk = deps.desks.get(context)
-    letters = await desk.failed_messages(dead=True) if desk else ()
-    found = next((letter for letter in letters if (letter.consumer, letter.id) == (consumer, id)), None)
-    if desk is None or found is None:
-        raise NotFound("dead_letter.not_found", f"there is no dead letter {cmd.dead_letter_id!r}: it may have been redriven meanwhile")
-    await desk.redrive(consumer, id)
+    desk, found = await _found(cmd.dead_letter_id, deps)
+    await desk.redrive(found.consumer, found.id)
     async with deps.transaction() as tx:
-        return await tx.answer(_dead_letter(context, found))
+        return await tx.answer(_dead_letter(desk.context, found))
 
 
 async def redrive_dead_letters(cmd: c.RedriveDeadLetters, deps: AdminDeps) -> c.Redriven:
@@ -64,6 +64,17 @@ async def _consumers(desk: DeskView) -> list[c.ConsumerView]:
         own = [letter.dead for letter in failed if letter.consumer == name]
         views.append(c.ConsumerView(context=desk.context, name=name, lags=lag, failed=own.count(False), dead=own.count(True)))
     return views
+
+
+async def _found(dead_letter_id: str, deps: AdminDeps) -> tuple[DeskView, FailedMessage]:
+    """Raises NotFound `dead_letter.not_found`."""
+    context, consumer, id = _parts(dead_letter_id)
+    desk = deps.desks.get(context)
+    letters = await desk.failed_messages(dead=True) if desk else ()
+    found = next((letter for letter in letters if (letter.consumer, letter.id) == (consumer, id)), None)
+    if desk is None or found is None:
+        raise NotFound("dead_letter.not_found", f"there is no dead letter {dead_letter_id!r}: it may have been redriven meanwhile")
+    return desk, found
 
 
 def _dead_letter(context: str, letter: FailedMessage) -> c.DeadLetter:

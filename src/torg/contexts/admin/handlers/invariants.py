@@ -98,6 +98,8 @@ async def _go_through(deps: AdminDeps) -> dict[str, list[Fault]]:
 
 
 async def _rivals(account: Account, deps: AdminDeps) -> list[tuple[str, Fault]]:
+    if account.stage == "ended":
+        return []
     orders = sorted([account.order_id, *await deps.books.rivals(account)])
     if len(orders) < 2:
         return []

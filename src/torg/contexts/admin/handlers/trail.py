@@ -13,3 +13,7 @@ async def record_audit(cmd: c.RecordAudit, deps: AdminDeps) -> None:
 
 async def list_audit(query: c.ListAudit, deps: AdminDeps) -> c.AuditPage:
     return await deps.trail.page(query.actor, query.object, query.cursor, query.limit)
+
+
+async def verify_audit(query: c.VerifyAudit, deps: AdminDeps) -> c.AuditVerdict:
+    return await deps.trail.verify(query.kept)

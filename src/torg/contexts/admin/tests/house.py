@@ -9,6 +9,7 @@ from typing import Any
 
 from torg.contexts.admin import contracts as c
 from torg.contexts.admin.adapters.books_sql import SqlBooks
+from torg.contexts.admin.adapters.door_sql import SqlRules
 from torg.contexts.admin.adapters.guide_pages import StaffGuide
 from torg.contexts.admin.adapters.trail_sql import SqlTrail
 from torg.contexts.admin.handlers import HANDLERS
@@ -21,6 +22,7 @@ from torg.contexts.payment import contracts as payment
 from torg.contexts.shipping import contracts as shipping
 from torg.contexts.user.contracts import Address
 from torg.kit.bus import Failures
+from torg.kit.countries import Atlas
 from torg.kit.messages import Envelope, Message, Meta, Registry
 from torg.kit.operations import Desk
 from torg.kit.testing import TestClock, answering, open_store, test_ids
@@ -73,7 +75,7 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(folder: Path) -> AsyncIterator[House]:
+async def open_house(folder: Path, atlas: Atlas | None = None) -> AsyncIterator[House]:
     clock, report, desks = TestClock(), dict[str, tuple[int, int]](), dict[str, Desk]()
 
     def sales(query: analytics.GetSales) -> analytics.SalesReport:
@@ -88,7 +90,8 @@ async def open_house(folder: Path) -> AsyncIterator[House]:
         own = desks["admin"].store
         deps = AdminDeps(
             call=answering({analytics.GetSales: sales}), clock=clock, new_id=test_ids(), store=own, currency="USD", desks=desks,
-            trail=SqlTrail(own.database, clock), books=SqlBooks(own.database), guide=StaffGuide(),
+            trail=SqlTrail(own, "a secret"), networks=SqlRules(own.database, c.NetworkRule, "network"),
+            countries=SqlRules(own.database, c.CountryRule, "country"), atlas=atlas, books=SqlBooks(own.database), guide=StaffGuide(),
         )  # fmt: skip
         desks["admin"].invariants = invariants(deps)
         yield House(deps, clock, desks, report)

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+import msgspec
+
 from torg.contexts.admin.contracts import (
+    AuditEntry,
+    AuditVerdict,
     BrowseLog,
     GetInvariants,
     InvariantReport,
@@ -16,6 +20,7 @@ from torg.contexts.admin.contracts import (
     ListDeadLetters,
     RedriveDeadLetter,
     RedriveDeadLetters,
+    VerifyAudit,
     Violation,
 )
 from torg.contexts.admin.routes.pages.visit import Visit
@@ -94,14 +99,36 @@ async def events(visit: Visit) -> Response:
     )
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of the trail; before and after as text."""
+
+    entry: AuditEntry
+    before: str
+    after: str
+
+
+def _text(document: msgspec.Raw | None) -> str:
+    return msgspec.json.format(bytes(document), indent=1).decode() if document else ""
+
+
+async def _verdict(visit: Visit) -> AuditVerdict | None:
+    if not visit.query["verify"]:
+        return None
+    verdict: AuditVerdict = await visit.ask(VerifyAudit())
+    return verdict
+
+
 async def audit(visit: Visit) -> Response:
     actor = visit.query.get("actor", "").strip()
     if actor and not is_id(actor):
         found = (await visit.ask(ListUsers(query=actor, limit=1))).items
         actor = found[0].id if found else actor
-    page = await visit.ask(read_form(ListAudit, {"limit": AT_ONCE, **visit.query, "actor": actor}, visit.deps.clock()))
+    asked = {name: visit.query[name] for name in ("object", "cursor")}
+    page = await visit.ask(read_form(ListAudit, {"limit": AT_ONCE, **asked, "actor": actor}, visit.deps.clock()))
     names = await visit.names([entry.actor for entry in page.items])
-    return visit.page("audit.html", entries=page.items, more_cursor=page.next_cursor, names=names)
+    entries = [Line(entry, _text(entry.before), _text(entry.after)) for entry in page.items]
+    return visit.page("audit.html", entries=entries, more_cursor=page.next_cursor, names=names, verdict=await _verdict(visit))
 
 
 async def invariants(visit: Visit) -> Response:

@@ -65,7 +65,7 @@ async def _found(visit: Visit, people: tuple[User, ...]) -> OrderPage:
     """Those of the person found, or everybody's; of several people, the page lists the people."""
     if len(people) > 1 and not any(person.email == visit.query["q"].strip().lower() for person in people):
         return OrderPage((), None)
-    return await visit.ask(read_form(ListAllOrders, _renamed(visit.query), visit.deps.clock(), user_id=people[0].id if people else ""))
+    return await visit.ask(read_form(ListAllOrders, _renamed(visit.query), visit.deps.clock(), viewer=visit.identity, user_id=people[0].id if people else ""))
 
 
 def _renamed(query: dict[str, str]) -> dict[str, str]:

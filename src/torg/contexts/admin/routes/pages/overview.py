@@ -23,7 +23,7 @@ class Unended:
 
 async def home(visit: Visit) -> Response:
     """The first page that their roles open."""
-    first = next((path for _, links in SECTIONS for path, _, who in links if visit.may(who)), None)
+    first = next((path for _, links in SECTIONS for path, _, right in links if visit.may(right)), None)
     if first is None:
         raise Forbidden("role.required", "no page of the staff is for your roles")
     return visit.go(first)
@@ -36,7 +36,7 @@ async def overview(visit: Visit) -> Response:
     letters = await visit.ask(ListDeadLetters(limit=MANY))
     consumers = (await visit.ask(ListConsumers())).items
     reports = (await visit.ask(GetInvariants(anew=False))).items
-    latest = (await visit.ask(ListAllOrders(limit=10))).items
+    latest = (await visit.ask(ListAllOrders(viewer=visit.identity, limit=10))).items
     return visit.page(
         "overview.html", counts=counts.items, placed=sum(count.count for count in counts.items), sagas=sagas,
         dead=_at_least(len(letters.items), letters.next_cursor is not None), behind=[c for c in consumers if sum(c.lags.values()) or c.failed],

@@ -45,7 +45,7 @@ async def one(visit: Visit, refusal: DomainError | None = None) -> Response:
 async def draft(visit: Visit) -> Response:
     form = await visit.form()
     try:
-        made = await visit.ask(read_form(DraftPurchaseOrder, form, visit.deps.clock(), lines=_typed_lines(form.get("wanted", ""))))
+        made = await visit.ask(read_form(DraftPurchaseOrder, form, visit.deps.clock(), keeper=visit.identity, lines=_typed_lines(form.get("wanted", ""))))
     except DomainError as refusal:
         return await listed(visit.back_at("/admin/purchases"), refusal)
     return visit.go(f"/admin/purchases/{made.id}", "drafted")
@@ -54,7 +54,7 @@ async def draft(visit: Visit) -> Response:
 async def place(visit: Visit) -> Response:
     purchase_id = visit.of_path("purchase_order_id")
     try:
-        await visit.ask(PlacePurchaseOrder(purchase_id))
+        await visit.ask(PlacePurchaseOrder(purchase_id, visit.identity))
     except DomainError as refusal:
         return await one(visit.back_at(f"/admin/purchases/{purchase_id}"), refusal)
     return visit.go(f"/admin/purchases/{purchase_id}", "ordered")
@@ -63,7 +63,7 @@ async def place(visit: Visit) -> Response:
 async def cancel(visit: Visit) -> Response:
     purchase_id = visit.of_path("purchase_order_id")
     try:
-        await visit.ask(CancelPurchaseOrder(purchase_id))
+        await visit.ask(CancelPurchaseOrder(purchase_id, visit.identity))
     except DomainError as refusal:
         return await one(visit.back_at(f"/admin/purchases/{purchase_id}"), refusal)
     return visit.go(f"/admin/purchases/{purchase_id}", "given_up")
@@ -72,7 +72,7 @@ async def cancel(visit: Visit) -> Response:
 async def receive(visit: Visit) -> Response:
     purchase_id = visit.of_path("purchase_order_id")
     try:
-        await visit.ask(ReceivePurchase(purchase_order_id=purchase_id, lines=_counted_lines(await visit.form())))
+        await visit.ask(ReceivePurchase(purchase_order_id=purchase_id, keeper=visit.identity, lines=_counted_lines(await visit.form())))
     except DomainError as refusal:
         return await one(visit.back_at(f"/admin/purchases/{purchase_id}"), refusal)
     return visit.go(f"/admin/purchases/{purchase_id}", "received")

@@ -16,7 +16,7 @@ REASONS = ("Offends others", "Is about the delivery, not the product", "Advertis
 
 async def queue(visit: Visit, refusal: DomainError | None = None) -> Response:
     asked = {"status": visit.query.get("status", "pending"), "cursor": visit.query.get("cursor", "")}
-    page = await visit.ask(read_form(ListReviewsByStatus, asked, visit.deps.clock(), language=visit.language))
+    page = await visit.ask(read_form(ListReviewsByStatus, asked, visit.deps.clock(), viewer=visit.identity, language=visit.language))
     offers = await visit.ask_for_extra(GetOffers(tuple({review.product_id for review in page.items})))
     names = {offer.product_id: offer.name for offer in offers or ()}
     return visit.page(
@@ -35,7 +35,8 @@ async def moderate(visit: Visit) -> Response:
     form = await visit.form()
     visit.query = Given({"status": form.get("status", "pending")})
     try:
-        command = read_form(ModerateReview, form, visit.deps.clock(), review_id=visit.of_path("review_id"), language=visit.language)
+        given = {"review_id": visit.of_path("review_id"), "moderator": visit.identity, "language": visit.language}
+        command = read_form(ModerateReview, form, visit.deps.clock(), **given)
         await visit.ask(command)
     except DomainError as refusal:
         return await queue(visit.back_at("/admin/reviews"), refusal)

@@ -42,7 +42,7 @@ async def one(visit: Visit, refusal: DomainError | None = None) -> Response:
 async def move(visit: Visit) -> Response:
     product_id = visit.of_path("product_id")
     try:
-        await visit.ask(read_form(MoveStock, await visit.form(), visit.deps.clock(), product_id=product_id))
+        await visit.ask(read_form(MoveStock, await visit.form(), visit.deps.clock(), product_id=product_id, keeper=visit.identity))
     except DomainError as refusal:
         return await one(visit.back_at(f"/admin/stock/{product_id}"), refusal)
     return visit.go(f"/admin/stock/{product_id}", "corrected")

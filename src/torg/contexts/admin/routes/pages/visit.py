@@ -7,46 +7,48 @@ from contextlib import suppress
 from typing import Final, TypeVar
 from urllib.parse import urlencode
 
+import msgspec
+
 from torg.contexts.admin.ports import PageDeps
 from torg.contexts.user.contracts import Contact, GetContact
-from torg.kit.auth import STAFF, Identity, Role
+from torg.kit.auth import Identity
 from torg.kit.errors import DomainError, Forbidden, Unauthenticated, Unavailable
 from torg.kit.http import Request, Response
-from torg.kit.http.app import SAFE
-from torg.kit.messages import Command, Query
+from torg.kit.http.changes import SAFE
+from torg.kit.http.form_tokens import FIELD
+from torg.kit.messages import Command, Query, encode
 
 R = TypeVar("R")
-ADMINS = frozenset({Role.ADMIN})
-OPERATORS = frozenset({Role.SUPPORT})
-KEEPERS = frozenset({Role.WAREHOUSE})
-COURIERS = frozenset({Role.COURIER})
-PARCELS = frozenset({Role.COURIER, Role.SUPPORT, Role.WAREHOUSE})
-MODERATORS = frozenset({Role.MODERATOR})
-ANALYSTS = frozenset({Role.ANALYST})
 
-SECTIONS: Final[Sequence[tuple[str, Sequence[tuple[str, str, frozenset[Role]]]]]] = (
+DESK = "desk:read"
+SECTIONS: Final[Sequence[tuple[str, Sequence[tuple[str, str, str]]]]] = (
     ("Shop", (
-        ("/admin/overview", "Overview", OPERATORS),
-        ("/admin/orders", "Orders", OPERATORS),
-        ("/admin/deliveries", "Deliveries", PARCELS),
-        ("/admin/reviews", "Reviews", MODERATORS),
-        ("/admin/stock", "Stock", KEEPERS),
-        ("/admin/purchases", "Purchases", KEEPERS),
-        ("/admin/users", "Users", OPERATORS),
-        ("/admin/promo-codes", "Promo codes", ADMINS),
-        ("/admin/reports", "Reports", ANALYSTS),
+        ("/admin/overview", "Overview", "all-orders:read"),
+        ("/admin/orders", "Orders", "all-orders:read"),
+        ("/admin/deliveries", "Deliveries", "deliveries:read"),
+        ("/admin/reviews", "Reviews", "moderation:read"),
+        ("/admin/stock", "Stock", "stock:read"),
+        ("/admin/purchases", "Purchases", "purchases:read"),
+        ("/admin/users", "Users", "users:read"),
+        ("/admin/promo-codes", "Promo codes", "promo-codes:read"),
+        ("/admin/clients", "Programs", "clients:read"),
+        ("/admin/api-keys", "API keys", "api-keys:read"),
+        ("/admin/reports", "Reports", "reports:read"),
     )),
     ("Operations", (
-        ("/admin/invariants", "Invariants", OPERATORS),
-        ("/admin/sagas", "Sagas", OPERATORS),
-        ("/admin/dead-letters", "Dead letters", OPERATORS),
-        ("/admin/consumers", "Consumers", OPERATORS),
-        ("/admin/events", "Events", OPERATORS),
-        ("/admin/audit", "Audit", OPERATORS),
+        ("/admin/invariants", "Invariants", "operations:read"),
+        ("/admin/sagas", "Sagas", "sagas:read"),
+        ("/admin/dead-letters", "Dead letters", "operations:read"),
+        ("/admin/consumers", "Consumers", "operations:read"),
+        ("/admin/events", "Events", "operations:read"),
+        ("/admin/networks", "Networks", "networks:read"),
+        ("/admin/audit", "Audit", "audit:read"),
+        ("/admin/rights", "Rights", "audit:read"),
     )),
 )  # fmt: skip
 SAID: Final = {
     "cancelled": "The order is being cancelled.",
+    "charge_refunded": "The charge was given back.",
     "moved": "The delivery was moved on.",
     "approved": "The review is published.",
     "rejected": "The review was rejected.",
@@ -58,16 +60,20 @@ SAID: Final = {
     "given_up": "The purchase order was cancelled.",
     "supplier": "The supplier was added.",
     "roles": "The roles were changed.",
+    "session_ended": "The session has ended.",
+    "sessions_ended": "All their sessions have ended.",
     "created": "The promo code was created.",
     "disabled": "The promo code was ended.",
+    "client_disabled": "The program may do nothing any more.",
+    "tier": "The tier was set.",
+    "key_ended": "The key opens nothing any more.",
+    "network_added": "The rule was added.",
+    "network_removed": "The rule was removed.",
     "retried": "The step was asked for again.",
     "compensated": "Everything the saga did is being undone.",
     "redriven": "The message will be handled anew.",
     "redriven_all": "The messages will be handled anew.",
 }
-CSP = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 
 class Given(dict[str, str]):
@@ -94,11 +100,15 @@ class Visit:
         self.path = path
         return self
 
-    def may(self, who: frozenset[Role]) -> bool:
-        return self.identity.is_one_of(who)
+    def may(self, right: str) -> bool:
+        """Whether they have the right for what is other people's: what is their own they see in the shop."""
+        return self.deps.access.sees_all(self.identity, right)
 
     async def ask(self, message: Command[R] | Query[R]) -> R:
-        return await self.deps.call(message)
+        reply = await self.deps.call(message)
+        if isinstance(message, Command):
+            self.request.told = encode(reply)  # a page is no answer that could be filed
+        return reply
 
     async def ask_for_extra(self, message: Command[R] | Query[R]) -> R | None:
         """Something that the page can do without."""
@@ -108,11 +118,13 @@ class Visit:
             return None
 
     async def contacts(self, user_ids: Iterable[str]) -> dict[str, Contact]:
-        """By id, of those who still have one."""
+        """By id, of those who still have one; what the policy hides from this role is empty."""
         found: dict[str, Contact] = {}
-        for user_id in dict.fromkeys(user_ids):
+        shown = self.deps.access.fields(self.identity, "user")
+        hidden = {} if shown is None else {name: "" for name in ("full_name", "email", "city") if name not in shown}
+        for user_id in dict.fromkeys(filter(None, user_ids)):
             with suppress(DomainError, Unavailable):
-                found[user_id] = await self.ask(GetContact(user_id))
+                found[user_id] = msgspec.structs.replace(await self.ask(GetContact(user_id)), **hidden)
         return found
 
     async def names(self, user_ids: Iterable[str]) -> dict[str, str]:
@@ -133,11 +145,11 @@ class Visit:
             "sections": [(name, shown) for name, links in SECTIONS if (shown := [link for link in links if self.may(link[2])])],
             "path": self.path, "here": self.link(), "link": self.link, "language": self.language.value, "key": self.deps.new_id(),
             "said": SAID.get(self.query.get("done", ""), ""), "fault": refusal.detail if refusal else "", "query": self.query,
-            "roles": sorted(self.identity.roles), "is_admin": self.may(ADMINS), "currency": self.deps.currency,
+            "roles": sorted(self.identity.roles), "may": self.may, "currency": self.deps.currency, FIELD: self.deps.form_tokens.make(self.request),
         }  # fmt: skip
         text = self.deps.pages.render(template, self.language, {**frame, **values})
         response = Response.html(text, refusal.status if refusal else 200)
-        response.headers += [(b"cache-control", b"private, no-store"), (b"content-security-policy", CSP), (b"content-language", self.language.encode())]
+        response.headers += [(b"cache-control", b"private, no-store"), (b"content-language", self.language.encode())]
         return response
 
     def go(self, where: str, done: str = "", **query: str | None) -> Response:
@@ -149,17 +161,21 @@ Show = Callable[[Visit], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def visits(deps: PageDeps) -> Callable[[Show, frozenset[Role]], Endpoint]:
+def visits(deps: PageDeps) -> Callable[[Show, str], Endpoint]:
     """Turns what answers a visit into an endpoint for those who may: others are sent to sign in, or told that this is not for them."""
 
-    def endpoint_of(show: Show, who: frozenset[Role]) -> Endpoint:
+    def endpoint_of(show: Show, right: str) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             if request.identity is None:
                 return Response.see_other(f"/sign-in?{urlencode({'next': _way_back(request)})}")
             visit = Visit(request, deps, request.identity)
-            if not visit.may(who):
-                return visit.page("problem.html", Forbidden("role.required", f"this page is for {', '.join(sorted(who))}"), title="Not for you")
+            if request.identity.lacks_factor:
+                return Response.see_other("/profile/second-factor")
+            if not visit.may(right):
+                return visit.page("problem.html", Forbidden("role.required", f"this page takes the right {right}"), title="Not for you")
             try:
+                if request.method not in SAFE:
+                    deps.form_tokens.check(request, (await visit.form())[FIELD])
                 return await show(visit)
             except Unauthenticated:
                 raise
@@ -177,6 +193,3 @@ def _way_back(request: Request) -> str:
         return "/admin"
     query = request.query_string.decode("ascii", "replace")
     return f"{request.path}?{query}" if query else request.path
-
-
-__all__ = ["ADMINS", "ANALYSTS", "COURIERS", "KEEPERS", "MODERATORS", "OPERATORS", "PARCELS", "STAFF", "Endpoint", "Show", "Visit", "visits"]
