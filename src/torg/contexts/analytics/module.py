@@ -10,6 +10,7 @@ from torg.contexts.analytics.adapters.facts_sql import SqlFacts
 from torg.contexts.analytics.handlers import HANDLERS, REACTIONS
 from torg.contexts.analytics.ports import AnalyticsDeps, Facts
 from torg.contexts.analytics.routes import routes
+from torg.kit.beside import Beside
 from torg.kit.bus import Consumer
 from torg.kit.module import Kit, Module, bound
 from torg.kit.settings import BadSettings
@@ -18,10 +19,17 @@ from torg.kit.tasks import Job
 KNOWN: Final = "clickhouse://user:password@host:port/database (clickhouses:// for TLS), or nothing for the context's own SQL store"
 
 
+def beside() -> Beside:
+    """How facts get into backups."""
+    from torg.contexts.analytics.adapters.clickhouse_copying import CopiedFacts
+
+    return CopiedFacts()
+
+
 def build(kit: Kit) -> Module:
     facts, around = _facts(kit)
     deps = AnalyticsDeps(
-        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency, facts=facts, desks=kit.desks
+        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency, access=kit.access, facts=facts, desks=kit.desks
     )  # fmt: skip
     return Module(
         name="analytics",

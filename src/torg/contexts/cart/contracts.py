@@ -11,6 +11,7 @@ from torg.contexts.catalog.contracts import Offer
 from torg.contexts.inventory.contracts import Units
 from torg.kit.auth import Identity
 from torg.kit.messages import Command, Event, Query, message
+from torg.kit.rebuilding import Mended, Rebuild
 from torg.kit.values import Language, Limit, Money, ProductId, Quantity
 
 
@@ -276,6 +277,13 @@ class ListPromoCodes(Query[PromoCodePage], frozen=True, kw_only=True):
     limit: Limit = 24
 
 
+@message("cart.get_promo_code")
+class GetPromoCode(Query[PromoCode], frozen=True):
+    """Raises NotFound `promo.not_found`."""
+
+    code: Code
+
+
 @message("promo.created")
 class PromoCodeCreated(Event, frozen=True):
     """There is a new code."""
@@ -305,3 +313,16 @@ class PromoCodeGivenBack(Event, frozen=True, kw_only=True):
 
     code: str
     order_id: str
+
+
+# ---------------------------------------------------------------- asked by operators
+
+
+@message("cart.rebuild_promo_codes")
+class RebuildPromoCodes(Rebuild, frozen=True, kw_only=True):
+    """Makes the uses of promo codes, and their counts, what the log says, while people order."""
+
+
+@message("promo.mended")
+class PromoCodeMended(Mended, frozen=True, kw_only=True):
+    """What was kept of a code's uses was not what the log said, and is now."""

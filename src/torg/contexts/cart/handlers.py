@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -17,9 +19,12 @@ from torg.contexts.user.contracts import UserErased
 from torg.kit.auth import Identity
 from torg.kit.calls import Handlers
 from torg.kit.errors import ConcurrentChange, DomainError, NotFound, Unavailable
+from torg.kit.messages import Envelope
+from torg.kit.rebuilding import Findings, Rebuilt
 from torg.kit.store import Transaction
 from torg.kit.values import Language, Money
 
+PROMOS_AT_ONCE = 100
 ABANDONED = timedelta(days=30)  # a guest's cart that nobody has touched since is forgotten
 NEVER_PLACED = timedelta(minutes=10)  # longer than any request lives that counts a use and then places its order
 BATCH = 500
@@ -139,9 +144,46 @@ async def disable_promo_code(cmd: c.DisablePromoCode, deps: CartDeps) -> c.Promo
         return await tx.answer(_known(code, await deps.promos.find(code, tx)))
 
 
+async def get_promo_code(query: c.GetPromoCode, deps: CartDeps) -> c.PromoCode:
+    code = query.code.upper()
+    return _known(code, await deps.promos.find(code))
+
+
 async def list_promo_codes(query: c.ListPromoCodes, deps: CartDeps) -> c.PromoCodePage:
     found, cursor = await deps.promos.page(query.cursor, query.limit)
     return c.PromoCodePage(tuple(found), cursor)
+
+
+# ---------------------------------------------------------------- operators ask
+
+
+async def rebuild_promo_codes(cmd: c.RebuildPromoCodes, deps: CartDeps) -> Rebuilt:
+    """A code in a transaction. What its log has said until then is read before, so that whoever orders with it waits for the rest of it only."""
+    began, found, last = time.perf_counter(), Findings(), ""
+    while codes := await deps.promos.codes(last, PROMOS_AT_ONCE):
+        for code in codes:
+            told = await deps.store.log.stream(f"promo/{code}")
+            found.add(await deps.store.undisturbed(partial(_rebuild_promo_code, code, told, cmd, deps), cmd.NAME))
+        last = codes[-1]
+    return found.rebuilt(time.perf_counter() - began)
+
+
+async def _rebuild_promo_code(code: str, told: Sequence[Envelope], cmd: c.RebuildPromoCodes, deps: CartDeps) -> Findings:
+    found = Findings(1)
+    async with deps.transaction() as tx:
+        rest = await tx.stream(f"promo/{code}", told[-1].version if told else 0)
+        used, kept = await deps.promos.uses(tx, code)
+        uses = model.uses(row.message for row in (*told, *rest))
+        wrong = model.miskept(kept, uses)
+        count = sum(state != "returned" for _, state in uses.values())
+        if wrong or used != count:
+            was, now = f"{used} uses", f"{count} uses"
+            found.changes.append(f"{code} counts {was}, of which {len(wrong)} are kept wrongly; by the log {now}")
+            if not cmd.dry_run:
+                await deps.promos.set_uses(tx, code, count, wrong, deps.clock())
+                reason = cmd.reason or "made what the log says"
+                await tx.append(f"promo/{code}", [c.PromoCodeMended(about="promo_code", id=code, was=was, now=now, reason=reason, by=cmd.operator.user_id)])
+    return found
 
 
 # ---------------------------------------------------------------- others tell
@@ -308,6 +350,8 @@ HANDLERS: Handlers = {
     c.CreatePromoCode: create_promo_code,
     c.DisablePromoCode: disable_promo_code,
     c.ListPromoCodes: list_promo_codes,
+    c.GetPromoCode: get_promo_code,
+    c.RebuildPromoCodes: rebuild_promo_codes,
 }
 
 REACTIONS: Handlers = {

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from torg.contexts.cart.contracts import CartItem, CreatePromoCode, OrderedLine, PromoCode, QuoteLine
+from torg.contexts.cart.contracts import CartItem, CreatePromoCode, OrderedLine, PromoCode, PromoCodeGivenBack, PromoCodeRedeemed, QuoteLine
 from torg.contexts.catalog.contracts import Offer
 from torg.kit.errors import DomainError, FieldError, Invalid, NotFound
+from torg.kit.messages import Message
 from torg.kit.values import Language, Money, in_language
 
 MOST_LINES = 100
 MOST_UNITS = 99  # of one product
+Use = tuple[str, str]
+"""Whose a promo code's use is, and its state: held, placed or returned."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -234,3 +237,24 @@ def used_up_by_person(code: str) -> DomainError:
 
 def _shown(money: Money) -> str:
     return f"{money.amount // 100}.{money.amount % 100:02d} {money.currency}"
+
+
+def uses(history: Iterable[Message]) -> dict[str, Use]:
+    """A code's uses by order, as its log has them. Whether an order was placed the log of codes does not say: it is taken to have been."""
+    found: dict[str, Use] = {}
+    for event in history:
+        match event:
+            case PromoCodeRedeemed():
+                found[event.order_id] = (event.user_id, "placed")
+            case PromoCodeGivenBack() if event.order_id in found:
+                found[event.order_id] = (found[event.order_id][0], "returned")
+    return found
+
+
+def miskept(kept: Mapping[str, Use], said: Mapping[str, Use]) -> dict[str, Use]:
+    """What should be kept of the uses that are kept other than the log says; what the log has never heard of counts no more."""
+    wrong = {order_id: (user_id, "returned") for order_id, (user_id, state) in kept.items() if order_id not in said and state != "returned"}
+    for order_id, use in said.items():
+        if order_id not in kept or (kept[order_id][1] == "returned") != (use[1] == "returned"):
+            wrong[order_id] = use
+    return wrong

@@ -12,6 +12,7 @@ from torg.contexts.cart.handlers import HANDLERS, REACTIONS, give_back_unplaced,
 from torg.contexts.cart.ports import CartDeps, CartStore
 from torg.contexts.cart.routes import routes
 from torg.kit.bus import Consumer
+from torg.kit.http.cookies import is_secure
 from torg.kit.module import Kit, Module, bound
 from torg.kit.tasks import Job
 
@@ -19,13 +20,13 @@ from torg.kit.tasks import Job
 def build(kit: Kit) -> Module:
     carts, jobs = _carts(kit)
     deps = CartDeps(
-        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
+        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency, access=kit.access,
         carts=carts, promos=SqlPromoCodes(kit.store.database),
     )  # fmt: skip
     return Module(
         name="cart",
         handlers=bound(HANDLERS, deps),
-        routes=routes(secure=kit.public_url.startswith("https:")),
+        routes=routes(secure=is_secure(kit.public_url)),
         consumers=(Consumer("cart", bound(REACTIONS, deps)),),
         jobs=(*jobs, Job("cart.abandoned", 3600, partial(purge_abandoned, deps)), Job("cart.unplaced", 60, partial(give_back_unplaced, deps))),
         invariants=SqlPromoAudit(kit.store).invariants(),

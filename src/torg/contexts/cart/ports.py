@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
 from torg.contexts.cart.contracts import OrderedLine, PromoCode
-from torg.contexts.cart.model import Cart
+from torg.contexts.cart.model import Cart, Use
 from torg.kit.deps import Deps
 from torg.kit.pages import Page
 from torg.kit.store import Transaction
@@ -92,6 +92,18 @@ class PromoCodes(Protocol):
 
     async def give_back(self, tx: Transaction, order_id: str) -> Sequence[str]:
         """The codes of which the order had a use; it has none any more."""
+        ...
+
+    async def codes(self, after: str, limit: int) -> Sequence[str]:
+        """So many codes behind one, in their order."""
+        ...
+
+    async def uses(self, tx: Transaction, code: str) -> tuple[int, dict[str, Use]]:
+        """How many uses a code counts, and what is kept of them by order."""
+        ...
+
+    async def set_uses(self, tx: Transaction, code: str, used: int, uses: Mapping[str, Use], now: datetime) -> None:
+        """Sets the count of a code's uses, and what is kept of some of them by order."""
         ...
 
     async def unplaced(self, before: datetime, limit: int) -> Sequence[Redemption]:

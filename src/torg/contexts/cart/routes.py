@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torg.contexts.cart import contracts as c
-from torg.kit.auth import Role
 from torg.kit.http import Request, Response, Route, Urgency, delete, get, post, put
 from torg.kit.values import is_id
 
 COOKIE, HEADER = "cart", "X-Cart-Id"
 KEPT = 30 * 24 * 3600  # seconds a browser keeps a guest's cookie: as long as the shop keeps the cart
-ADMINS = frozenset({Role.ADMIN})
 
 
 def routes(secure: bool) -> Sequence[Route]:
@@ -26,15 +24,23 @@ def routes(secure: bool) -> Sequence[Route]:
 
     on_cart = {"fill": {"guest_cart_id": guest_cart_id}, "reply_headers": named, "status": 200, "urgency": Urgency.CART}
     return (
-        get("/cart", c.GetCart, summary="The cart, at today's prices", **on_cart),
-        delete("/cart", c.ClearCart, summary="Empty the cart", **on_cart),
-        put("/cart/items/{product_id}", c.PutItem, summary="Put so many of a product into the cart", **on_cart),
-        delete("/cart/items/{product_id}", c.RemoveItem, summary="Take a product out of the cart", **on_cart),
-        post("/cart/promo-code", c.ApplyPromoCode, summary="Use a promo code", **on_cart),
-        delete("/cart/promo-code", c.DropPromoCode, summary="Take the promo code out of the cart", **on_cart),
-        get("/promo-codes", c.ListPromoCodes, who=ADMINS, summary="All promo codes"),
-        post("/promo-codes", c.CreatePromoCode, who=ADMINS, status=201, idempotency="accepted", summary="Create a promo code"),
-        post("/promo-codes/{code}/disable", c.DisablePromoCode, who=ADMINS, idempotency="accepted", summary="End a promo code"),
+        get("/cart", c.GetCart, right="cart:read", summary="The cart, at today's prices", **on_cart),
+        delete("/cart", c.ClearCart, right="cart:write", summary="Empty the cart", **on_cart),
+        put("/cart/items/{product_id}", c.PutItem, right="cart:write", summary="Put so many of a product into the cart", **on_cart),
+        delete("/cart/items/{product_id}", c.RemoveItem, right="cart:write", summary="Take a product out of the cart", **on_cart),
+        post("/cart/promo-code", c.ApplyPromoCode, right="cart:write", summary="Use a promo code", **on_cart),
+        delete("/cart/promo-code", c.DropPromoCode, right="cart:write", summary="Take the promo code out of the cart", **on_cart),
+        get("/promo-codes", c.ListPromoCodes, right="promo-codes:read", summary="All promo codes"),
+        post("/promo-codes", c.CreatePromoCode, right="promo-codes:write", status=201, idempotency="accepted", summary="Create a promo code"),
+        post("/promo-codes/rebuild", c.RebuildPromoCodes, right="tables:write", summary="Make the uses of promo codes what the log says, while people order"),
+        post(
+            "/promo-codes/{code}/disable",
+            c.DisablePromoCode,
+            about=c.GetPromoCode,
+            right="promo-codes:write",
+            idempotency="accepted",
+            summary="End a promo code",
+        ),
     )
 
 

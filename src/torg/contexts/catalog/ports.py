@@ -92,7 +92,8 @@ class ProductChange(Struct, frozen=True, kw_only=True):
 
 
 class SearchRequest(Struct, frozen=True, kw_only=True):
-    """A search. `category` includes everything below it, price bounds are inclusive, `language` chooses the names of facet values."""
+    """A search. `category` includes everything below it, price bounds are inclusive, `language` chooses the names of facet values. `counted`: whether the
+    total and the facets are wanted; where they are not, an index may leave them out."""
 
     text: str = ""
     category: str | None = None
@@ -105,6 +106,7 @@ class SearchRequest(Struct, frozen=True, kw_only=True):
     limit: int = 24
     cursor: str | None = None
     language: Language = Language.EN
+    counted: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LARGEST_PAGE:

@@ -11,19 +11,14 @@ from itertools import islice
 from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog.handlers.staff import MOST_ROW_ERRORS, import_products
 from torg.contexts.catalog.ports import CatalogDeps, ImportRow
-from torg.kit.auth import Role
+from torg.kit.access import PUBLIC
 from torg.kit.errors import NotFound, TooLarge
 from torg.kit.http import Request, Response, Route, delete, get, patch, post, put
 from torg.kit.http.request import JSON
 from torg.kit.messages import encode
 
-STAFF_ONLY = frozenset({Role.ADMIN})
 PRODUCT_KEPT, LIST_KEPT, TREE_KEPT, PICTURE_KEPT = 30.0, 2.0, 60.0, 3600.0  # seconds; all but lists are also forgotten as soon as they change
-PICTURE = (
-    (b"content-type", b"image/svg+xml"),
-    (b"cache-control", b"public, max-age=604800"),
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
-)
+PICTURE = ((b"content-type", b"image/svg+xml"), (b"cache-control", b"public, max-age=604800"))
 
 LARGEST_IMPORT = 64 << 20  # bytes
 IMPORTED_AT_ONCE = 500  # products in one commit
@@ -40,41 +35,42 @@ def routes(deps: CatalogDeps) -> Sequence[Route]:
         return Response(200, (await _drawn(request.path_values["file"], deps)).encode(), [*PICTURE])
 
     return (
-        get("/categories", c.ListCategories, cached=TREE_KEPT, tags=_tags("categories"), etag=True, summary="The tree of categories"),
-        get("/products", c.ListProducts, cached=LIST_KEPT, tags=_tags("products"), etag=True, summary="Find products"),
-        get("/products/suggest", c.Suggest, cached=LIST_KEPT, tags=_tags("products"), summary="Suggestions for what is being typed"),
+        get("/categories", c.ListCategories, right="catalog:read", cached=TREE_KEPT, tags=_tags("categories"), etag=True, summary="The tree of categories"),
+        get("/products", c.ListProducts, right="catalog:read", cached=LIST_KEPT, tags=_tags("products"), etag=True, summary="Find products"),
+        get("/products/suggest", c.Suggest, right="catalog:read", cached=LIST_KEPT, tags=_tags("products"), summary="Suggestions for what is being typed"),
         get(
-            "/products/{product_id}", c.GetProduct, cached=PRODUCT_KEPT, tags=_of_product, etag=True, reply_headers=_etag,
+            "/products/{product_id}", c.GetProduct, right="catalog:read", cached=PRODUCT_KEPT, tags=_of_product, etag=True, reply_headers=_etag,
             summary="One product; its ETag goes into If-Match of an edit",
         ),
         get(
-            "/products/{product_id}/recommendations", c.Recommend, cached=PRODUCT_KEPT, tags=_of_product, etag=True,
+            "/products/{product_id}/recommendations", c.Recommend, right="catalog:read", cached=PRODUCT_KEPT, tags=_of_product, etag=True,
             summary="What others bought with it, and what is like it",
         ),
         post(
-            "/products", c.AddProduct, who=STAFF_ONLY, status=201, idempotency="accepted", reply_headers=_etag,
+            "/products", c.AddProduct, right="catalog:write", status=201, idempotency="accepted", reply_headers=_etag,
             location=lambda product: f"/api/v1/products/{product.id}", summary="Add a product",
         ),
         patch(
-            "/products/{product_id}", c.ChangeProduct, who=STAFF_ONLY, fill={"if_versions": _if_versions}, reply_headers=_etag, refuses=(412,),
+            "/products/{product_id}", c.ChangeProduct, about=c.GetProduct, right="catalog:write", fill={"if_versions": _if_versions},
+            reply_headers=_etag, refuses=(412,),
             summary="Change what is given; refused when If-Match names an old version",
         ),
         delete(
-            "/products/{product_id}", c.WithdrawProduct, who=STAFF_ONLY, fill={"if_versions": _if_versions}, refuses=(412,),
+            "/products/{product_id}", c.WithdrawProduct, about=c.GetProduct, right="catalog:write", fill={"if_versions": _if_versions}, refuses=(412,),
             summary="Take a product off sale",
         ),
         post(
-            "/products/import", endpoint=import_, who=STAFF_ONLY, answer=c.ImportReport, body_limit=LARGEST_IMPORT,
+            "/products/import", endpoint=import_, right="catalog:write", answer=c.ImportReport, body_limit=LARGEST_IMPORT,
             body_media=("application/x-ndjson", "text/csv"), refuses=(413, 415),
             summary="Add or update products from application/x-ndjson or text/csv, up to 64 MiB",
         ),
         Route(
-            method="GET", path="/pictures/{file}", endpoint=picture, media="image/svg+xml", etag=True, cached=PICTURE_KEPT, tags=_of_picture,
+            method="GET", path="/pictures/{file}", endpoint=picture, right=PUBLIC, media="image/svg+xml", etag=True, cached=PICTURE_KEPT, tags=_of_picture,
             summary="A product's drawn picture: its id and .svg",
         ),
-        get("/catalog/synonyms", c.GetSynonyms, who=STAFF_ONLY, summary="Words that mean the same to the search"),
-        put("/catalog/synonyms", c.SetSynonyms, who=STAFF_ONLY, summary="Replace the synonyms"),
-        post("/catalog/index/rebuild", c.RebuildIndex, who=STAFF_ONLY, summary="Build the search index anew, while it serves"),
+        get("/catalog/synonyms", c.GetSynonyms, right="synonyms:read", summary="Words that mean the same to the search"),
+        put("/catalog/synonyms", c.SetSynonyms, about=c.GetSynonyms, right="catalog:write", summary="Replace the synonyms"),
+        post("/catalog/index/rebuild", c.RebuildIndex, right="catalog:write", summary="Build the search index anew, while it serves"),
     )  # fmt: skip
 
 

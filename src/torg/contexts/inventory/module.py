@@ -20,7 +20,7 @@ from torg.kit.tasks import Job
 def build(kit: Kit) -> Module:
     database = kit.store.database
     deps = InventoryDeps(
-        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
+        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency, access=kit.access,
         shelves=SqlShelves(database, kit.clock), warehouses=SqlWarehouses(database, kit.clock),
         reservations=SqlReservations(database, kit.clock), purchasing=SqlPurchasing(database), book=SqlBook(database),
     )  # fmt: skip

@@ -66,6 +66,14 @@ class Shelves(Protocol):
         """Adds a difference, which may be negative; None when less would be left than is reserved."""
         ...
 
+    async def set(self, tx: Transaction, product_id: str, warehouse_id: str, on_hand: int, reserved: int) -> None:
+        """Makes a shelf what the log says it is. Nothing has moved, so nothing is noted as a movement."""
+        ...
+
+    async def offer(self, tx: Transaction, product_id: str, change: int) -> ForSale:
+        """So many units more, or fewer, for sale; the shelves stay what they are."""
+        ...
+
     async def alert_below(self, tx: Transaction, product_id: str, threshold: int) -> ForSale:
         """Sets it; a product that stock does not know is known from then on."""
         ...
@@ -172,6 +180,10 @@ class Book(Protocol):
 
     async def shelves(self, tx: Transaction, products: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:
         """(on_hand, reserved) by (product, warehouse); empty shelves may be left out."""
+        ...
+
+    async def offers(self, tx: Transaction, products: Sequence[str]) -> dict[str, int]:
+        """Units for sale by product, of those that stock knows."""
         ...
 
     async def live(self, after: str, limit: int) -> Sequence[str]:

@@ -14,7 +14,9 @@ from torg.kit.values import Language, Limit, Money
 Kind = Literal[
     "user.registered", "order.placed", "payment.redirected", "order.confirmed", "order.shipped", "order.delivered", "order.rejected", "order.cancelled",
     "order.cancellation_failed", "order.return_requested", "order.returned", "order.return_failed", "payment.refunded", "review.published",
-    "review.rejected", "review.replied", "inventory.low_stock",
+    "review.rejected", "review.replied", "inventory.low_stock", "user.confirm_email", "user.reset_password", "user.email_change_asked",
+    "user.password_changed", "user.email_changed", "user.signed_in_anew", "user.sessions_ended", "user.factor_added", "user.factor_removed",
+    "user.passkey_added", "user.passkey_removed",
 ]  # fmt: skip
 """What a notification is about: the name of the event."""
 Channel = Literal["feed", "email"]
@@ -27,7 +29,8 @@ class FactLine(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a notification has to tell, apart from its words: those are found when somebody reads it, in their language. Nothing in it says who."""
+    """What a notification has to tell, apart from its words: those are found when somebody reads it, in their language. Nothing in it says who.
+    `sealed`: a link of the user context's, and where to, which is opened when the letter is written, under the subject's name."""
 
     total: Money | None = None
     reason: str = ""
@@ -38,6 +41,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     product_id: str = ""
     available: int = 0
     lines: tuple[FactLine, ...] = ()
+    sealed: str = ""
+    subject: str = ""
+    device: str = ""
 
 
 @message("notification.added")

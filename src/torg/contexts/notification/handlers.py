@@ -16,7 +16,21 @@ from torg.contexts.notification.ports import Entry, NotificationDeps
 from torg.contexts.order import contracts as order
 from torg.contexts.payment.contracts import PaymentRedirected, PaymentRefunded
 from torg.contexts.review.contracts import ReviewPublished, ReviewRejected, ReviewReplied
-from torg.contexts.user.contracts import RolesChanged, UserChanged, UserErased, UserRegistered
+from torg.contexts.user.contracts import (
+    EmailChangeAsked,
+    EmailChanged,
+    FactorChanged,
+    LinkMade,
+    PasskeyChanged,
+    PasskeyStepChanged,
+    PasswordChanged,
+    RolesChanged,
+    SessionsEnded,
+    SignedInAnew,
+    UserChanged,
+    UserErased,
+    UserRegistered,
+)
 from torg.kit import telemetry
 from torg.kit.auth import Role
 from torg.kit.calls import Handlers
@@ -80,6 +94,51 @@ async def on_user_changed(event: UserChanged, deps: NotificationDeps) -> None:
 async def on_roles_changed(event: RolesChanged, deps: NotificationDeps) -> None:
     async with deps.transaction() as tx:
         await deps.contacts.put_roles(tx, event.user_id, frozenset(Role(role) for role in event.roles))
+
+
+async def on_link_made(event: LinkMade, deps: NotificationDeps) -> None:
+    kind: Kind = "user.confirm_email" if event.purpose == "confirm" else "user.reset_password"
+    async with deps.transaction() as tx:
+        if event.sealed:
+            await _tell(tx, event.user_id, kind, event.link_id, "", Facts(sealed=event.sealed, subject=event.link_id), deps)
+
+
+async def on_email_change_asked(event: EmailChangeAsked, deps: NotificationDeps) -> None:
+    async with deps.transaction() as tx:
+        await _tell(tx, event.user_id, "user.email_change_asked", event.link_id, "", Facts(url="/profile"), deps)
+
+
+async def on_password_changed(event: PasswordChanged, deps: NotificationDeps) -> None:
+    async with deps.transaction() as tx:
+        await _tell(tx, event.user_id, "user.password_changed", deps.new_id(), "", Facts(url="/forgot-password"), deps)
+
+
+async def on_email_changed(event: EmailChanged, deps: NotificationDeps) -> None:
+    async with deps.transaction() as tx:
+        if event.sealed:
+            await _tell(tx, event.user_id, "user.email_changed", event.link_id, "", Facts(sealed=event.sealed, subject=event.link_id), deps)
+
+
+async def on_signed_in_anew(event: SignedInAnew, deps: NotificationDeps) -> None:
+    async with deps.transaction() as tx:
+        await _tell(tx, event.user_id, "user.signed_in_anew", event.session_id, "", Facts(url="/profile#sessions", device=event.device), deps)
+
+
+async def on_sessions_ended(event: SessionsEnded, deps: NotificationDeps) -> None:
+    async with deps.transaction() as tx:
+        await _tell(tx, event.user_id, "user.sessions_ended", deps.new_id(), "", Facts(url="/sign-in"), deps)
+
+
+async def on_way_in_changed(event: FactorChanged | PasskeyStepChanged | PasskeyChanged, deps: NotificationDeps) -> None:
+    """What somebody signs in with besides the password."""
+    kind: Kind
+    if isinstance(event, PasskeyChanged):
+        kind = "user.passkey_added" if event.added else "user.passkey_removed"
+    else:
+        on = event.totp if isinstance(event, FactorChanged) else event.asked
+        kind = "user.factor_added" if on else "user.factor_removed"
+    async with deps.transaction() as tx:
+        await _tell(tx, event.user_id, kind, deps.new_id(), "", Facts(url="/profile/second-factor"), deps)
 
 
 async def on_user_erased(event: UserErased, deps: NotificationDeps) -> None:
@@ -258,7 +317,7 @@ async def _tell(tx: Transaction, user_id: str, kind: Kind, subject: str, order_i
     """Into the feed and, where the kind has a letter, into the queue; whether the letter is wanted is seen when it is sent."""
     telling, now = model.TELLINGS[kind], deps.clock()
     entry = Entry(id=deps.new_id(), user_id=user_id, kind=kind, subject=subject, order_id=order_id, facts=facts, created_at=now)
-    in_feed = telling.of_order or await deps.contacts.wants(tx, user_id, kind, "feed")
+    in_feed = telling.feed and (telling.of_order or await deps.contacts.wants(tx, user_id, kind, "feed"))
     told_already = in_feed and not await deps.feed.add(tx, entry)
     if telling.email and not told_already:
         await deps.mails.queue(tx, entry)
@@ -289,6 +348,15 @@ REACTIONS: Handlers = {
     UserRegistered: on_user_registered,
     UserChanged: on_user_changed,
     RolesChanged: on_roles_changed,
+    LinkMade: on_link_made,
+    EmailChangeAsked: on_email_change_asked,
+    PasswordChanged: on_password_changed,
+    EmailChanged: on_email_changed,
+    SignedInAnew: on_signed_in_anew,
+    SessionsEnded: on_sessions_ended,
+    FactorChanged: on_way_in_changed,
+    PasskeyStepChanged: on_way_in_changed,
+    PasskeyChanged: on_way_in_changed,
     UserErased: on_user_erased,
     order.OrderPlaced: on_order_placed,
     order.OrderConfirmed: on_order_confirmed,

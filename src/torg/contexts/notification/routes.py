@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from torg.contexts.notification import contracts as c
 from torg.contexts.notification.handlers import shown
 from torg.contexts.notification.ports import Entry, NotificationDeps
-from torg.kit.auth import SIGNED_IN
 from torg.kit.http import Request, Response, Route, ServerEvent, event_stream, get, post, put, signed_in
 from torg.kit.messages import Envelope, encode
 from torg.kit.values import Language
@@ -21,12 +20,12 @@ def routes(deps: NotificationDeps) -> Sequence[Route]:
         return event_stream(_entries(user_id, after, request.language(), deps))
 
     return (
-        get("/notifications", c.ListNotifications, who=SIGNED_IN, summary="What you were told, newest first"),
-        post("/notifications/read-all", c.MarkAllRead, who=SIGNED_IN, summary="Mark all as read"),
-        post("/notifications/{notification_id}/read", c.MarkRead, who=SIGNED_IN, summary="Mark one as read"),
-        get("/notifications/stream", endpoint=stream, who=SIGNED_IN, media="text/event-stream", summary="What you are told, live (SSE)"),
-        get("/notifications/preferences", c.GetPreferences, who=SIGNED_IN, summary="What you want to be told, and where"),
-        put("/notifications/preferences", c.ChangePreferences, who=SIGNED_IN, summary="Choose what you want to be told, and where"),
+        get("/notifications", c.ListNotifications, right="notifications:read", summary="What you were told, newest first"),
+        post("/notifications/read-all", c.MarkAllRead, right="notifications:write", summary="Mark all as read"),
+        post("/notifications/{notification_id}/read", c.MarkRead, right="notifications:write", summary="Mark one as read"),
+        get("/notifications/stream", endpoint=stream, right="notifications:read", media="text/event-stream", summary="What you are told, live (SSE)"),
+        get("/notifications/preferences", c.GetPreferences, right="notifications:read", summary="What you want to be told, and where"),
+        put("/notifications/preferences", c.ChangePreferences, right="notifications:write", summary="Choose what you want to be told, and where"),
     )
 
 

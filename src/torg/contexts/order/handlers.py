@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -20,11 +21,13 @@ from torg.contexts.payment.contracts import PaymentCaptured, PaymentFailed, Paym
 from torg.contexts.shipping.contracts import DeliveryDelivered, DeliveryShipped, GetDeliveryQuotes, GetPickupPoint
 from torg.contexts.user.contracts import GetAddress, UserErased
 from torg.kit import telemetry
-from torg.kit.auth import Identity, Role
+from torg.kit.auth import Identity
 from torg.kit.calls import Handlers
 from torg.kit.errors import ConcurrentChange, DomainError, FieldError, Invalid, NotFound, Unavailable
 from torg.kit.messages import Command, Envelope, Event, context_of, encode
 from torg.kit.period import refuse_reversed
+from torg.kit.policy import Thing
+from torg.kit.rebuilding import Findings, Rebuilt
 from torg.kit.saga import Instance
 from torg.kit.values import Money, moment, stamp
 
@@ -63,24 +66,24 @@ async def _file_order(placed: c.OrderPlaced, deps: OrderDeps) -> c.OrderView:
 
 async def cancel_my_order(cmd: c.CancelMyOrder, deps: OrderDeps) -> c.OrderView:
     async with deps.transaction() as tx:
-        order = _own(await deps.orders.load(tx, cmd.order_id), cmd.buyer)
+        order = _own(await deps.orders.load(tx, cmd.order_id), cmd.buyer, deps)
         order = await deps.orders.change(tx, order, order.request_cancellation(cmd.reason))
         under_way = await deps.sagas.active(tx, order.id)
         if under_way:
             await deps.sagas.compensate(tx, under_way.id, model.AS_ASKED)
         else:
             await deps.sagas.start(tx, CANCEL, order.id, CancelState(order.id, model.AS_ASKED))
-        return await tx.answer((await deps.orders.load(tx, order.id)).view())
+        return await tx.answer(_shown((await deps.orders.load(tx, order.id)).view(), cmd.buyer, deps))
 
 
 async def request_return(cmd: c.RequestReturn, deps: OrderDeps) -> c.OrderView:
     async with deps.transaction() as tx:
-        order = _own(await deps.orders.load(tx, cmd.order_id), cmd.buyer)
+        order = _own(await deps.orders.load(tx, cmd.order_id), cmd.buyer, deps)
         return_id = deps.new_id()
         events = order.request_return(return_id, cmd.lines, cmd.reason, deps.clock())
         order = await deps.orders.change(tx, order, events)
         await deps.sagas.start(tx, RETURN, order.id, _return(order))
-        return await tx.answer(order.view())
+        return await tx.answer(_shown(order.view(), cmd.buyer, deps))
 
 
 async def list_orders(query: c.ListOrders, deps: OrderDeps) -> c.OrderPage:
@@ -92,7 +95,7 @@ async def list_orders(query: c.ListOrders, deps: OrderDeps) -> c.OrderPage:
 async def list_all_orders(query: c.ListAllOrders, deps: OrderDeps) -> c.OrderPage:
     since, until = _period(query.since, query.until)
     items, cursor = await deps.orders.page(query.user_id, since, until, query.status, query.cursor, query.limit)
-    return c.OrderPage(tuple(items), cursor)
+    return c.OrderPage(tuple(_shown(order, query.viewer, deps) if query.viewer else order for order in items), cursor)
 
 
 async def count_orders(query: c.CountOrders, deps: OrderDeps) -> c.OrderCounts:
@@ -101,9 +104,9 @@ async def count_orders(query: c.CountOrders, deps: OrderDeps) -> c.OrderCounts:
 
 async def get_order(query: c.GetOrder, deps: OrderDeps) -> c.OrderView:
     found = await deps.orders.find(query.order_id)
-    if found is None or not _may_see(query.viewer, found.user_id):
+    if found is None or not deps.access.allows(query.viewer, "orders:read", Thing(owner=found.user_id)):
         raise _not_found(query.order_id)
-    return found
+    return _shown(found, query.viewer, deps)
 
 
 async def get_history(query: c.GetHistory, deps: OrderDeps) -> c.History:
@@ -121,6 +124,10 @@ async def get_saga(query: c.GetSaga, deps: OrderDeps) -> c.SagaView:
     return _saga_view(next(saga for saga in sagas if saga.type == CHECKOUT.name), deps)
 
 
+async def find_saga(query: c.FindSaga, deps: OrderDeps) -> c.SagaView:
+    return _saga_view(await deps.sagas.find(query.saga_id), deps)
+
+
 async def list_sagas(query: c.ListSagas, deps: OrderDeps) -> c.SagaPage:
     found, cursor = await deps.sagas.page(query.status, query.cursor, query.limit)
     return c.SagaPage(tuple(_saga_view(saga, deps) for saga in found), cursor)
@@ -134,6 +141,19 @@ async def retry_saga(cmd: c.RetrySaga, deps: OrderDeps) -> c.SagaView:
 async def compensate_saga(cmd: c.CompensateSaga, deps: OrderDeps) -> c.SagaView:
     async with deps.transaction() as tx:
         return await tx.answer(_saga_view(await deps.sagas.compensate(tx, cmd.saga_id, "given up by an operator"), deps))
+
+
+async def rebuild_order(cmd: c.RebuildOrder, deps: OrderDeps) -> Rebuilt:
+    """The note has a stream of its own: an order's is what the order is made of."""
+    began = time.perf_counter()
+    async with deps.transaction() as tx:
+        was, now = await deps.orders.relist(tx, cmd.order_id, cmd.dry_run)
+        if was != now and not cmd.dry_run:
+            reason = cmd.reason or "made what the log says"
+            told = c.ListMended(about="order", id=cmd.order_id, was=was, now=now, reason=reason, by=cmd.operator.user_id)
+            await tx.append(f"mended/{cmd.order_id}", [told])
+    changes = [f"order {cmd.order_id}: {was}; by the log {now}"] if was != now else []
+    return Findings(1, changes).rebuilt(time.perf_counter() - began)
 
 
 # ---------------------------------------------------------------- the sagas' steps at home
@@ -232,7 +252,7 @@ async def erase_ended(deps: OrderDeps) -> None:
     """Takes what is personal out of orders of erased people, once they have ended."""
     found = await deps.orders.erasable(ERASED_AT_ONCE)
     for user_id in sorted({user_id for _, user_id in found}):
-        await deps.orders.forget_answers(user_id)
+        await deps.store.forget_answers(user_id)
     for order_id, _ in found:
         await _erase(order_id, deps)
     await deps.orders.forget_erased(deps.clock() - CARED_FOR)
@@ -327,14 +347,14 @@ def _period(since: str, until: str) -> tuple[str, str]:
     return stamp(moment(since)) if since else "", stamp(moment(until)) if until else ""
 
 
-def _may_see(viewer: Identity, user_id: str) -> bool:
-    return viewer.user_id == user_id or viewer.is_one_of(frozenset({Role.SUPPORT}))
-
-
-def _own(order: Order, buyer: Identity) -> Order:
-    if not _may_see(buyer, order.user_id):
+def _own(order: Order, buyer: Identity, deps: OrderDeps) -> Order:
+    if not deps.access.allows(buyer, "orders:write", Thing(owner=order.user_id)):
         raise _not_found(order.id)
     return order
+
+
+def _shown(order: c.OrderView, viewer: Identity, deps: OrderDeps) -> c.OrderView:
+    return deps.access.seen(viewer, "order", order, owner=order.user_id)
 
 
 def _not_found(order_id: str) -> NotFound:
@@ -371,8 +391,10 @@ HANDLERS: Handlers = {
     c.GetHistory: get_history,
     c.GetSaga: get_saga,
     c.ListSagas: list_sagas,
+    c.FindSaga: find_saga,
     c.RetrySaga: retry_saga,
     c.CompensateSaga: compensate_saga,
+    c.RebuildOrder: rebuild_order,
     c.CreateOrder: create_order,
     c.MarkReserved: mark_reserved,
     c.MarkPaid: mark_paid,

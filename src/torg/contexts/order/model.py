@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from torg.contexts.cart.contracts import Quote
 from torg.contexts.order.contracts import (
@@ -70,8 +70,7 @@ PLAINLY: Mapping[type[Event], Status] = {
 """Events that bring an order into a status, and nothing more."""
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """An order as its events have made it."""
 
     placed: OrderPlaced
@@ -82,11 +81,11 @@ class Order:
     was_sale: bool = False
     shipped: bool = False
     delivered_at: datetime | None = None
-    returned: Mapping[str, int] = field(default_factory=dict)
-    refunds: Mapping[str, int] = field(default_factory=dict)
+    returned: Mapping[str, int] = {}
+    refunds: Mapping[str, int] = {}
     returning: ReturnRequested | None = None
     erased: bool = False
-    dropped: Mapping[str, ReturnRequested] = field(default_factory=dict)
+    dropped: Mapping[str, ReturnRequested] = {}
 
     @property
     def id(self) -> str:
@@ -159,7 +158,7 @@ class Order:
         return [OrderDelivered(order_id=self.id, user_id=self.user_id, product_ids=tuple(line.product_id for line in self.placed.lines))]
 
     def note_payment(self, **changes: str | None) -> list[Event]:
-        payment = msgspec.structs.replace(self.payment, **changes)
+        payment = replace(self.payment, **changes)
         return [PaymentNoted(order_id=self.id, payment=payment)] if payment != self.payment else []
 
     def refund(self, refund_id: str, amount: Money) -> list[Event]:
@@ -275,7 +274,7 @@ def apply(order: Order | None, event: object, at: datetime) -> Order:
         case OrderReserved() | OrderRejected() | CancellationRequested() | OrderCancelled():
             return changed(status=PLAINLY[type(event)])
         case OrderPaid():
-            captured = msgspec.structs.replace(order.payment, status="captured", redirect_url=None)
+            captured = replace(order.payment, status="captured", redirect_url=None)
             return changed(payment=captured, status="paid" if order.status == "reserved" else order.status)
         case OrderConfirmed():
             return changed(status="confirmed", was_sale=True)
@@ -305,25 +304,25 @@ def apply(order: Order | None, event: object, at: datetime) -> Order:
 
 
 def _erased(order: Order) -> Order:
-    placed = msgspec.structs.replace(order.placed, delivery=order.placed.delivery.erased())
-    dropped = {id: msgspec.structs.replace(asked, reason=ERASED) for id, asked in order.dropped.items()}
+    placed = replace(order.placed, delivery=order.placed.delivery.erased())
+    dropped = {id: replace(asked, reason=ERASED) for id, asked in order.dropped.items()}
     return replace(order, erased=True, placed=placed, dropped=dropped)
 
 
 def _refunded(order: Order, event: OrderRefunded) -> Order:
     refunds = {**order.refunds, event.refund_id: event.amount.amount}
     whole = sum(refunds.values()) >= order.placed.total.amount
-    return replace(order, refunds=refunds, payment=msgspec.structs.replace(order.payment, status="refunded" if whole else "partially_refunded"))
+    return replace(order, refunds=refunds, payment=replace(order.payment, status="refunded" if whole else "partially_refunded"))
 
 
 def without_person(event: Message) -> Message:
     """What may be kept of it when its buyer is erased."""
     if isinstance(event, OrderPlaced):
-        return msgspec.structs.replace(event, delivery=event.delivery.erased())
+        return replace(event, delivery=event.delivery.erased())
     if isinstance(event, CancellationRequested | OrderCancelled | ReturnRequested):
-        return msgspec.structs.replace(event, reason=ERASED)
+        return replace(event, reason=ERASED)
     return event
 
 
 def _part(line: OrderLine, quantity: int) -> OrderLine:
-    return msgspec.structs.replace(line, quantity=quantity, line_total=line.unit_price * quantity)
+    return replace(line, quantity=quantity, line_total=line.unit_price * quantity)

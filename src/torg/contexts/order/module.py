@@ -24,7 +24,7 @@ def build(kit: Kit) -> Module:
     orders = SqlOrderStore(kit.store.database, kit.clock, kit.former)
     sagas = SagaRunner(kit.store, SAGAS, new_id)
     deps = OrderDeps(
-        call=kit.call, clock=kit.clock, new_id=new_id, store=kit.store, currency=kit.settings.currency,
+        call=kit.call, clock=kit.clock, new_id=new_id, store=kit.store, currency=kit.settings.currency, access=kit.access,
         orders=orders, sagas=sagas, pay_within=timedelta(minutes=kit.settings.card_payment_minutes),
     )  # fmt: skip
     handlers = bound(HANDLERS, deps)

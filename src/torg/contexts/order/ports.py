@@ -35,6 +35,11 @@ class OrderStore(Protocol):
         """Appends the events and brings the read model up to date; the order as it is then."""
         ...
 
+    async def relist(self, tx: Transaction, order_id: str, dry_run: bool) -> tuple[str, str]:
+        """Makes the order's row, and which cart it was, what the log says, unless that is only asked; how it was listed and how it is, the same where that is
+        right. Raises NotFound `order.not_found`."""
+        ...
+
     async def find(self, order_id: str) -> OrderView | None: ...
 
     async def page(self, user_id: str, since: str, until: str, status: Status | None, cursor: str, limit: int) -> Page[OrderView]:
@@ -51,10 +56,6 @@ class OrderStore(Protocol):
 
     async def erase(self, tx: Transaction, order: Order) -> None:
         """Takes what is personal out of the order's log and the list."""
-        ...
-
-    async def forget_answers(self, user_id: str) -> None:
-        """Drops what was kept for Idempotency-Keys and speaks of this person."""
         ...
 
     async def forget_erased(self, before: datetime) -> None:

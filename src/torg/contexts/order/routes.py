@@ -7,11 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from torg.contexts.order import contracts as c
 from torg.contexts.order import handlers, model
 from torg.contexts.order.ports import OrderDeps
-from torg.kit.auth import SIGNED_IN, Role
 from torg.kit.http import Request, Response, Route, ServerEvent, Urgency, event_stream, get, post, signed_in
 from torg.kit.messages import encode
-
-OPERATORS = frozenset({Role.SUPPORT})
 
 
 def routes(deps: OrderDeps) -> Sequence[Route]:
@@ -24,26 +21,40 @@ def routes(deps: OrderDeps) -> Sequence[Route]:
     return (
         *_for_operators(),
         post(
-            "/orders", c.PlaceOrder, who=SIGNED_IN, status=202, idempotency="required", location=lambda order: f"/api/v1/orders/{order.id}",
+            "/orders", c.PlaceOrder, right="orders:write", status=202, idempotency="required", location=lambda order: f"/api/v1/orders/{order.id}",
             summary="Order what is in the cart", urgency=Urgency.CHECKOUT,
         ),
-        get("/orders", c.ListOrders, who=SIGNED_IN, summary="Your orders of a period, newest first"),
-        get("/orders/{order_id}", c.GetOrder, who=SIGNED_IN, urgency=Urgency.CHECKOUT, summary="One order"),
-        get("/orders/{order_id}/events", c.GetHistory, who=SIGNED_IN, summary="An order's history from the log"),
-        get("/orders/{order_id}/saga", c.GetSaga, who=SIGNED_IN, summary="How far an order's checkout saga is"),
-        get("/orders/{order_id}/stream", endpoint=stream, who=SIGNED_IN, media="text/event-stream", summary="An order's changes of status, live (SSE)"),
-        post("/orders/{order_id}/cancel", c.CancelMyOrder, who=SIGNED_IN, status=202, idempotency="required", summary="Cancel an order"),
-        post("/orders/{order_id}/returns", c.RequestReturn, who=SIGNED_IN, status=202, idempotency="required", summary="Return delivered goods"),
+        get("/orders", c.ListOrders, right="orders:read", summary="Your orders of a period, newest first"),
+        get("/orders/{order_id}", c.GetOrder, right="orders:read", urgency=Urgency.CHECKOUT, summary="One order"),
+        get("/orders/{order_id}/events", c.GetHistory, right="orders:read", summary="An order's history from the log"),
+        get("/orders/{order_id}/saga", c.GetSaga, right="orders:read", summary="How far an order's checkout saga is"),
+        get("/orders/{order_id}/stream", endpoint=stream, right="orders:read", media="text/event-stream", summary="An order's changes of status, live (SSE)"),
+        post(
+            "/orders/{order_id}/cancel", c.CancelMyOrder, about=c.GetOrder, right="orders:write", status=202, idempotency="required",
+            summary="Cancel an order",
+        ),
+        post(
+            "/orders/{order_id}/returns", c.RequestReturn, about=c.GetOrder, right="orders:write", status=202, idempotency="required",
+            summary="Return delivered goods",
+        ),
     )  # fmt: skip
 
 
 def _for_operators() -> Sequence[Route]:
     return (
-        get("/admin/orders", c.ListAllOrders, who=OPERATORS, summary="Everybody's orders of a period, newest first"),
-        get("/admin/sagas", c.ListSagas, who=OPERATORS, summary="Sagas, newest first"),
-        post("/admin/sagas/{saga_id}/retry", c.RetrySaga, who=OPERATORS, idempotency="accepted", summary="Have a saga's current step asked again, now"),
+        get("/admin/orders", c.ListAllOrders, right="all-orders:read", summary="Everybody's orders of a period, newest first"),
         post(
-            "/admin/sagas/{saga_id}/compensate", c.CompensateSaga, who=OPERATORS, idempotency="accepted", summary="Give a saga up, and have everything undone"
+            "/admin/orders/{order_id}/rebuild", c.RebuildOrder, about=c.GetOrder, right="tables:write",
+            summary="Make the lists' row of an order what the log says",
+        ),
+        get("/admin/sagas", c.ListSagas, right="sagas:read", summary="Sagas, newest first"),
+        post(
+            "/admin/sagas/{saga_id}/retry", c.RetrySaga, about=c.FindSaga, right="sagas:write", idempotency="accepted",
+            summary="Have a saga's current step asked again, now",
+        ),
+        post(
+            "/admin/sagas/{saga_id}/compensate", c.CompensateSaga, about=c.FindSaga, right="sagas:write", idempotency="accepted",
+            summary="Give a saga up, and have everything undone"
         ),
     )  # fmt: skip
 

@@ -9,7 +9,8 @@ import msgspec
 
 from torg.kit.auth import Identity
 from torg.kit.messages import Command, Event, Query, Rule, message
-from torg.kit.values import Limit, Money
+from torg.kit.rebuilding import Mended, Rebuild
+from torg.kit.values import Limit, Money, Text
 
 Method = Literal["balance", "card", "cash"]
 PaymentStatus = Literal["pending", "authorized", "captured", "failed", "refunded", "partially_refunded"]
@@ -226,3 +227,61 @@ class LedgerPosted(Event, frozen=True, kw_only=True):
     currency: str
     postings: tuple[Posting, ...]
     order_id: str = ""
+
+
+# ---------------------------------------------------------------- asked by operators
+
+
+@message("payment.rebuild_balances")
+class RebuildBalances(Rebuild, frozen=True, kw_only=True):
+    """Makes entries, wallets' balances, and what payments have captured and refunded, what the log of money says, while people pay."""
+
+
+@message("payment.books_mended")
+class BooksMended(Mended, frozen=True, kw_only=True):
+    """Entries, a balance or a payment were not what the log said, and are now. No money has moved."""
+
+
+class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge in the acquirer's books. `counts` is the one that counts for the payment; `only_one` says why this one can't be given back, empty where it
+    can."""
+
+    id: str
+    order_id: str
+    payment_id: str
+    captured: Money
+    refunded: Money
+    counts: str
+    only_one: str
+
+
+@message("payment.get_charge")
+class GetCharge(Query[ChargeView], frozen=True):
+    """Raises NotFound `charge.not_found`, `charge.unknown`."""
+
+    charge_id: str
+
+
+@message("payment.refund_charge")
+class RefundCharge(Command[ChargeView], frozen=True, kw_only=True):
+    """Gives back, at the acquirer, a charge that an order was charged besides the one that counts; once, however often it is asked for. Raises DomainError
+    `charge.counts` where it is the only one; NotFound `charge.not_found`, `charge.unknown`; Forbidden `access.condition` for more than the operator may give
+    back at this hour."""
+
+    IDEMPOTENT = True
+
+    charge_id: str
+    reason: Text
+    operator: Identity
+
+
+@message("payment.charge_refunded")
+class ChargeRefunded(Event, frozen=True, kw_only=True):
+    """An order had been charged twice: the charge that does not count was given back. Neither is in the ledger."""
+
+    order_id: str
+    payment_id: str
+    charge_id: str
+    amount: Money
+    reason: str
+    by: str

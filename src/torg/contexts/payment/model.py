@@ -129,12 +129,13 @@ class Refund:
 
 @dataclass(frozen=True)
 class Errand:
-    """Something to be done at the acquirer; `amount` is minor units."""
+    """Something to be done at the acquirer; `amount` is minor units. A page is asked for with the same `return_url` each time."""
 
     payment_id: str
     action: Action
     amount: int = 0
     refund_id: str = ""
+    return_url: str = ""
 
     @property
     def id(self) -> str:
@@ -170,8 +171,9 @@ class Outcome:
     refund: Refund | None = None
 
 
-def begin(cmd: ProcessPayment, id: str, now: datetime, currency: str) -> Outcome:
-    """A new payment. From the wallet it counts as taken here; whoever posts it finds out whether the wallet holds enough."""
+def begin(cmd: ProcessPayment, id: str, now: datetime, currency: str, return_url: str = "") -> Outcome:
+    """A new payment. From the wallet it counts as taken here; whoever posts it finds out whether the wallet holds enough. From the acquirer's page the browser
+    goes to `return_url`."""
     payment = Payment(id, cmd.order_id, cmd.user_id, cmd.method, cmd.amount, now)
     if cmd.amount.currency != currency or cmd.amount.amount < 0:
         return fail(replace(payment, amount=Money(0, currency)), f"{cmd.amount.amount} {cmd.amount.currency} cannot be paid here")
@@ -179,7 +181,7 @@ def begin(cmd: ProcessPayment, id: str, now: datetime, currency: str) -> Outcome
         return _take(payment)
     if cmd.method == "cash":
         return Outcome(payment, (_processed(payment),))
-    return Outcome(payment, errands=(Errand(id, "create", cmd.amount.amount),))
+    return Outcome(payment, errands=(Errand(id, "create", cmd.amount.amount, return_url=return_url),))
 
 
 def tombstone(order_id: str, id: str, currency: str, now: datetime) -> Payment:
@@ -241,6 +243,24 @@ def settle_refund(payment: Payment, refund: Refund) -> Outcome:
     return Outcome(paid_back, (posted, _refunded(payment, refund.id, refund.amount)), refund=replace(refund, done=True))
 
 
+def as_logged(payment: Payment, posted: Iterable[LedgerPosted], refunds: Iterable[Refund]) -> Payment:
+    """A payment as its stream of the log has it: what was captured and refunded, and the status that fits."""
+    transactions = list(posted)
+    sums, done = fold(transactions), {one.reference for one in transactions if one.kind == "refund"}
+    captured, refunded = sums.get((REVENUE, payment.amount.currency), 0), -sums.get((REFUNDS, payment.amount.currency), 0)
+    refunding = sum(refund.amount for refund in refunds if f"{payment.id}/{refund.id}" not in done and not refund.done)
+    status = payment.status
+    if captured:
+        status = "captured" if not refunded else "refunded" if refunded == captured else "partially_refunded"
+    elif payment.amount and status in ("captured", "refunded", "partially_refunded"):
+        status = "failed" if payment.closed else "pending"
+    return replace(payment, captured=captured, refunding=refunding, refunded=refunded, status=status)
+
+
+def possible(payment: Payment) -> bool:
+    return 0 <= payment.captured <= payment.amount.amount and 0 <= payment.refunded + payment.refunding <= payment.captured
+
+
 # ---------------------------------------------------------------- cards
 
 
@@ -260,6 +280,8 @@ def observe(payment: Payment, charge: Charge) -> Outcome:
     `payment.mismatch` for books that are not this payment's."""
     if charge.reference != payment.id or charge.amount != payment.amount or charge.captured not in (0, charge.amount.amount):
         raise DomainError("payment.mismatch", f"the acquirer's charge {charge.id} does not fit payment {payment.id}")
+    if payment.captured and payment.acquirer_id not in ("", charge.id):
+        return Outcome(payment)  # one charge counts: another is the auditor's
     known = replace(payment, acquirer_id=charge.id)
     if charge.captured and not payment.captured:
         return _take_late(known) if payment.closed else _take(known)
@@ -268,6 +290,15 @@ def observe(payment: Payment, charge: Charge) -> Outcome:
     if charge.status == "failed" and not payment.closed and not payment.captured:
         return fail(known, charge.reason or "the card was not charged")
     return Outcome(known)
+
+
+def only_charge(payment: Payment, charge: Charge, own: Charge | None) -> str:
+    """Why a charge can't be given back besides its payment: a sentence, empty where another charge has been captured for it."""
+    if own is None:
+        return f"charge {charge.id} is the only one of order {payment.order_id}: cancel the order, or refund its payment"
+    if not (payment.captured and own.captured):
+        return f"charge {own.id}, which would count for order {payment.order_id}, has not been captured: this may be the only one"
+    return ""
 
 
 def _authorize(payment: Payment) -> Outcome:

@@ -6,6 +6,7 @@ from functools import partial
 
 from torg.contexts.payment.adapters.acquirer_sandbox import SandboxAcquirer
 from torg.contexts.payment.adapters.audit_sql import SqlPaymentAudit
+from torg.contexts.payment.adapters.books_sql import SqlBooks
 from torg.contexts.payment.adapters.ledger_sql import SqlLedger
 from torg.contexts.payment.adapters.store_sql import SqlPaymentStore
 from torg.contexts.payment.handlers import HANDLERS, REACTIONS
@@ -24,8 +25,8 @@ def build(kit: Kit) -> Module:
     secret = settings.acquirer_secret or kit.randomness(32).hex()  # without a known secret no webhook can be true
     acquirer = SandboxAcquirer(settings.acquirer_url or f"{kit.public_url}/acquirer", secret)
     deps = PaymentDeps(
-        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=settings.currency,
-        payments=payments, ledger=ledger, acquirer=acquirer, bell=bell, shop_url=kit.public_url,
+        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=settings.currency, access=kit.access,
+        payments=payments, ledger=ledger, books=SqlBooks(kit.store.database), acquirer=acquirer, bell=bell, shop_url=kit.public_url,
     )  # fmt: skip
     return Module(
         name="payment",
@@ -33,6 +34,6 @@ def build(kit: Kit) -> Module:
         routes=routes(deps),
         consumers=(Consumer("payment", bound(REACTIONS, deps)),),
         jobs=(Job("payment.acquirer", 0, partial(go_to_acquirer, deps)), Job("payment.webhooks", 3600, partial(forget_webhooks, deps))),
-        invariants=SqlPaymentAudit(deps).invariants(),
+        invariants=SqlPaymentAudit(deps, kit.second_look).invariants(),
         close=acquirer.close,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from torg.contexts.payment.contracts import LedgerPosted, PaymentPage, WalletEntry
+from torg.contexts.payment.contracts import EntryKind, LedgerPosted, PaymentPage, WalletEntry
 from torg.contexts.payment.model import Charge, Errand, Outcome, Payment, Refund
 from torg.kit.deps import Deps
 from torg.kit.pages import Page
@@ -153,12 +153,61 @@ class PaymentStore(Protocol):
         ...
 
 
+Named = tuple[EntryKind, str]
+"""The kind and reference that name a ledger transaction."""
+
+
+class Books(Protocol):
+    """The tables that the log of money becomes, read back and set right."""
+
+    async def entries(self, tx: Transaction, named: Named) -> dict[str, int]:
+        """The entries of a ledger transaction, by account."""
+        ...
+
+    async def enter(self, tx: Transaction, posted: LedgerPosted, at: str) -> None:
+        """Has a ledger transaction's entries be what was posted, and no others."""
+        ...
+
+    async def strike(self, tx: Transaction, named: Named) -> None:
+        """Takes entries out that were never posted."""
+        ...
+
+    async def entered(self, after: int, limit: int) -> tuple[Sequence[Named], int]:
+        """The ledger transactions of so many entries behind one, and the last of those; 0 where there is none."""
+        ...
+
+    async def wallets(self, after: tuple[str, str], limit: int) -> Sequence[tuple[str, str]]:
+        """(account, currency) of so many wallets behind one that have a balance or an entry, in their order."""
+        ...
+
+    async def sum(self, tx: Transaction, account: str, currency: str) -> int:
+        """Of an account's entries."""
+        ...
+
+    async def set_balance(self, tx: Transaction, account: str, currency: str, amount: int) -> None: ...
+
+    async def payments(self, after: str, limit: int) -> Sequence[str]:
+        """So many payments behind one, in their order."""
+        ...
+
+    async def refunds(self, tx: Transaction, payment_id: str) -> Sequence[Refund]: ...
+
+    async def set_payment(self, tx: Transaction, payment: Payment) -> bool:
+        """Sets a payment's figures and status; False when it changed meanwhile."""
+        ...
+
+
 @dataclass(frozen=True)
 class PaymentDeps(Deps):
     """What the payment handlers are given. `bell` wakes the job that goes to the acquirer; `shop_url` is where browsers find the shop."""
 
     payments: PaymentStore
     ledger: Ledger
+    books: Books
     acquirer: Acquirer
     bell: Bell
     shop_url: str
+
+    def return_url(self, order_id: str) -> str:
+        """Where the browser goes from the acquirer's page."""
+        return f"{self.shop_url}/orders/{order_id}"

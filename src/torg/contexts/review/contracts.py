@@ -165,8 +165,9 @@ class Vote(Command[ReviewView], frozen=True, kw_only=True):
 
 @message("review.list_by_status")
 class ListReviewsByStatus(Query[ReviewPage], frozen=True, kw_only=True):
-    """For moderators: those who have waited longest first."""
+    """For moderators: those who have waited longest first; without a viewer as the shop itself has them."""
 
+    viewer: Identity | None = None
     language: Language
     status: Status = "pending"
     cursor: str = ""
@@ -181,6 +182,7 @@ class ModerateReview(Command[ReviewView], frozen=True, kw_only=True):
     RULES = REASON
 
     review_id: str
+    moderator: Identity | None = None
     language: Language
     decision: Decision
     reason: Annotated[str, msgspec.Meta(max_length=500)] = ""

@@ -11,12 +11,12 @@ from torg.contexts.review import model
 from torg.contexts.review.model import Review
 from torg.contexts.review.ports import ReviewDeps
 from torg.contexts.user.contracts import UserChanged, UserErased, UserRegistered
-from torg.kit.auth import Identity, Role
+from torg.kit.auth import Identity
 from torg.kit.calls import Handlers
 from torg.kit.errors import DomainError, Forbidden, NotFound
 from torg.kit.store import Transaction
+from torg.kit.values import Language
 
-MODERATORS = frozenset({Role.MODERATOR})
 RECOUNTED = 200  # products in a transaction
 
 # ---------------------------------------------------------------- readers and buyers ask
@@ -27,22 +27,21 @@ async def list_reviews(query: c.ListReviews, deps: ReviewDeps) -> c.ProductRevie
     items, cursor = await deps.reviews.published(query.product_id, query.sort, query.cursor, query.limit)
     own = await deps.reviews.find_own(query.product_id, query.viewer.user_id) if query.viewer else None
     return c.ProductReviews(
-        items=tuple(review.view(query.language) for review in items), next_cursor=cursor, total=model.total(stars), distribution=stars,
-        own=own.view(query.language, with_reason=True) if own else None,
+        items=tuple(_shown(review, query.viewer, query.language, deps) for review in items), next_cursor=cursor, total=model.total(stars),
+        distribution=stars, own=own.view(query.language) if own else None,
     )  # fmt: skip
 
 
 async def list_my_reviews(query: c.ListMyReviews, deps: ReviewDeps) -> c.ReviewPage:
     items, cursor = await deps.reviews.written_by(query.author.user_id, query.cursor, query.limit)
-    return c.ReviewPage(tuple(review.view(query.language, with_reason=True) for review in items), cursor)
+    return c.ReviewPage(tuple(review.view(query.language) for review in items), cursor)
 
 
 async def get_review(query: c.GetReview, deps: ReviewDeps) -> c.ReviewView:
     review = _there(query.review_id, await deps.reviews.find(query.review_id))
-    insider = _may_see_all(review, query.viewer)
-    if not insider and review.status != "published":
+    if review.status != "published" and not _may_see_all(review, query.viewer, deps):
         raise _not_found(query.review_id)
-    return review.view(query.language, with_reason=insider)
+    return _shown(review, query.viewer, query.language, deps)
 
 
 async def write_review(cmd: c.WriteReview, deps: ReviewDeps) -> c.ReviewView:
@@ -63,7 +62,7 @@ async def vote(cmd: c.Vote, deps: ReviewDeps) -> c.ReviewView:
         if review.user_id == cmd.voter.user_id:
             raise Forbidden("review.own", "others say whether your review is helpful")
         await deps.reviews.vote(tx, review.id, cmd.voter.user_id, cmd.helpful)
-        return await tx.answer(_there(review.id, await deps.reviews.find(review.id, tx)).view(cmd.language))
+        return await tx.answer(_shown(_there(review.id, await deps.reviews.find(review.id, tx)), cmd.voter, cmd.language, deps))
 
 
 # ---------------------------------------------------------------- moderators and sellers ask
@@ -71,7 +70,8 @@ async def vote(cmd: c.Vote, deps: ReviewDeps) -> c.ReviewView:
 
 async def list_reviews_by_status(query: c.ListReviewsByStatus, deps: ReviewDeps) -> c.ReviewPage:
     items, cursor = await deps.reviews.with_status(query.status, query.cursor, query.limit)
-    return c.ReviewPage(tuple(review.view(query.language, with_reason=True) for review in items), cursor)
+    viewer = query.viewer
+    return c.ReviewPage(tuple(_shown(review, viewer, query.language, deps) if viewer else review.view(query.language) for review in items), cursor)
 
 
 async def moderate_review(cmd: c.ModerateReview, deps: ReviewDeps) -> c.ReviewView:
@@ -83,7 +83,7 @@ async def moderate_review(cmd: c.ModerateReview, deps: ReviewDeps) -> c.ReviewVi
             await tx.append(review.id, [model.decided(review)])
             if stars is not None:
                 await tx.append(f"rating/{review.product_id}", [_rating(review.product_id, stars)])
-        return await tx.answer(review.view(cmd.language, with_reason=True))
+        return await tx.answer(_shown(review, cmd.moderator, cmd.language, deps) if cmd.moderator else review.view(cmd.language))
 
 
 async def reply_to_review(cmd: c.ReplyToReview, deps: ReviewDeps) -> c.ReviewView:
@@ -91,7 +91,7 @@ async def reply_to_review(cmd: c.ReplyToReview, deps: ReviewDeps) -> c.ReviewVie
         review = await _published(tx, cmd.review_id, deps)
         await deps.reviews.reply(tx, review.id, c.Reply(cmd.text.strip(), deps.clock()))
         await tx.append(review.id, [c.ReviewReplied(review_id=review.id, product_id=review.product_id, user_id=review.user_id)])
-        return await tx.answer(_there(review.id, await deps.reviews.find(review.id, tx)).view(cmd.language))
+        return await tx.answer(_shown(_there(review.id, await deps.reviews.find(review.id, tx)), None, cmd.language, deps))
 
 
 # ---------------------------------------------------------------- operators ask
@@ -142,8 +142,12 @@ async def _published(tx: Transaction, review_id: str, deps: ReviewDeps) -> Revie
     return review
 
 
-def _may_see_all(review: Review, viewer: Identity | None) -> bool:
-    return viewer is not None and (viewer.user_id == review.user_id or viewer.is_one_of(MODERATORS))
+def _may_see_all(review: Review, viewer: Identity | None, deps: ReviewDeps) -> bool:
+    return viewer is not None and (viewer.user_id == review.user_id or deps.access.allows(viewer, "moderation:read"))
+
+
+def _shown(review: Review, viewer: Identity | None, language: Language, deps: ReviewDeps) -> c.ReviewView:
+    return deps.access.seen(viewer, "review", review.view(language), owner=review.user_id)
 
 
 def _there(review_id: str, review: Review | None) -> Review:

@@ -34,11 +34,10 @@ class Review:
     reply: Reply | None = None
     author: str | None = None
 
-    def view(self, language: Language, with_reason: bool = False) -> ReviewView:
+    def view(self, language: Language) -> ReviewView:
         return ReviewView(
             id=self.id, product_id=self.product_id, author=_author(self.author, language), rating=self.rating, title=self.title, text=self.text,
-            status=self.status, created_at=self.created_at, helpful=self.helpful, unhelpful=self.unhelpful, reply=self.reply,
-            reason=self.reason if with_reason else "",
+            status=self.status, created_at=self.created_at, helpful=self.helpful, unhelpful=self.unhelpful, reply=self.reply, reason=self.reason,
         )  # fmt: skip
 
 

@@ -13,7 +13,13 @@ from torg.kit.module import Kit, Module, bound
 
 def build(kit: Kit) -> Module:
     deps = ReviewDeps(
-        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency, reviews=SqlReviewStore(kit.store.database)
+        call=kit.call,
+        clock=kit.clock,
+        new_id=kit.new_id,
+        store=kit.store,
+        currency=kit.settings.currency,
+        access=kit.access,
+        reviews=SqlReviewStore(kit.store.database),
     )
     return Module(
         name="review",

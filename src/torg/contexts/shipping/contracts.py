@@ -11,6 +11,7 @@ from torg.contexts.inventory.contracts import Units
 from torg.contexts.user.contracts import Address
 from torg.kit.auth import Identity
 from torg.kit.messages import Command, Event, Query, Rule, message
+from torg.kit.rebuilding import Mended, Rebuild
 from torg.kit.values import Limit, Money
 
 DeliveryMethod = Literal["courier", "pickup", "post"]
@@ -212,7 +213,7 @@ class DeliveryPage(msgspec.Struct, frozen=True):
 
 @message("shipping.list_deliveries")
 class ListDeliveries(Query[DeliveryPage], frozen=True, kw_only=True):
-    """Newest first; a buyer's own, everybody's for courier, support and warehouse."""
+    """Newest first; a buyer's own, everybody's for courier, support and warehouse, as far as they work there."""
 
     viewer: Identity
     order_id: str = ""
@@ -253,3 +254,21 @@ class MoveDelivery(Command[DeliveryView], frozen=True, kw_only=True):
 
     delivery_id: str
     status: Literal["shipped", "in_transit", "delivered", "returned"]
+    courier: Identity | None = None
+
+
+# ---------------------------------------------------------------- asked by operators
+
+
+@message("shipping.rebuild_delivery")
+class RebuildDelivery(Rebuild, frozen=True, kw_only=True):
+    """Makes a delivery's status what the log says of it. Raises NotFound `delivery.not_found`."""
+
+    delivery_id: str
+
+
+@message("delivery.mended")
+class DeliveryMended(Mended, frozen=True, kw_only=True):
+    """A delivery was not where the log said, and is now. No parcel has moved."""
+
+    order_id: str

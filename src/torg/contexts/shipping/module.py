@@ -18,7 +18,7 @@ from torg.kit.tasks import Job
 def build(kit: Kit) -> Module:
     seconds = kit.settings.carrier_seconds
     deps = ShippingDeps(
-        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
+        call=kit.call, clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency, access=kit.access,
         deliveries=SqlDeliveries(kit.store.database, kit.clock), stage=timedelta(seconds=seconds) if seconds else None,
     )  # fmt: skip
     carrier: tuple[Job, ...] = (Job("shipping.carrier", min(max(seconds / 4, 0.1), 5), partial(carry_on, deps)),) if seconds else ()

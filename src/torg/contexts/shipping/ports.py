@@ -41,6 +41,10 @@ class Deliveries(Protocol):
         """Raises NotFound `delivery.not_found`."""
         ...
 
+    async def find_all(self, delivery_ids: Sequence[str]) -> Sequence[Delivery]:
+        """Of several at once; those that there are."""
+        ...
+
     async def page(self, user_id: str, order_id: str, status: DeliveryStatus | None, cursor: str, limit: int) -> Page[Delivery]:
         """Newest first; an empty user_id means everybody's."""
         ...
@@ -60,10 +64,6 @@ class Deliveries(Protocol):
 
     async def erase_failed(self, lost: datetime) -> None:
         """Takes what is personal out of bookings for erased people that were given up as dead letters, once their orders have ended."""
-        ...
-
-    async def forget_answers(self, user_id: str) -> None:
-        """Drops what was kept for Idempotency-Keys and speaks of this person."""
         ...
 
     async def forget_erased(self, before: datetime) -> None:

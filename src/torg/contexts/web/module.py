@@ -13,6 +13,8 @@ from torg.contexts.web.adapters.statics import read_statics
 from torg.contexts.web.adapters.texts import read_texts
 from torg.contexts.web.ports import Static, WebDeps
 from torg.contexts.web.routes import FUNCTIONS, problem_page, routes
+from torg.kit.http.cookies import is_secure
+from torg.kit.http.form_tokens import FormTokens
 from torg.kit.module import Kit, Module
 from torg.kit.spared import Spared
 
@@ -25,11 +27,18 @@ def build(kit: Kit) -> Module:
     spare = Spared(kit.call, SPARE)
     deps = WebDeps(
         call=kit.call, spare=spare, search=Spared(kit.call, SEARCH), clock=kit.clock, new_id=kit.new_id, store=kit.store, currency=kit.settings.currency,
+        access=kit.access,
         pages=pages, renewals=MemoryRenewals(_buyer(kit), kit.clock), categories=MemoryCategories(Spared(kit.call, TREE), spare),
         statics=statics,
-        describe=kit.describe, public_url=kit.public_url, secure=kit.public_url.startswith("https:"),
+        describe=kit.describe, public_url=kit.public_url, outside=_host(kit.settings.oidc_issuer), secure=is_secure(kit.public_url),
+        form_tokens=FormTokens(kit.secret), new_token=lambda: kit.randomness(16).hex(),
     )  # fmt: skip
     return Module(name="web", routes=routes(deps), problem_page=problem_page(deps))
+
+
+def _host(issuer: str) -> str:
+    """As people know it."""
+    return issuer.partition("://")[2].partition("/")[0]
 
 
 @cache

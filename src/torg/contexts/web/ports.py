@@ -10,6 +10,7 @@ from torg.contexts.catalog.contracts import CategoryNode
 from torg.contexts.user.contracts import Tokens
 from torg.kit.calls import Call
 from torg.kit.deps import Deps
+from torg.kit.http.form_tokens import FormTokens
 from torg.kit.values import Language
 
 
@@ -56,7 +57,8 @@ class Static:
 @dataclass(frozen=True)
 class WebDeps(Deps):
     """`spare` asks for what a page can do without, `search` for what there is something else to show instead of: neither waits for long.
-    `secure`: cookies go over HTTPS alone. `describe` makes the API's and the events' descriptions."""
+    `outside`: the name of a provider that people may sign in with; `secure`: cookies go over HTTPS alone. `describe` makes the API's and the events'
+    descriptions, `new_token` what nobody can guess."""
 
     spare: Call
     search: Call
@@ -66,4 +68,7 @@ class WebDeps(Deps):
     statics: Mapping[str, Static]
     describe: Mapping[str, Callable[[], Awaitable[Mapping[str, object]]]]
     public_url: str
+    outside: str
     secure: bool
+    form_tokens: FormTokens
+    new_token: Callable[[], str]

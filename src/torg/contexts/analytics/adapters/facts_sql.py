@@ -28,17 +28,18 @@ _ROLLUP = """insert into {table} (dimension, {grain}, key, orders, units, revenu
         units = {table}.units + excluded.units, revenue = {table}.revenue + excluded.revenue"""
 _BUYER = """insert into {table} (user_id, month, orders) values (:user_id, :month, :orders)
     on conflict (user_id, month) do update set orders = {table}.orders + excluded.orders"""
-_PAIR = """insert into bought_together (product_id, other_id, times) values (:product_id, :other_id, 1)
-    on conflict (product_id, other_id) do update set times = bought_together.times + 1"""
+_PAIR = """insert into {table} (product_id, other_id, times) values (:product_id, :other_id, 1)
+    on conflict (product_id, other_id) do update set times = {table}.times + 1"""
 
 
 class SqlCounts:
-    """Sales and what they come to by day and month, in the tables that serve or in those `beside` them."""
+    """Sales, what they come to by day and month, and what is bought together, in the tables that serve or in those `beside` them."""
 
     def __init__(self, database: Database, beside: str = "") -> None:
         self.sales = SqlSales(database, beside)
         self._day, self._month = (_ROLLUP.format(table=f"{beside}rollup_{grain}", grain=grain) for grain in ("day", "month"))
         self._buyer = _BUYER.format(table=f"{beside}buyer_month")
+        self._pair = _PAIR.format(table=f"{beside}bought_together")
 
     async def count(self, tx: SqlTransaction, fact: Fact) -> bool:
         """Whether it changed anything."""
@@ -54,6 +55,8 @@ class SqlCounts:
         await tx.execute_many(self._month, [{**row, "at": sale.day[:7]} for row in rows if row["dimension"] != "day"])
         if before is None or after is None:
             await tx.execute(self._buyer, user_id=sale.user_id, month=sale.day[:7], orders=1 if after else -1)
+        if isinstance(fact, Sale):
+            await tx.execute_many(self._pair, [{"product_id": one, "other_id": other} for one, other in model.pairs(fact.lines)])
         return True
 
 
@@ -67,9 +70,7 @@ class SqlFacts(Reports):
 
     async def count(self, tx: Transaction, fact: Fact) -> None:
         await self._recount.note(tx.sql, fact)
-        pairs = model.pairs(fact.lines) if await self._counts.count(tx.sql, fact) and isinstance(fact, Sale) else ()
-        if rows := [{"product_id": one, "other_id": other} for one, other in pairs]:
-            await tx.execute_many(_PAIR, rows)
+        await self._counts.count(tx.sql, fact)
 
     async def recount(self, history: AsyncIterator[Sequence[Fact]]) -> Recounted:
         return Recounted(*await self._recount.run(history))

@@ -82,6 +82,7 @@ ROLLUPS: Final = (
     Table("rollup_day", ("dimension", "day", "key"), ("orders", "units", "revenue")),
     Table("rollup_month", ("dimension", "month", "key"), ("orders", "units", "revenue")),
     Table("buyer_month", ("user_id", "month"), ("orders",)),
+    Table("bought_together", ("product_id", "other_id"), ("times",)),
 )
 Wrong = list[tuple[Table, dict[str, str]]]
 

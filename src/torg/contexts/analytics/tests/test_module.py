@@ -10,6 +10,7 @@ import pytest
 
 from torg.contexts.analytics.adapters.clickhouse import Address
 from torg.contexts.analytics.tests.house import MIGRATIONS, REGISTRY
+from torg.kit.access import Access
 from torg.kit.module import Kit
 from torg.kit.settings import BadSettings, Settings
 from torg.kit.store import Store
@@ -26,7 +27,12 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 def kit(store: Store, facts: str) -> Kit:
-    return cast(Kit, SimpleNamespace(settings=Settings(facts=facts), store=store, clock=store.clock, new_id=new_id, call=answering({}), desks={}))
+    return cast(
+        Kit,
+        SimpleNamespace(
+            settings=Settings(facts=facts), store=store, clock=store.clock, new_id=new_id, call=answering({}), desks={}, access=Access.of_the_shop()
+        ),
+    )
 
 
 def test_facts_stay_in_sql_where_nothing_is_said(store: Store):

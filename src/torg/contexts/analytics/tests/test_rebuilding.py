@@ -142,13 +142,15 @@ async def damage(deps: AnalyticsDeps) -> None:
             "insert into rollup_day (dimension, day, key, orders, units, revenue) values ('product', '2026-03-01', 'ghost', 1, 1, 1)",
             "update rollup_month set units = 99",
             "delete from buyer_month where user_id = 'u2'",
+            "delete from bought_together where product_id = 'a' and other_id = 'b'",
+            "insert into bought_together (product_id, other_id, times) values ('a', 'ghost', 5)",
         ):
             await tx.execute(statement)
 
 
 async def reports(orders: Orders) -> dict[str, object]:
-    """All that is counted anew; what is bought together is not."""
-    return await everything(orders.deps)
+    """All that is counted anew."""
+    return await everything(orders.deps, "a", "b", "c")
 
 
 async def test_whatever_is_wrong_is_put_right(orders: Orders):

@@ -41,7 +41,7 @@ class SqlPromoAudit:
 
     def invariants(self) -> tuple[Invariant, ...]:
         sentence = "A promo code is used as often as its orders say, and no more than it may be."
-        return (Invariant("cart.promo_codes", sentence, self._check, trace=self._since_when, come=self._rounds.come),)
+        return (Invariant("cart.promo_codes", sentence, self._check, "rebuild_promo_codes", self._since_when, self._rounds.come),)
 
     async def _check(self) -> list[Fault]:
         await self._walk_on()

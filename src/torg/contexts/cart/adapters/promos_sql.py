@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from torg.contexts.cart import model
 from torg.contexts.cart.contracts import PromoCode
+from torg.contexts.cart.model import Use
 from torg.contexts.cart.ports import Redemption
 from torg.kit.errors import DomainError
 from torg.kit.messages import encode
@@ -82,6 +83,23 @@ class SqlPromoCodes:
     async def give_back(self, tx: Transaction, order_id: str) -> Sequence[str]:
         held = await tx.all("select code from promo_redemption where order_id = :order_id and state <> 'returned'", order_id=order_id)
         return [row["code"] for row in held if await self._return(tx, order_id, row["code"])]
+
+    async def codes(self, after: str, limit: int) -> Sequence[str]:
+        rows = await self._database.all("select code from promo_code where code > :after order by code limit :limit", after=after, limit=limit)
+        return [row["code"] for row in rows]
+
+    async def uses(self, tx: Transaction, code: str) -> tuple[int, dict[str, Use]]:
+        rows = await tx.all("select order_id, user_id, state from promo_redemption where code = :code", code=code)
+        used = await tx.value("select used from promo_code where code = :code", code=code)
+        return used, {row["order_id"]: (row["user_id"], row["state"]) for row in rows}
+
+    async def set_uses(self, tx: Transaction, code: str, used: int, uses: Mapping[str, Use], now: datetime) -> None:
+        await tx.execute("update promo_code set used = :used where code = :code", used=used, code=code)
+        await tx.execute_many(
+            """insert into promo_redemption (order_id, code, user_id, state, at) values (:order_id, :code, :user_id, :state, :at)
+               on conflict (order_id, code) do update set state = excluded.state""",
+            [{"order_id": order_id, "code": code, "user_id": user_id, "state": state, "at": stamp(now)} for order_id, (user_id, state) in uses.items()],
+        )
 
     async def unplaced(self, before: datetime, limit: int) -> Sequence[Redemption]:
         rows = await self._database.all(

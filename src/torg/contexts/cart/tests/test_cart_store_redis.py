@@ -17,8 +17,8 @@ from torg.contexts.cart.ports import Owner
 from torg.contexts.cart.tests.house import ANNA, GUEST, House, open_house, quantities
 from torg.contexts.cart.tests.test_carts import close, placed, quote
 from torg.kit.errors import Unavailable
+from torg.kit.ports import free_port
 from torg.kit.redis import Redis, key
-from torg.kit.testing.engines import free_port
 from torg.kit.testing.redis import emptied
 from torg.kit.values import Money, new_id
 

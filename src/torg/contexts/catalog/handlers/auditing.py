@@ -23,7 +23,7 @@ KEPT: Final = 1000  # products that were wrong
 TRIES: Final = 6
 
 
-def invariants(deps: CatalogDeps, pause: float = 0.5) -> Sequence[Invariant]:
+def invariants(deps: CatalogDeps, pause: float) -> Sequence[Invariant]:
     """`pause`: seconds that the index is given to hear of the latest changes, several times."""
     prices, index = PriceAudit(deps), IndexAudit(deps, pause)
     return (
@@ -101,7 +101,7 @@ class IndexAudit:
         """The next products that the index has."""
         found: list[str] = []
         for _ in range(PAGES):
-            page = await self._deps.index.search(SearchRequest(sort="-created_at", limit=LARGEST_PAGE, cursor=self._cursor or None))
+            page = await self._deps.index.search(SearchRequest(sort="-created_at", limit=LARGEST_PAGE, cursor=self._cursor or None, counted=False))
             found += [card.id for card in page.items]
             self._cursor = page.next_cursor or ""
             self._seen += len(page.items)
@@ -148,7 +148,7 @@ class IndexAudit:
             page = await self._deps.index.search(
                 SearchRequest(
                     category=product.category, brand=product.brand or None, price_min=product.price.amount, price_max=product.price.amount, sort="price",
-                    limit=LARGEST_PAGE, cursor=cursor or None,
+                    limit=LARGEST_PAGE, cursor=cursor or None, counted=False,
                 )
             )  # fmt: skip
             card = next((card for card in page.items if card.id == product.id), None)

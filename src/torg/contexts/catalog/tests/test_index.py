@@ -68,6 +68,12 @@ async def test_price_bounds_are_inclusive(index: ProductIndex) -> None:
     assert await ids(index, price_min=200, price_max=100) == []
 
 
+async def test_a_search_that_is_not_to_be_counted_finds_the_same(index: ProductIndex) -> None:
+    await put(index, *(product(str(number), "Pizza") for number in range(5)))
+    counted, only_found = [await index.search(SearchRequest(sort="price", limit=3, counted=counted)) for counted in (True, False)]
+    assert (only_found.items, only_found.next_cursor) == (counted.items, counted.next_cursor)
+
+
 async def test_facets_name_categories_in_the_asked_language(index: ProductIndex) -> None:
     await put(index, product("1", "Pizza"))
     page = await index.search(SearchRequest(language=Language.RU))

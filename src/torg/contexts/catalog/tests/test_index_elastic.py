@@ -26,6 +26,7 @@ from torg.engines.catalogue import named
 from torg.kit.errors import Unavailable
 from torg.kit.settings import BadSettings
 from torg.kit.testing.engines import served
+from torg.kit.testing.waiting import until
 
 Opened = Callable[..., Awaitable[ElasticProductIndex]]
 
@@ -58,12 +59,6 @@ async def running(*indexes: ElasticProductIndex) -> AsyncIterator[None]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(fine: Callable[[], Awaitable[object]], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not await fine():  # noqa: ASYNC110 another process, in earnest
-            await asyncio.sleep(0.05)
 
 
 # several processes
@@ -110,6 +105,26 @@ async def test_a_process_in_the_middle_of_a_long_write_is_not_replaced(opened: O
             await asyncio.sleep(0.1)
     await one.flush()
     assert one.position == 5
+
+
+async def test_what_comes_in_after_another_process_has_taken_over_is_shown_by_nobody(opened: Opened) -> None:
+    one, other = await opened(), await opened()
+    await one.claim()
+    await put(one, product("1", "Pizza", price=119))
+    await other.claim(at_once=True)
+    await put(other, product("1", "Pizza", price=777))
+
+    async def has_heard() -> bool:
+        return not await one.claim()
+
+    await until(has_heard)
+    await one.put([product("1", "Pizza", price=119)])  # of a look at the store that had begun before
+
+    async def shows_the_new_price() -> bool:
+        return [card.price for card in (await one.search(SearchRequest())).items] == [777]
+
+    async with running(one):
+        await until(shows_the_new_price)
 
 
 async def test_other_processes_hear_how_far_the_index_is(opened: Opened) -> None:
@@ -218,6 +233,20 @@ async def test_readers_and_writers_notice_nothing_of_a_rebuild(opened: Opened) -
         assert len(written) == 30
         await asyncio.sleep(1.5)  # the index before has been swept away
         assert (await reader.search(SearchRequest())).total == len(PRODUCTS) + len(written)
+
+
+async def test_two_processes_that_build_at_the_same_moment_are_not_in_each_others_way(opened: Opened) -> None:
+    one, other = await opened(), await opened()
+    next_index = one._register.next_index
+
+    async def next_but_late() -> str:
+        name = await next_index()
+        assert await other._writer.create(name)  # as it does that has just been replaced, and has yet to hear of it
+        return name
+
+    one._register.next_index = next_but_late  # type: ignore[method-assign]
+    await one.rebuild(PRODUCTS[:3], position=1)
+    assert sorted(await ids(one)) == sorted(found.id for found in PRODUCTS[:3])
 
 
 async def test_an_index_that_no_longer_serves_is_swept_away(elastic: OnElastic, opened: Opened, tmp_path: Path) -> None:
@@ -360,7 +389,7 @@ async def test_a_killed_server_is_waited_for_and_caught_up_with(tmp_path: Path) 
             await asyncio.sleep(2)
             assert await house.feed.check() == ""  # all that needs no search goes on
             await asyncio.to_thread(run.start, engine, place, print)
-            await until(lambda: finds(house, ["p1", "p2"]), 60)
+            await until(lambda: finds(house, ["p1", "p2"]), seconds=60)
 
 
 # the address

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +18,7 @@ from torg.contexts.catalog.ports import (
 )
 from torg.contexts.catalog.tests.conftest import Open
 from torg.contexts.catalog.tests.index_products import NEW_YEAR, PRODUCTS, ids, product, put
-
-
-async def within_seconds(true: Callable[[], bool]) -> bool:
-    for _ in range(500):
-        if true():
-            return True
-        await asyncio.sleep(0.01)
-    return False
-
+from torg.kit.testing.waiting import until
 
 # updates
 
@@ -74,7 +66,7 @@ async def test_updates_of_one_product_apply_in_order(index: ProductIndex) -> Non
 async def test_running_index_writes_by_itself(index: ProductIndex) -> None:
     task = asyncio.create_task(index.run())
     await index.put([product("1", "Pizza")], position=3)
-    assert await within_seconds(lambda: index.position == 3)
+    await until(lambda: index.position == 3)
     assert await ids(index, "pizza") == ["1"]
     await index.change([ProductChange(id="1", quantity=77)], position=4)
     await asyncio.sleep(0.5)

@@ -36,6 +36,7 @@ from torg.kit.settings import BadSettings
 from torg.kit.testing import test_ids
 from torg.kit.testing.engines import served
 from torg.kit.testing.mongo import connected, mongo_url, swept, throw_away
+from torg.kit.testing.waiting import until
 
 __all__ = ["mongo_url"]
 
@@ -256,6 +257,10 @@ async def test_while_mongodb_is_away_edits_are_refused_and_stock_is_still_heard_
     async with throw_away(url) as url, open_house(tmp_path, documents_url=url) as house:
         await house.stock(new_product("p1"))
         await brought(house)
+
+        async def answers() -> bool:
+            return await house.documents.checks["documents"]() == ""
+
         started = run.running(place)
         assert started
         os.kill(started.pid, signal.SIGKILL)
@@ -270,8 +275,8 @@ async def test_while_mongodb_is_away_edits_are_refused_and_stock_is_still_heard_
         assert await house.deps.products.revision() == before + 1
         assert len(await house.logged("p1")) == 1
         await asyncio.to_thread(run.start, named("mongo"), place, lambda _: None)
+        await until(answers, "MongoDB is back", 30)  # it may start more slowly than this one is patient
         await reprice(house, "p1", 90)
-        assert await house.documents.checks["documents"]() == ""
         found = await house.deps.products.find("p1")
         assert found is not None
         assert (found.product.price, found.figures.quantity) == (usd(90), 7)

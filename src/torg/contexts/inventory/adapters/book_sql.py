@@ -51,6 +51,11 @@ class SqlBook:
         rows = await tx.all(f"select product_id, warehouse_id, on_hand, reserved from stock where product_id in ({names})", **parameters)
         return {(row["product_id"], row["warehouse_id"]): (row["on_hand"], row["reserved"]) for row in rows}
 
+    async def offers(self, tx: Transaction, products: Sequence[str]) -> dict[str, int]:
+        names, parameters = listed(products)
+        rows = await tx.all(f"select product_id, available from for_sale where product_id in ({names})", **parameters)
+        return {row["product_id"]: row["available"] for row in rows}
+
     async def live(self, after: str, limit: int) -> Sequence[str]:
         rows = await self._database.all(
             "select order_id from reservation where status in ('held', 'secured') and order_id > :after order by order_id limit :limit",

@@ -41,7 +41,10 @@ _CORRECT = """update stock set on_hand = on_hand + :quantity
     where product_id = :product_id and warehouse_id = :warehouse_id and on_hand + :quantity >= reserved"""
 _OFFER = """insert into for_sale (product_id, available) values (:product_id, :quantity)
     on conflict (product_id) do update set available = for_sale.available + excluded.available"""
+_NOTHING_OFFERED = "insert into for_sale (product_id, available) values (:product_id, 0) on conflict do nothing"
 _CHANGE = "update for_sale set available = available + :change where product_id = :product_id returning available, alert_below"
+_SET = """insert into stock (product_id, warehouse_id, on_hand, reserved) values (:product_id, :warehouse_id, :on_hand, :reserved)
+    on conflict (product_id, warehouse_id) do update set on_hand = excluded.on_hand, reserved = excluded.reserved"""
 _NOTE = """insert into movement (product_id, warehouse_id, quantity, kind, reason, at)
     values (:product_id, :warehouse_id, :quantity, :kind, :reason, :at)"""
 
@@ -99,10 +102,19 @@ class SqlShelves:
             if part.quantity < 0:
                 return None
             await tx.execute(_PUT, **_named(part))
-        await tx.execute("insert into for_sale (product_id, available) values (:product_id, 0) on conflict do nothing", product_id=part.product_id)
+        await tx.execute(_NOTHING_OFFERED, product_id=part.product_id)
         await self._note(tx, [part], "corrected", reason)
         (offer,) = await self._change_offer(tx, [part], 1)
         return offer
+
+    async def set(self, tx: Transaction, product_id: str, warehouse_id: str, on_hand: int, reserved: int) -> None:
+        await tx.execute(_SET, product_id=product_id, warehouse_id=warehouse_id, on_hand=on_hand, reserved=reserved)
+
+    async def offer(self, tx: Transaction, product_id: str, change: int) -> ForSale:
+        await tx.execute(_NOTHING_OFFERED, product_id=product_id)
+        row = await tx.one(_CHANGE, product_id=product_id, change=change)
+        assert row is not None, "its row was just made sure of"
+        return ForSale(product_id, row["available"], change, row["alert_below"])
 
     async def alert_below(self, tx: Transaction, product_id: str, threshold: int) -> ForSale:
         available = await tx.value(
@@ -114,7 +126,8 @@ class SqlShelves:
 
     async def view(self, product_id: str) -> StockView:
         rows = await self._database.all(
-            """select w.id, coalesce(s.on_hand, 0) as on_hand, coalesce(s.reserved, 0) as reserved
+            """select w.id, coalesce(s.on_hand, 0) as on_hand, coalesce(s.reserved, 0) as reserved,
+                  coalesce((select alert_below from for_sale where product_id = :product_id), 0) as alert_below
                from warehouse w left join stock s on s.warehouse_id = w.id and s.product_id = :product_id order by w.id""",
             product_id=product_id,
         )
@@ -124,6 +137,7 @@ class SqlShelves:
         return StockView(
             product_id=product_id, available=sum(place.available for place in places), on_hand=sum(place.on_hand for place in places),
             reserved=sum(place.reserved for place in places), by_warehouse=places,
+            alert_below=rows[0]["alert_below"] if rows else 0,
         )  # fmt: skip
 
     async def movements(self, product_id: str, cursor: str, limit: int) -> Page[Movement]:

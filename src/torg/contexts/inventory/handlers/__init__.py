@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torg.contexts.inventory import contracts as c
 from torg.contexts.inventory.handlers import orders, purchasing, stock
+from torg.contexts.inventory.handlers.mending import rebuild_stock
 from torg.contexts.order.contracts import OrderConfirmed
 from torg.contexts.shipping.contracts import DeliveryShipped
 from torg.kit.calls import Handlers
@@ -18,6 +19,7 @@ HANDLERS: Handlers = {
     c.ListMovements: stock.list_movements,
     c.SetStockAlert: stock.set_stock_alert,
     c.ListLowStock: stock.list_low_stock,
+    c.RebuildStock: rebuild_stock,
     c.AddSupplier: purchasing.add_supplier,
     c.ListSuppliers: purchasing.list_suppliers,
     c.DraftPurchaseOrder: purchasing.draft_purchase_order,

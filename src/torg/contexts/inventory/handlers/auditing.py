@@ -9,13 +9,12 @@ from functools import partial
 from typing import Final
 
 from torg.contexts.inventory.contracts import ItemsReserved, StockChanged
+from torg.contexts.inventory.handlers.folding import PORTION, Fold
 from torg.contexts.inventory.model.ledger import Key, Ledger
 from torg.contexts.inventory.ports import InventoryDeps
 from torg.kit.auditing import Beginning, Fault, Invariant, Rounds, not_before, since, untold
 from torg.kit.messages import Event
-from torg.kit.store import Transaction
 
-PORTION: Final = 500  # log rows between two breaths
 READ: Final = 20_000  # log rows read at one look
 PRODUCTS, ORDERS = 500, 500  # looked at together
 MOVED: Final = 1000  # of those that have moved, as many
@@ -29,8 +28,7 @@ class Auditor:
     Until all of the log is added up it has nothing to say."""
 
     def __init__(self, deps: InventoryDeps) -> None:
-        self._deps, self._ledger, self._position = deps, Ledger(), 0
-        self._ahead: set[int] = set()  # positions of rows that are in the ledger already, although others may still appear before them
+        self._deps, self._fold = deps, Fold(deps.book)
         self._turn = asyncio.Lock()
         self._next = 0
         book = deps.book
@@ -42,11 +40,11 @@ class Auditor:
         return (
             Invariant(
                 "inventory.adds_up", "On hand = received - shipped + returned ± corrections, reserved = live reservations, by the log.", self.adds_up,
-                trace=self._since_when, come=self._shelves.come,
+                "rebuild_stock", self._since_when, self._shelves.come,
             ),
             Invariant(
                 "inventory.within_bounds", "0 ≤ reserved ≤ on hand, and what is for sale is what is free on the shelves.", self._bounds.check,
-                trace=self._last_told, come=self._bounds.come,
+                "rebuild_stock", self._last_told, self._bounds.come,
             ),
             Invariant("inventory.holds_end", "No reservation outlives its expiry by more than a minute.", self.holds_end, "restart", self._held),
         )  # fmt: skip
@@ -54,54 +52,30 @@ class Auditor:
     async def adds_up(self) -> list[Fault]:
         async with self._turn:
             try:
-                if not await self._catch_up(READ):
+                if not await self._fold.catch_up(READ):
                     return []
                 return await self._shelves.check() + await self._orders.check()
             except BaseException:  # the rows just added may never have been committed: begin anew
-                self._ledger, self._position, self._ahead = Ledger(), 0, set()
+                self._fold = Fold(self._deps.book)
                 raise
 
     async def holds_end(self) -> list[Fault]:
         overdue = await self._deps.book.overdue(self._deps.clock() - GRACE)
         return [Fault(sentence=f"order {order_id} still holds items although its hold is over", about="order", id=order_id) for order_id in overdue]
 
-    # ---------------------------------------------------------------- the ledger
-
-    async def _catch_up(self, most: int) -> bool:
-        """Whether all that is committed is in the ledger now; a breath after each portion."""
-        while entries := await self._deps.book.entries(self._position, PORTION):
-            for self._position, event in entries:
-                if self._position not in self._ahead:
-                    self._ledger.apply(event)
-                self._ahead.discard(self._position)
-            most -= len(entries)
-            if most <= 0:
-                return False
-            await asyncio.sleep(0)
-        return True
-
-    async def _add(self, tx: Transaction) -> None:
-        """The rest, so that log and shelves are seen at one moment."""
-        after = self._position
-        while entries := await self._deps.book.entries_seen(tx, after, PORTION):
-            for after, event in entries:
-                if after not in self._ahead:
-                    self._ahead.add(after)
-                    self._ledger.apply(event)
-
     # ---------------------------------------------------------------- shelves
 
     async def _moved_products(self) -> list[str]:
-        return _some(self._ledger.touched)
+        return _some(self._fold.ledger.touched)
 
     async def _compare(self, products: Sequence[str]) -> Mapping[str, Sequence[Fault]]:
-        await self._catch_up(READ)
+        await self._fold.catch_up(READ)
         async with self._deps.transaction() as tx:
-            await self._add(tx)
+            await self._fold.add(tx)
             there = await self._deps.book.shelves(tx, products)
         faults: dict[str, list[Fault]] = {}
-        for key in sorted({*there, *(key for product in products for key in self._ledger.shelves_of(product))}):
-            said, is_now = self._ledger.shelf(key), there.get(key, (0, 0))
+        for key in sorted({*there, *(key for product in products for key in self._fold.ledger.shelves_of(product))}):
+            said, is_now = self._fold.ledger.shelf(key), there.get(key, (0, 0))
             if said != is_now:
                 product, warehouse = key
                 sentence = f"{product} in {warehouse}: (on hand, reserved) is {is_now}, but the log says {said}"
@@ -136,20 +110,20 @@ class Auditor:
     # ---------------------------------------------------------------- reservations
 
     async def _moved_orders(self) -> list[str]:
-        live = list(self._ledger.live)
+        live = list(self._fold.ledger.live)
         others = live[self._next : self._next + ORDERS]
         self._next = self._next + ORDERS if self._next + ORDERS < len(live) else 0
-        return _some(self._ledger.moved) + others
+        return _some(self._fold.ledger.moved) + others
 
     async def _compare_orders(self, order_ids: Sequence[str]) -> Mapping[str, Sequence[Fault]]:
         async with self._deps.transaction() as tx:
-            await self._add(tx)
+            await self._fold.add(tx)
             statuses = await self._deps.book.statuses(tx, order_ids)
         faults: dict[str, list[Fault]] = {}
         for order_id in order_ids:
             status = statuses.get(order_id, "nowhere")
-            if (status in ("held", "secured")) != (order_id in self._ledger.live):
-                said = "it holds items" if order_id in self._ledger.live else "it holds nothing"
+            if (status in ("held", "secured")) != (order_id in self._fold.ledger.live):
+                said = "it holds items" if order_id in self._fold.ledger.live else "it holds nothing"
                 faults[order_id] = [Fault(sentence=f"the reservation of order {order_id} is {status}, but by the log {said}", about="order", id=order_id)]
         return faults
 
@@ -162,9 +136,7 @@ class Auditor:
     async def _out_of_bounds(self, products: Sequence[str]) -> Mapping[str, Sequence[Fault]]:
         shelves, offers = await self._deps.book.broken_shelves(products)
         faults: dict[str, list[Fault]] = {}
-        for product, said in shelves:
-            faults.setdefault(product, []).append(Fault(sentence=said, about="product", id=product, remedy="correct_stock"))
-        for product, said in offers:
+        for product, said in (*shelves, *offers):
             faults.setdefault(product, []).append(Fault(sentence=said, about="product", id=product))
         return faults
 

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 from torg.contexts.catalog.contracts import GetOffers
 from torg.contexts.inventory import contracts as c
-from torg.contexts.inventory.handlers.stock import receive, require_warehouse
+from torg.contexts.inventory.handlers.stock import receive, require_keeper, require_warehouse
 from torg.contexts.inventory.model import purchasing as model
 from torg.contexts.inventory.ports import InventoryDeps
 from torg.kit.errors import FieldError, Invalid
 from torg.kit.store import Transaction
+
+RIGHT = "purchases:write"
 
 
 async def add_supplier(cmd: c.AddSupplier, deps: InventoryDeps) -> c.Supplier:
@@ -27,6 +29,7 @@ async def list_suppliers(query: c.ListSuppliers, deps: InventoryDeps) -> c.Suppl
 
 
 async def draft_purchase_order(cmd: c.DraftPurchaseOrder, deps: InventoryDeps) -> c.PurchaseOrder:
+    require_keeper(cmd.keeper, RIGHT, cmd.warehouse_id, deps)
     await _require_products((line.product_id for line in cmd.lines), deps)
     async with deps.transaction() as tx:
         await deps.purchasing.supplier(tx, cmd.supplier_id)
@@ -40,6 +43,7 @@ async def draft_purchase_order(cmd: c.DraftPurchaseOrder, deps: InventoryDeps) -
 async def place_purchase_order(cmd: c.PlacePurchaseOrder, deps: InventoryDeps) -> c.PurchaseOrder:
     async with deps.transaction() as tx:
         order, version = await deps.purchasing.load(tx, cmd.purchase_order_id)
+        require_keeper(cmd.keeper, RIGHT, order.warehouse_id, deps)
         supplier = await deps.purchasing.supplier(tx, order.supplier_id)
         return await _change(tx, model.place(order, supplier.lead_days, deps.clock()), version, deps)
 
@@ -47,12 +51,14 @@ async def place_purchase_order(cmd: c.PlacePurchaseOrder, deps: InventoryDeps) -
 async def cancel_purchase_order(cmd: c.CancelPurchaseOrder, deps: InventoryDeps) -> c.PurchaseOrder:
     async with deps.transaction() as tx:
         order, version = await deps.purchasing.load(tx, cmd.purchase_order_id)
+        require_keeper(cmd.keeper, RIGHT, order.warehouse_id, deps)
         return await _change(tx, model.cancel(order, deps.clock()), version, deps)
 
 
 async def receive_purchase(cmd: c.ReceivePurchase, deps: InventoryDeps) -> c.PurchaseOrder:
     async with deps.transaction() as tx:
         order, version = await deps.purchasing.load(tx, cmd.purchase_order_id)
+        require_keeper(cmd.keeper, RIGHT, order.warehouse_id, deps)
         received = model.receive(order, cmd.lines, deps.clock())
         await receive(tx, order.warehouse_id, model.units(cmd.lines), f"purchase order {order.id}", deps)
         return await _change(tx, received, version, deps)

@@ -7,8 +7,9 @@ from torg.contexts.inventory import contracts as c
 from torg.contexts.inventory.handlers.telling import A_LOT, changes, low, tell
 from torg.contexts.inventory.model.places import Place, find_place
 from torg.contexts.inventory.ports import InventoryDeps
-from torg.kit.auth import STAFF
+from torg.kit.auth import Identity
 from torg.kit.errors import FieldError, Invalid, NotFound
+from torg.kit.policy import Thing
 from torg.kit.portions import portions
 from torg.kit.store import Transaction
 
@@ -35,13 +36,14 @@ async def list_warehouses(query: c.ListWarehouses, deps: InventoryDeps) -> c.War
 
 
 async def get_stock(query: c.GetStock, deps: InventoryDeps) -> c.StockView:
-    if query.viewer is not None and query.viewer.is_one_of(STAFF):
+    if deps.access.allows(query.viewer, "stock:read"):
         return await deps.shelves.view(query.product_id)
     there = await deps.shelves.available((query.product_id,))
     return c.StockView(product_id=query.product_id, available=there.get(query.product_id, 0))
 
 
 async def move_stock(cmd: c.MoveStock, deps: InventoryDeps) -> c.Movement:
+    require_keeper(cmd.keeper, "stock:write", cmd.warehouse_id, deps)
     await _require_product(cmd.product_id, deps)
     async with deps.transaction() as tx:
         await require_warehouse(tx, cmd.warehouse_id, deps)
@@ -54,6 +56,12 @@ async def move_stock(cmd: c.MoveStock, deps: InventoryDeps) -> c.Movement:
             product_id=cmd.product_id, warehouse_id=cmd.warehouse_id, quantity=cmd.quantity, kind="corrected", reason=cmd.reason, at=deps.clock()
         )
         return await tx.answer(movement)
+
+
+def require_keeper(keeper: Identity | None, right: str, warehouse_id: str, deps: InventoryDeps) -> None:
+    """Raises Forbidden where the keeper does not work in this warehouse; the shop itself (None) does everywhere."""
+    if keeper is not None:
+        deps.access.require(keeper, right, Thing(warehouse=warehouse_id), deps.clock())
 
 
 async def list_movements(query: c.ListMovements, deps: InventoryDeps) -> c.MovementPage:

@@ -56,6 +56,10 @@ class Ledger:
             self.touched.add(part.product_id)
             self._warehouses.setdefault(part.product_id, set()).add(part.warehouse_id)
 
+    def products(self) -> list[str]:
+        """Whatever ever lay anywhere."""
+        return list(self._warehouses)
+
     def shelves_of(self, product_id: str) -> list[Key]:
         """Where anything of a product ever lay."""
         return [(product_id, warehouse) for warehouse in self._warehouses.get(product_id, ())]

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
-from torg.contexts.inventory.contracts import Allocation, ItemsReserved, ReservationFailed
+from torg.contexts.inventory.contracts import (
+    Allocation,
+    ItemsReleased,
+    ItemsReserved,
+    ItemsShipped,
+    ReservationExpired,
+    ReservationFailed,
+    ReservationSecured,
+)
+from torg.kit.messages import Message
 
 ReservationStatus = Literal["held", "secured", "shipped", "released", "expired", "refused"]
 LIVE: frozenset[ReservationStatus] = frozenset({"held", "secured"})
@@ -43,3 +53,24 @@ def answer_again(found: Reservation) -> ItemsReserved | ReservationFailed:
     if found.status == "expired":
         return ReservationFailed(order_id=found.order_id, reason=RAN_OUT)
     return msgspec.structs.replace(found.answer, again=True) if isinstance(found.answer, ItemsReserved) else found.answer
+
+
+def as_logged(order_id: str, history: Iterable[Message]) -> Reservation:
+    """What an order's stream says of its reservation."""
+    status: ReservationStatus = "released"
+    answer: ItemsReserved | ReservationFailed | None = None
+    for event in history:
+        match event:
+            case ItemsReserved(again=False):
+                status, answer = "held", event
+            case ReservationFailed() if answer is None:
+                status, answer = "refused", event
+            case ReservationSecured():
+                status = "secured"
+            case ItemsShipped():
+                status = "shipped"
+            case ReservationExpired(gone=False):
+                status = "expired"
+            case ItemsReleased() if status in LIVE:
+                status = "released"
+    return Reservation(order_id, status, answer)

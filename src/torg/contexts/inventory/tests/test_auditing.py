@@ -11,11 +11,7 @@ from torg.contexts.inventory import contracts as c
 from torg.contexts.inventory.handlers import stock
 from torg.contexts.inventory.handlers.auditing import Auditor
 from torg.contexts.inventory.tests.house import House, open_house
-from torg.kit.sql.dialect import SQLITE
-from torg.kit.testing import Held
-
-_CHECKS = """select conrelid::regclass as at, conname as name from pg_constraint
-    where contype = 'c' and connamespace = to_regnamespace(current_schema())"""
+from torg.kit.testing import Held, drop_checks
 
 
 @pytest.fixture
@@ -31,13 +27,8 @@ async def faults(auditor: Auditor) -> set[str]:
 
 
 async def spoil(house: House, statement: str) -> None:
-    database = house.store.database
     async with house.deps.transaction() as tx:
-        if database.dialect is SQLITE:
-            await tx.execute("pragma ignore_check_constraints = on")
-        else:
-            for row in await tx.all(_CHECKS):
-                await tx.execute(f"alter table {row['at']} drop constraint {row['name']}")
+        await drop_checks(tx, house.store.database)
         await tx.execute(statement)
 
 

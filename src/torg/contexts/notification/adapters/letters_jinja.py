@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from torg.contexts.notification.contracts import Facts
 from torg.contexts.notification.model import QueuedMail
 from torg.contexts.notification.model.wording import FRAMES, money, rest_of, say
+from torg.contexts.user.contracts import Link
 from torg.kit.mail import Letter
+from torg.kit.sealing import Sealer
 from torg.kit.values import Language
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+@cache
 def environment() -> Environment:
     return Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html"]), trim_blocks=True, lstrip_blocks=True,
@@ -23,20 +29,33 @@ def environment() -> Environment:
 
 
 class JinjaLetterWriter:
-    """Implements LetterWriter. `shop` is the address that paths of the shop hang on."""
+    """Implements LetterWriter. `shop` is the address that paths of the shop hang on; `sealer` opens links that only the reader is to see."""
 
-    def __init__(self, shop: str) -> None:
-        self._shop = shop.rstrip("/")
+    def __init__(self, shop: str, sealer: Sealer) -> None:
+        self._shop, self._sealer = shop.rstrip("/"), sealer
         templates = environment()
         self._text, self._html = templates.get_template("letter.txt"), templates.get_template("letter.html")
 
     def write(self, mail: QueuedMail) -> Letter:
         assert mail.addressee is not None, "a letter needs somebody to go to"
+        link = self._link(mail.facts)
         words = self._words(mail, mail.addressee.full_name, mail.addressee.language)
+        if link:
+            words["link"] = f"{self._shop}{link.path}"
         return Letter(
-            id=mail.id, to=mail.addressee.email, to_name=mail.addressee.full_name, language=mail.addressee.language.value, at=mail.created_at,
+            id=mail.id, to=(link and link.to) or mail.addressee.email, to_name=mail.addressee.full_name,
+            language=mail.addressee.language.value, at=mail.created_at,
             subject=words["title"], text=self._text.render(words), html=self._html.render(words),
         )  # fmt: skip
+
+    def _link(self, facts: Facts) -> Link | None:
+        """Raises ValueError for one that the shop's secret doesn't open any more."""
+        if not facts.sealed:
+            return None
+        opened = self._sealer.open(facts.sealed, facts.subject)
+        if opened is None:
+            raise ValueError("the link was sealed with another secret: it can't be sent")
+        return msgspec.json.decode(opened, type=Link)
 
     def _words(self, mail: QueuedMail, name: str, language: Language) -> dict[str, Any]:
         said, frame = say(mail.kind, language, mail.order_id, mail.facts), FRAMES[language]

@@ -11,6 +11,7 @@ from torg.contexts.notification.ports import Entry, MailRecord
 from torg.kit.messages import encode
 from torg.kit.pages import Page, after_id, cut
 from torg.kit.sql import Database, Row
+from torg.kit.sql.parts import listed
 from torg.kit.store import Transaction
 from torg.kit.values import Language, moment, stamp
 
@@ -40,7 +41,9 @@ class SqlMailStore:
 
     async def claim(self, tx: Transaction, now: datetime, until: datetime, limit: int) -> Sequence[QueuedMail]:
         rows = await tx.all(_DUE, now=stamp(now), limit=limit)
-        await tx.execute_many("update mail set next_at = :until where id = :id", [{"id": row["id"], "until": stamp(until)} for row in rows])
+        if rows:
+            names, wanted = listed(row["id"] for row in rows)
+            await tx.execute(f"update mail set next_at = :until where id in ({names})", until=stamp(until), **wanted)
         return [_queued(row) for row in rows]
 
     async def settle(self, tx: Transaction, results: Sequence[MailResult], now: datetime) -> None:

@@ -15,11 +15,12 @@ from torg.kit.values import Language
 @dataclass(frozen=True)
 class Telling:
     """How a kind is told. `email`: there is a letter for it. `firm`: it belongs to the sale, so nobody can switch it off on any channel; what
-    is not firm can be switched off by e-mail, and in the feed where it is not about an order."""
+    is not firm can be switched off by e-mail, and in the feed where it is not about an order. Not `feed`: it is told by letter alone."""
 
     email: bool = False
     firm: bool = False
     of_order: bool = True
+    feed: bool = True
 
 
 TELLINGS: Mapping[Kind, Telling] = {
@@ -40,7 +41,20 @@ TELLINGS: Mapping[Kind, Telling] = {
     "review.rejected": Telling(of_order=False),
     "review.replied": Telling(email=True, of_order=False),
     "inventory.low_stock": Telling(of_order=False),
+    "user.confirm_email": Telling(email=True, firm=True, of_order=False, feed=False),
+    "user.reset_password": Telling(email=True, firm=True, of_order=False, feed=False),
+    "user.email_change_asked": Telling(email=True, firm=True, of_order=False, feed=False),
+    "user.password_changed": Telling(email=True, firm=True, of_order=False, feed=False),
+    "user.email_changed": Telling(email=True, firm=True, of_order=False, feed=False),
+    "user.signed_in_anew": Telling(email=True, firm=True, of_order=False, feed=False),
+    "user.sessions_ended": Telling(email=True, firm=True, of_order=False, feed=False),
+    "user.factor_added": Telling(email=True, firm=True, of_order=False, feed=False),
+    "user.factor_removed": Telling(email=True, firm=True, of_order=False, feed=False),
+    "user.passkey_added": Telling(email=True, firm=True, of_order=False, feed=False),
+    "user.passkey_removed": Telling(email=True, firm=True, of_order=False, feed=False),
 }
+CARRY_LINKS: frozenset[Kind] = frozenset({"user.confirm_email", "user.reset_password"})
+"""Letters that open something to whoever reads them."""
 assert set(TELLINGS) == set(get_args(Kind)), "every kind says how it is told"
 
 
@@ -49,6 +63,7 @@ def preferences(chosen: Mapping[tuple[str, str], bool]) -> tuple[Preference, ...
     return tuple(
         Preference(kind=kind, channel=channel, enabled=chosen.get((kind, channel), True), changeable=changeable(kind, channel))
         for kind, telling in TELLINGS.items()
+        if telling.feed
         for channel in channels(telling)
     )
 

@@ -31,6 +31,7 @@ class Said:
 
 
 _ORDER = {EN: "See the order", RU: "Посмотреть заказ"}
+_SAFE = {EN: "See how you sign in", RU: "Посмотреть, как вы входите"}
 _PRODUCT = {EN: "See the product", RU: "Посмотреть товар"}
 
 WORDING: Mapping[Kind, Mapping[Language, Words]] = {
@@ -102,10 +103,112 @@ WORDING: Mapping[Kind, Mapping[Language, Words]] = {
         EN: Words("Product {product_id} is running out", "Units left for sale: {available}.", _PRODUCT[EN]),
         RU: Words("Товар {product_id} заканчивается", "Осталось в продаже: {available}.", _PRODUCT[RU]),
     },
+    "user.confirm_email": {
+        EN: Words(
+            "Confirm your e-mail address",
+            "Press the button, and we know that our letters come to you. The link works for three days, once.",
+            "Confirm the address",
+        ),
+        RU: Words(
+            "Подтвердите адрес почты",
+            "Нажмите кнопку, и мы будем знать, что наши письма доходят до вас. Ссылка действует три дня и только один раз.",
+            "Подтвердить адрес",
+        ),
+    },
+    "user.reset_password": {
+        EN: Words(
+            "A new password for Torg",
+            "Somebody, you we hope, has asked for a new password. The link works for 30 minutes, once. If it was not you, do nothing.",
+            "Choose a new password",
+        ),
+        RU: Words(
+            "Новый пароль для Torg",
+            "Кто-то, надеемся, что вы, попросил новый пароль. Ссылка действует 30 минут, один раз. Если это были не вы, ничего не делайте.",
+            "Выбрать новый пароль",
+        ),
+    },
+    "user.email_change_asked": {
+        EN: Words(
+            "Another e-mail address for your account",
+            "Somebody who is signed in as you wants another address. It counts once it is confirmed there. If it was not you, change your password.",
+            "Go to the profile",
+        ),
+        RU: Words(
+            "Другой адрес почты для вашего аккаунта",
+            "Кто-то, войдя в ваш аккаунт, указал другой адрес. Он начнёт действовать, когда его подтвердят. Если это не вы, смените пароль.",
+            "Открыть профиль",
+        ),
+    },
+    "user.password_changed": {
+        EN: Words("Your password was changed", "All your other sessions have ended. If it was not you, ask for a new password now.", "I did not do this"),
+        RU: Words("Ваш пароль изменён", "Все остальные сеансы завершены. Если это были не вы, сразу запросите новый пароль.", "Это был не я"),
+    },
+    "user.email_changed": {
+        EN: Words(
+            "Your account has another e-mail address now",
+            "It was confirmed, and our letters go there from now on: this one is the last that comes here. If it was not you, write to us at once.",
+            "Go to the profile",
+        ),
+        RU: Words(
+            "У вашего аккаунта теперь другой адрес почты",
+            "Его подтвердили, и наши письма теперь приходят туда: это письмо — последнее на старый адрес. Если это были не вы, сразу напишите нам.",
+            "Открыть профиль",
+        ),
+    },
+    "user.signed_in_anew": {
+        EN: Words(
+            "Somebody has signed in to your account",
+            "With {device}, which you have not come with before, or not from there. If it was you, there is nothing to do. If not, end that session, and "
+            "change your password.",
+            "Where I am signed in",
+        ),
+        RU: Words(
+            "В ваш аккаунт вошли",
+            "Это {device}: с такого устройства или из такой сети вы ещё не входили. Если это вы, ничего делать не нужно. Если нет, завершите этот сеанс и "
+            "смените пароль.",
+            "Где я вошёл",
+        ),
+    },
+    "user.sessions_ended": {
+        EN: Words(
+            "We have signed you out",
+            "Our staff have ended sessions of yours: you have asked for it, or we think that somebody else was using them. Sign in again; if we were right, "
+            "change your password.",
+            "Sign in",
+        ),
+        RU: Words(
+            "Мы завершили ваши сеансы",
+            "Это сделали наши сотрудники: по вашей просьбе или потому, что вместо вас мог войти кто-то другой. Войдите снова; если так и было, смените пароль.",
+            "Войти",
+        ),
+    },
+    "user.factor_added": {
+        EN: Words(
+            "Your password alone opens nothing any more",
+            "A second step is asked for after it from now on. If it was not you, ask for a new password.",
+            _SAFE[EN],
+        ),
+        RU: Words("Одного пароля больше не хватит", "После него теперь нужен второй шаг. Если это включили не вы, запросите новый пароль.", _SAFE[RU]),
+    },
+    "user.factor_removed": {
+        EN: Words("A second step was switched off", "Your account asks for less when somebody signs in. If it was not you, ask for a new password.", _SAFE[EN]),
+        RU: Words("Второй шаг отключён", "Теперь при входе ваш аккаунт спрашивает меньше. Если это сделали не вы, запросите новый пароль.", _SAFE[RU]),
+    },
+    "user.passkey_added": {
+        EN: Words(
+            "A passkey was added to your account", "It signs in without your password. If it was not you, remove it and change your password.", _SAFE[EN]
+        ),
+        RU: Words("К вашему аккаунту добавлен ключ доступа", "С ним входят без пароля. Если это были не вы, удалите его и смените пароль.", _SAFE[RU]),
+    },
+    "user.passkey_removed": {
+        EN: Words("A passkey of yours was removed", "It opens nothing any more. If it was not you, change your password.", _SAFE[EN]),
+        RU: Words("Ваш ключ доступа удалён", "Он больше ничего не откроет. Если это были не вы, смените пароль.", _SAFE[RU]),
+    },
 }
 assert set(WORDING) == set(get_args(Kind)), "every kind has its words"
 
 _WHEN = {EN: " It arrives on {date}.", RU: " Доставим {date}."}
+_PROGRAM = {EN: "a program", RU: "программа"}
 _MONTHS = {
     EN: "January February March April May June July August September October November December".split(),
     RU: "января февраля марта апреля мая июня июля августа сентября октября ноября декабря".split(),
@@ -119,7 +222,8 @@ def say(kind: Kind, language: Language, order_id: str, facts: Facts) -> Said:
     words = WORDING[kind][language]
     values = {
         "number": number(order_id), "total": money(facts.total, language), "reason": _sentence(facts.reason), "product_id": facts.product_id,
-        "tracking_number": facts.tracking_number, "available": str(facts.available), "when": _when(facts.delivery_date, language),
+        "tracking_number": facts.tracking_number, "available": str(facts.available),
+        "device": facts.device or _PROGRAM[language], "when": _when(facts.delivery_date, language),
     }  # fmt: skip
     return Said(words.title.format_map(values), words.text.format_map(values).strip(), words.button, link(order_id, facts))
 

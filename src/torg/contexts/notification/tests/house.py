@@ -26,6 +26,7 @@ from torg.kit.auth import Identity, Role
 from torg.kit.mail import SENT, Letter, Posted
 from torg.kit.mail_files import FileMailer
 from torg.kit.messages import Event, Message, Registry
+from torg.kit.sealing import Sealer
 from torg.kit.testing import TestClock, answering, open_store, test_ids
 from torg.kit.testing.http import edge
 from torg.kit.values import Language, Money
@@ -37,6 +38,7 @@ BORIS = Identity("boris", frozenset({Role.CUSTOMER}))
 CLERK = Identity("clerk", frozenset({Role.SUPPORT}))
 PEOPLE = {"anna": ANNA, "boris": BORIS, "clerk": CLERK}
 SHOP = "https://torg.example"
+SEALER = Sealer("a secret", user.LETTERS, lambda size: b"n" * size)
 
 
 class ScriptedMailer:
@@ -63,7 +65,7 @@ class House:
     def __init__(self, deps: NotificationDeps, clock: TestClock, mailer: ScriptedMailer, folder: Path) -> None:
         self.clock, self.mailer, self.files = clock, mailer, FileMailer(folder / "mailbox", "Torg <shop@torg.example>")
         self.deps = replace(deps, copies=self.files)
-        self.app = edge(self.deps, HANDLERS, (*routes(self.deps), *MailboxPages(self.deps.mails, self.files).routes()), PEOPLE)
+        self.app = edge(self.deps, HANDLERS, (*routes(self.deps), *MailboxPages(self.deps.mails, self.files, self.deps.access).routes()), PEOPLE)
 
     async def do(self, message: Message) -> Any:
         return await HANDLERS[type(message)](message, self.deps)
@@ -91,7 +93,7 @@ async def open_house(folder: Path) -> AsyncIterator[House]:
         database = store.database
         deps = NotificationDeps(
             call=answering({}), clock=clock, new_id=test_ids(), store=store, currency="RUB", feed=SqlFeedStore(database, clock),
-            contacts=SqlContactStore(database), mails=SqlMailStore(database), writer=JinjaLetterWriter(SHOP), mailer=mailer, copies=None,
+            contacts=SqlContactStore(database), mails=SqlMailStore(database), writer=JinjaLetterWriter(SHOP, SEALER), mailer=mailer, copies=None,
         )  # fmt: skip
         yield House(deps, clock, mailer, folder)
 

@@ -8,11 +8,26 @@ from torg.contexts.notification import contracts as c
 from torg.contexts.notification import model
 from torg.contexts.notification.adapters.audit_sql import SqlLetterAudit
 from torg.contexts.notification.handlers import LEASE
-from torg.contexts.notification.tests.house import ANNA, SHOP, House, confirmed, placed, registered
+from torg.contexts.notification.tests.house import ANNA, SEALER, SHOP, House, confirmed, placed, registered
 from torg.contexts.order import contracts as order
-from torg.contexts.user.contracts import UserChanged, UserErased
+from torg.contexts.user.contracts import (
+    EmailChangeAsked,
+    EmailChanged,
+    FactorChanged,
+    Link,
+    LinkMade,
+    PasskeyChanged,
+    PasskeyStepChanged,
+    PasswordChanged,
+    Purpose,
+    SessionsEnded,
+    SignedInAnew,
+    UserChanged,
+    UserErased,
+)
 from torg.kit.mail import Posted
-from torg.kit.testing import faults_of
+from torg.kit.messages import encode
+from torg.kit.testing import START, faults_of
 from torg.kit.testing.http import ask
 from torg.kit.values import Language, Money
 
@@ -182,3 +197,56 @@ async def test_the_mailbox_shows_people_their_own_letters_and_support_all(house:
     for path in (f"/mailbox/{his.id}", f"/mailbox/{his.id}/source", "/mailbox/no-such-letter", "/mailbox/..%2Fnotification"):
         assert (await ask(house.app, "GET", path, authorization="Bearer anna")).status == 404
     assert (await ask(house.app, "GET", "/mailbox")).status == 401
+
+
+def link_made(purpose: Purpose = "reset", to: str = "") -> LinkMade:
+    sealed = SEALER.seal(encode(Link("/reset-password?token=t0ken", to)), "l1")
+    return LinkMade(user_id="anna", link_id="l1", purpose=purpose, sealed=sealed, at=START)
+
+
+async def test_a_letter_carries_its_link_which_no_record_does(house: House) -> None:
+    await house.hear(registered(), link_made(), PasswordChanged("anna"), EmailChangeAsked(user_id="anna", link_id="l1"))
+    rows = await house.deps.store.database.all("select * from mail")
+    assert not any("t0ken" in str(dict(row)) for row in rows)
+    await house.send()
+    reset, changed, asked = sorted(house.mailer.letters, key=lambda letter: letter.id)[-3:]
+    assert reset.subject == "A new password for Torg"
+    assert f"{SHOP}/reset-password?token=t0ken" in reset.text
+    assert f"{SHOP}/forgot-password" in changed.text
+    assert f"{SHOP}/profile" in asked.text
+    assert {entry.kind for entry in await house.feed()} <= {"user.registered"}, "what is for the letter alone is in no feed"
+
+
+async def test_what_changes_for_an_account_is_told_by_letter_in_its_language(house: House) -> None:
+    sealed = SEALER.seal(encode(Link("/profile", "before@example.com")), "l2")
+    await house.hear(
+        registered(language=Language.RU), SignedInAnew(user_id="anna", session_id="s", device="Firefox, Linux"),
+        SignedInAnew(user_id="anna", session_id="t", device=""), SessionsEnded("anna", ("s",)), FactorChanged("anna", totp=True),
+        PasskeyStepChanged("anna", asked=False), PasskeyChanged("anna", "p", added=True), PasskeyChanged("anna", "p", added=False),
+        EmailChanged(user_id="anna", link_id="l2", sealed=sealed), EmailChanged(user_id="anna", link_id="l3", sealed=""),
+    )  # fmt: skip
+    await house.send()
+    letters = {letter.subject: letter for letter in house.mailer.letters}
+    assert set(letters) >= {
+        "В ваш аккаунт вошли", "Мы завершили ваши сеансы", "Одного пароля больше не хватит", "Второй шаг отключён",
+        "К вашему аккаунту добавлен ключ доступа", "Ваш ключ доступа удалён", "У вашего аккаунта теперь другой адрес почты",
+    }  # fmt: skip
+    assert len(house.mailer.letters) == 8, "one each; none for who was erased"
+    assert max(letter.to for letter in house.mailer.letters) == letters["У вашего аккаунта теперь другой адрес почты"].to == "before@example.com"
+    assert ["Firefox, Linux" in letter.text or "программа" in letter.text for letter in house.mailer.letters].count(True) == 2
+    assert f"{SHOP}/profile#sessions" in letters["В ваш аккаунт вошли"].text
+
+
+async def test_a_new_address_is_written_to_before_it_counts(house: House) -> None:
+    await house.hear(registered(), link_made("confirm", "anna@new.example"))
+    await house.send()
+    assert house.mailer.letters[-1].to == "anna@new.example"
+
+
+async def test_support_reads_no_letter_that_lets_its_reader_in(house: House) -> None:
+    await house.hear(registered(), link_made())
+    await house.send()
+    await house.files.send(house.mailer.letters)
+    (reset,) = [mail for mail in await house.mails("anna") if mail.kind == "user.reset_password"]
+    assert (await ask(house.app, "GET", f"/mailbox/{reset.id}", authorization="Bearer anna")).status == 200
+    assert (await ask(house.app, "GET", f"/mailbox/{reset.id}", authorization="Bearer clerk")).status == 404

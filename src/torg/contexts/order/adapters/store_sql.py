@@ -10,7 +10,7 @@ import msgspec
 
 from torg.contexts.order.contracts import OrderCount, OrderPlaced, OrderView, Status
 from torg.contexts.order.model import ENDED, Order, already_ordered, apply, fold, without_person
-from torg.kit.errors import NotFound
+from torg.kit.errors import DomainError, NotFound
 from torg.kit.messages import Event, encode
 from torg.kit.pages import Page, after_time, cut
 from torg.kit.saga_runner import ACTIVE
@@ -82,6 +82,41 @@ class SqlOrderStore:
         )  # fmt: skip
         return order
 
+    async def relist(self, tx: Transaction, order_id: str, dry_run: bool) -> tuple[str, str]:
+        rows = await tx.stream(order_id)
+        order = fold(rows) if rows and isinstance(rows[0].message, OrderPlaced) else None
+        if order is None:
+            raise NotFound("order.not_found", f"the log has no beginning of an order {order_id}")
+        view, row = order.view(), await tx.one("select status, view from orders where id = :id", id=order_id)
+        claimed = await tx.value("select order_id from order_of_cart where bucket_id = :bucket_id", bucket_id=view.bucket_id)
+        if claimed and claimed != order_id and await self._bucket_of(tx, claimed) != view.bucket_id:
+            claimed = None
+        listed = await tx.value("select id from orders where bucket_id = :bucket_id and id <> :id", bucket_id=view.bucket_id, id=view.id)
+        if row is None and listed:
+            raise DomainError("order.cart_listed", f"order {listed} is listed with the cart of {order_id}: cancel one of the two; which, the buyer knows")
+        right = row is not None and _decode(row["view"]) == view and row["status"] == view.status
+        was = f"{row['status']}, {'as' if right else 'not as'} the log has it" if row else "not listed"
+        if right and claimed:
+            return was, was
+        if not dry_run:
+            await tx.execute(
+                """insert into orders (id, user_id, bucket_id, status, created_at, updated_at, view)
+                   values (:id, :user_id, :bucket_id, :status, :created_at, :at, :view)
+                   on conflict (id) do update set status = excluded.status, updated_at = excluded.updated_at, view = excluded.view""",
+                id=view.id, user_id=view.user_id, bucket_id=view.bucket_id, status=view.status, created_at=stamp(view.created_date),
+                at=stamp(view.updated_at), view=encode(view).decode(),
+            )  # fmt: skip
+            await tx.execute(
+                """insert into order_of_cart (bucket_id, order_id) values (:bucket_id, :id)
+                   on conflict (bucket_id) do update set order_id = excluded.order_id""",
+                bucket_id=view.bucket_id, id=claimed or view.id,
+            )  # fmt: skip
+        return was if claimed else f"{was}; its cart known to be another one's", f"{view.status}, as the log has it"
+
+    async def _bucket_of(self, tx: Transaction, order_id: str) -> str:
+        rows = await tx.stream(order_id)
+        return rows[0].message.bucket_id if rows and isinstance(rows[0].message, OrderPlaced) else ""
+
     def _remember(self, tx: Transaction, order: Order, version: int) -> None:
         def keep() -> None:
             self._snapshots[order.id] = (version, order)
@@ -93,6 +128,11 @@ class SqlOrderStore:
     async def find(self, order_id: str) -> OrderView | None:
         text = await self._database.value("select view from orders where id = :id", id=order_id)
         return _decode(text) if text else None
+
+    async def find_all(self, order_ids: Sequence[str]) -> dict[str, OrderView]:
+        """Of several at once; those that there are."""
+        names, wanted = listed(order_ids)
+        return {row["id"]: _decode(row["view"]) for row in await self._database.all(f"select id, view from orders where id in ({names})", **wanted)}
 
     async def page(self, user_id: str, since: str, until: str, status: Status | None, cursor: str, limit: int) -> Page[OrderView]:
         at, id = after_time(cursor)
@@ -129,12 +169,6 @@ class SqlOrderStore:
         await tx.redact(order.id, without_person)
         await tx.execute("update orders set erased = 1 where id = :id", id=order.id)
         await self.erase_later(tx, order.user_id)
-
-    async def forget_answers(self, user_id: str) -> None:
-        said = await self._database.all("select caller, key from answer where caller = :id or body like :about", id=user_id, about=f'%"user_id":"{user_id}"%')
-        if said:
-            async with self._database.begin() as tx:
-                await tx.execute_many("delete from answer where caller = :caller and key = :key", [dict(row) for row in said])
 
     async def forget_erased(self, before: datetime) -> None:
         async with self._database.begin() as tx:

@@ -23,15 +23,23 @@ NEWEST: Final = 200  # rows of the log, wallets
 WALLETS, PAYMENTS, CHARGES = 100, 200, 200  # looked at together
 PAGES: Final = 5  # of the acquirer's books
 ENTRIES: Final = 5000  # of one wallet
-TRIES, PAUSE = 8, 0.5  # what disagrees is looked at again: it may be in the middle of changing
+TRIES: Final = 8  # what disagrees is looked at again: it may be in the middle of changing
 
+LAST: Final = "\U0010ffff"  # behind everything that a reference may go on with
+_PAYMENTS = """select p.id, p.order_id, p.amount, p.captured, p.refunding, p.refunded,
+        (select coalesce(sum(e.amount), 0) from entry e where e.account = :revenue and e.kind = 'payment' and e.reference = p.id) as taken,
+        (select -coalesce(sum(e.amount), 0) from entry e
+            where e.account = :refunds and e.kind = 'refund' and e.reference between p.id || '/' and p.id || '/' || :last) as back
+    from payment p where p.id in ({names})"""
+Leg = tuple[str, str, str]
+"""Of a ledger transaction: account, kind, reference."""
 _posted = msgspec.json.Decoder(LedgerPosted).decode
 
 
 class SqlPaymentAudit:
     """The money's invariants. `pause` is how many seconds lie between two looks at what disagrees."""
 
-    def __init__(self, deps: PaymentDeps, pause: float = PAUSE) -> None:
+    def __init__(self, deps: PaymentDeps, pause: float) -> None:
         self._deps, self._pause = deps, pause
         self._log, self._misposted = LogRounds(deps.store.log), dict[str, Fault]()
         self._moved = dict[str, None]()  # wallets that the log has spoken of lately
@@ -45,11 +53,11 @@ class SqlPaymentAudit:
         return (
             Invariant(
                 "payment.ledger", "Every ledger transaction sums to zero; wallets equal the fold of the log, and none is below zero", self.ledger,
-                trace=self._since_when, come=wallets.come,
+                "rebuild_balances", self._since_when, wallets.come,
             ),
             Invariant(
                 "payment.limits", "Per payment captured ≤ amount and refunded ≤ captured, and the ledger says the same", self.limits,
-                trace=self._since_when_payment, come=payments.come,
+                "rebuild_balances", self._since_when_payment, payments.come,
             ),
             Invariant(
                 "payment.acquirer", "One captured charge per order in the acquirer's books at most, and both books agree once settled", self.books,
@@ -89,26 +97,27 @@ class SqlPaymentAudit:
     async def _faulty(self, rows: Iterable[Envelope]) -> dict[str, Fault]:
         """By the ids of their rows."""
         found: dict[str, Fault] = {}
-        for row in rows:
-            posted = row.message
-            if not isinstance(posted, LedgerPosted):
-                continue
+        all_posted = [(row, row.message) for row in rows if isinstance(row.message, LedgerPosted)]
+        entries = await self._entries_of([posted for _, posted in all_posted])
+        for row, posted in all_posted:
             self._moved |= {f"{leg.account} {posted.currency}": None for leg in posted.postings if leg.account.startswith(WALLET)}
-            if said := await self._posting_fault(posted):
+            if said := _posting_fault(posted, entries):
                 found[row.id] = Fault(sentence=said, about="order" if posted.order_id else "stream", id=posted.order_id or f"payment/{row.stream}",
-                                      key=row.stream, began=since(row))  # fmt: skip
+                                      key=row.stream, began=since(row), remedy="ask" if sum(leg.amount for leg in posted.postings) else None)  # fmt: skip
         return found
 
-    async def _posting_fault(self, posted: LedgerPosted) -> str:
-        if sum(leg.amount for leg in posted.postings):
-            return f"the postings of {posted.kind} {posted.reference} do not sum to zero"
-        names, wanted = listed(leg.account for leg in posted.postings)
-        rows = await self._deps.store.database.all(
-            f"select account, amount from entry where account in ({names}) and kind = :kind and reference = :reference",
-            kind=posted.kind, reference=posted.reference, **wanted,
-        )  # fmt: skip
-        entries, postings = {row["account"]: row["amount"] for row in rows}, {leg.account: leg.amount for leg in posted.postings}
-        return "" if entries == postings else f"the postings of {posted.kind} {posted.reference} are {postings}, its entries {entries}"
+    async def _entries_of(self, all_posted: Iterable[LedgerPosted]) -> dict[Leg, int]:
+        """What is entered for their legs."""
+        found: dict[Leg, int] = {}
+        legs = dict.fromkeys((leg.account, posted.kind, posted.reference) for posted in all_posted for leg in posted.postings)
+        for some in portions(legs, AT_ONCE // 3):
+            wanted = {f"v{number}": value for number, value in enumerate(value for leg in some for value in leg)}
+            keys = ", ".join(f"(:v{number}, :v{number + 1}, :v{number + 2})" for number in range(0, len(wanted), 3))
+            rows = await self._deps.store.database.all(
+                f"select account, kind, reference, amount from entry where (account, kind, reference) in (values {keys})", **wanted
+            )
+            found |= {(row["account"], row["kind"], row["reference"]): row["amount"] for row in rows}
+        return found
 
     # ---------------------------------------------------------------- wallets
 
@@ -180,26 +189,9 @@ class SqlPaymentAudit:
         return [stream for stream in await self._deps.store.log.lately(NEWEST) if not stream.startswith(WALLET)]
 
     async def _payment_faults(self, ids: Sequence[str]) -> Mapping[str, Sequence[Fault]]:
-        found: dict[str, Sequence[Fault]] = {}
-        for id in ids:
-            payment = await self._deps.payments.find(id)
-            if payment and (said := await self._payment_fault(payment)):
-                found[id] = [Fault(sentence=said, about="order", id=payment.order_id, key=id)]
-        return found
-
-    async def _payment_fault(self, payment: Payment) -> str:
-        taken = await self._posted(REVENUE, "payment", payment.id, payment.id)
-        back = await self._posted(REFUNDS, "refund", f"{payment.id}/", f"{payment.id}/\U0010ffff")
-        if not 0 <= payment.captured <= payment.amount.amount or not 0 <= payment.refunded + payment.refunding <= payment.captured:
-            return f"payment {payment.id}: of {payment.amount.amount} captured {payment.captured}, refunded {payment.refunded} (+{payment.refunding})"
-        if (payment.captured, payment.refunded) != (taken, -back):
-            return f"payment {payment.id}: captured {payment.captured}, refunded {payment.refunded}; the ledger says {taken} and {-back}"
-        return ""
-
-    async def _posted(self, account: str, kind: str, first: str, last: str) -> int:
-        """The sum of an account's entries whose reference lies between two."""
-        statement = "select sum(amount) from entry where account = :account and kind = :kind and reference between :first and :last"
-        return await self._deps.store.database.value(statement, account=account, kind=kind, first=first, last=last) or 0
+        names, wanted = listed(ids)
+        rows = await self._deps.store.database.all(_PAYMENTS.format(names=names), revenue=REVENUE, refunds=REFUNDS, last=LAST, **wanted)
+        return {row["id"]: [Fault(sentence=said, about="order", id=row["order_id"], key=row["id"])] for row in rows if (said := _payment_fault(row))}
 
     async def _since_when_payment(self, fault: Fault) -> Beginning:
         payment, rows = await self._deps.payments.find(fault.key), await self._deps.store.log.stream(fault.key)
@@ -256,12 +248,14 @@ class SqlPaymentAudit:
             said = f"charge {charge.id} is in the acquirer's books for a payment {charge.reference} that is unknown here"
             return Fault(sentence=said, about="charge", id=charge.id, key=charge.reference)
         if charge.captured and payment.acquirer_id not in ("", charge.id):
+            if charge.captured == charge.refunded:
+                return None  # it was given back
             said = f"order {payment.order_id} has two captured charges: {charge.id} is in the acquirer's books besides {payment.acquirer_id}"
-        elif _agree(payment, charge) or await self._unsettled(payment):
+            return Fault(sentence=said, about="charge", id=charge.id, key=payment.id, remedy="refund_charge")
+        if _agree(payment, charge) or await self._unsettled(payment):
             return None
-        else:
-            ours, theirs = f"{payment.status}, {payment.captured}, {payment.refunded}", f"{charge.status}, {charge.captured}, {charge.refunded}"
-            said = f"payment {payment.id} (status, captured, refunded): {ours} here, {theirs} in the acquirer's books"
+        ours, theirs = f"{payment.status}, {payment.captured}, {payment.refunded}", f"{charge.status}, {charge.captured}, {charge.refunded}"
+        said = f"payment {payment.id} (status, captured, refunded): {ours} here, {theirs} in the acquirer's books"
         return Fault(sentence=said, about="order", id=payment.order_id, key=payment.id)
 
     async def _unsettled(self, payment: Payment) -> bool:
@@ -270,6 +264,23 @@ class SqlPaymentAudit:
     async def _last_of_payment(self, fault: Fault) -> Beginning:
         rows = await self._deps.store.log.stream(fault.key)
         return not_before(rows[-1] if rows else None, "what happens at the acquirer is not in our log: this is what we know last of the payment")
+
+
+def _posting_fault(posted: LedgerPosted, entered: Mapping[Leg, int]) -> str:
+    if sum(leg.amount for leg in posted.postings):
+        return f"the postings of {posted.kind} {posted.reference} do not sum to zero"
+    postings = {leg.account: leg.amount for leg in posted.postings}
+    entries = {account: entered[leg] for account in postings if (leg := (account, posted.kind, posted.reference)) in entered}
+    return "" if entries == postings else f"the postings of {posted.kind} {posted.reference} are {postings}, its entries {entries}"
+
+
+def _payment_fault(row: Row) -> str:
+    id, amount, captured, refunding, refunded, taken, back = (row[name] for name in ("id", "amount", "captured", "refunding", "refunded", "taken", "back"))
+    if not 0 <= captured <= amount or not 0 <= refunded + refunding <= captured:
+        return f"payment {id}: of {amount} captured {captured}, refunded {refunded} (+{refunding})"
+    if (captured, refunded) != (taken, back):
+        return f"payment {id}: captured {captured}, refunded {refunded}; the ledger says {taken} and {back}"
+    return ""
 
 
 def _streams(account: str, entries: Iterable[Row]) -> list[str]:

@@ -93,7 +93,7 @@ class SqlPaymentStore:
             "select * from errand where next_at <= :now or next_at > :latest order by next_at, id limit :limit",
             now=stamp(now), latest=stamp(now + LONGEST_PAUSE), limit=limit,
         )  # fmt: skip
-        return [TriedErrand(Errand(row["payment_id"], row["action"], row["amount"], row["refund_id"]), row["attempts"]) for row in rows]
+        return [TriedErrand(Errand(row["payment_id"], row["action"], row["amount"], row["refund_id"], row["return_url"]), row["attempts"]) for row in rows]
 
     async def has_errands(self, payment_id: str) -> bool:
         return await self._database.value("select 1 from errand where payment_id = :id limit 1", id=payment_id) is not None
@@ -159,9 +159,10 @@ class SqlPaymentStore:
     async def _file_errands(self, tx: Transaction, outcome: Outcome) -> None:
         for errand in outcome.errands:
             await tx.execute(
-                """insert into errand (id, payment_id, action, refund_id, amount, attempts, next_at, error)
-                   values (:id, :payment_id, :action, :refund_id, :amount, 0, :now, '') on conflict do nothing""",
-                id=errand.id, payment_id=errand.payment_id, action=errand.action, refund_id=errand.refund_id, amount=errand.amount, now=stamp(self._clock()),
+                """insert into errand (id, payment_id, action, refund_id, amount, return_url, attempts, next_at, error)
+                   values (:id, :payment_id, :action, :refund_id, :amount, :return_url, 0, :now, '') on conflict do nothing""",
+                id=errand.id, payment_id=errand.payment_id, action=errand.action, refund_id=errand.refund_id, amount=errand.amount,
+                return_url=errand.return_url, now=stamp(self._clock()),
             )  # fmt: skip
             tx.sql.after_commit(self._on_errand)
 

@@ -152,8 +152,8 @@ async def _postpone(tried: TriedErrand, error: str, deps: PaymentDeps) -> None:
         await deps.payments.postpone(tx, tried, error)
 
 
-async def _create(payment: Payment, _: Errand, deps: PaymentDeps) -> Charge:
-    return await deps.acquirer.create_session(payment.id, payment.amount, f"{deps.shop_url}/orders/{payment.order_id}")
+async def _create(payment: Payment, errand: Errand, deps: PaymentDeps) -> Charge:
+    return await deps.acquirer.create_session(payment.id, payment.amount, errand.return_url or deps.return_url(payment.order_id))
 
 
 async def _capture(payment: Payment, _: Errand, deps: PaymentDeps) -> Charge:

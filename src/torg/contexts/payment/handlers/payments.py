@@ -6,16 +6,14 @@ from torg.contexts.payment import contracts as c
 from torg.contexts.payment import model
 from torg.contexts.payment.ports import PaymentDeps
 from torg.contexts.shipping.contracts import DeliveryDelivered
-from torg.kit.auth import Identity, Role
 from torg.kit.errors import NotFound
 from torg.kit.messages import Event
+from torg.kit.policy import Thing
 from torg.kit.store import Transaction
-
-SEES_ALL = frozenset({Role.SUPPORT})
 
 
 async def process_payment(cmd: c.ProcessPayment, deps: PaymentDeps) -> None:
-    outcome = model.begin(cmd, deps.new_id(), deps.clock(), deps.currency)
+    outcome = model.begin(cmd, deps.new_id(), deps.clock(), deps.currency, deps.return_url(cmd.order_id))
     async with deps.transaction() as tx:
         if not await deps.payments.add(tx, outcome.payment):
             known = await deps.payments.of_order(tx, cmd.order_id)
@@ -46,19 +44,16 @@ async def on_delivery_delivered(event: DeliveryDelivered, deps: PaymentDeps) -> 
 
 
 async def list_payments(query: c.ListPayments, deps: PaymentDeps) -> c.PaymentPage:
-    user_id = "" if query.viewer.is_one_of(SEES_ALL) else query.viewer.user_id
-    return await deps.payments.page(user_id, query.order_id, query.cursor, query.limit)
+    user_id = "" if deps.access.sees_all(query.viewer, "payments:read") else query.viewer.user_id
+    page = await deps.payments.page(user_id, query.order_id, query.cursor, query.limit)
+    return c.PaymentPage(tuple(deps.access.seen(query.viewer, "payment", view, owner=user_id) for view in page.items), page.next_cursor)
 
 
 async def get_payment(query: c.GetPayment, deps: PaymentDeps) -> c.PaymentView:
     payment = await deps.payments.find(query.payment_id)
-    if payment is None or not payment.user_id or not _may_see(query.viewer, payment.user_id):
+    if payment is None or not payment.user_id or not deps.access.allows(query.viewer, "payments:read", Thing(owner=payment.user_id)):
         raise NotFound("payment.not_found", f"you have no payment {query.payment_id}")
-    return payment.view()
-
-
-def _may_see(viewer: Identity, user_id: str) -> bool:
-    return viewer.user_id == user_id or viewer.is_one_of(SEES_ALL)
+    return deps.access.seen(query.viewer, "payment", payment.view(), owner=payment.user_id)
 
 
 async def _tell(tx: Transaction, payment: model.Payment, events: tuple[Event, ...]) -> None:

@@ -23,11 +23,14 @@ class FakeAcquirer:
         self.charges: dict[str, Charge] = {}
         self.refunds: set[tuple[str, str]] = set()
         self.asked: list[str] = []
+        self.pages: dict[str, tuple[Money, str]] = {}
         self.away = False
         self.lost = 0
 
     async def create_session(self, payment_id: str, amount: Money, return_url: str) -> Charge:
         self._ask(f"create {payment_id}")
+        if self.pages.setdefault(payment_id, (amount, return_url)) != (amount, return_url):
+            raise Refused("idempotency.other_request", "this key came with another request")
         id = f"charge-of-{payment_id}"
         known = self.charges.setdefault(id, Charge(id, payment_id, amount, "open", 0, 0, "", f"https://acquirer.example/pay/{id}"))
         if known.amount != amount:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from torg.contexts.payment import contracts
+from torg.contexts.payment.adapters.books_sql import SqlBooks
 from torg.contexts.payment.adapters.ledger_sql import SqlLedger
 from torg.contexts.payment.adapters.store_sql import SqlPaymentStore
 from torg.contexts.payment.contracts import CreditWallet, Method, ProcessPayment, RefundPayment
@@ -45,7 +46,7 @@ async def payment_deps(folder: Path, wallet: int = 1000, acquirer: Acquirer | No
         payments = SqlPaymentStore(store.database, clock, ledger, bell.ring)
         deps = PaymentDeps(
             call=answering({}), clock=clock, new_id=test_ids(), store=store, currency="USD", payments=payments, ledger=ledger,
-            acquirer=acquirer or FakeAcquirer(), bell=bell, shop_url="https://shop.example",
+            books=SqlBooks(store.database), acquirer=acquirer or FakeAcquirer(), bell=bell, shop_url="https://shop.example",
         )  # fmt: skip
         if wallet:
             await credit_wallet(CreditWallet(user_id=BUYER, amount=usd(wallet), reference="start"), deps)

@@ -349,3 +349,28 @@ async def test_a_check_that_fails_is_tried_again(tmp_path: Path) -> None:
         till.later(seconds=4)
         await till.errands()
         assert (await till.payment()).status == "captured"
+
+
+async def test_a_page_that_is_asked_for_again_at_another_address_of_the_shop_is_the_same_page(tmp_path: Path) -> None:
+    """A shop that was restored elsewhere repeats what it had asked, under the same key: with other words it would be refused, and the order with it."""
+    acquirer = FakeAcquirer()
+    async with payment_deps(tmp_path, 1000, acquirer) as deps:
+        await process_payment(pay(500, "card"), deps)
+        acquirer.lost = 1
+        await Till(deps, acquirer).errands(1)
+        elsewhere = Till(replace(deps, shop_url="https://elsewhere.example"), acquirer)
+        elsewhere.later(seconds=1)
+        await elsewhere.errands()
+        (asked,) = acquirer.pages.values()
+        assert asked == (usd(500), f"https://shop.example/orders/{ORDER}")
+        assert [type(event) for event in await told(deps)] == [PaymentRedirected]
+
+
+async def test_a_page_that_an_older_version_was_to_ask_for_is_asked_for(tmp_path: Path) -> None:
+    acquirer = FakeAcquirer()
+    async with payment_deps(tmp_path, 1000, acquirer) as deps:
+        await process_payment(pay(500, "card"), deps)
+        async with deps.transaction() as tx:
+            await tx.execute("update errand set return_url = ''")
+        await Till(deps, acquirer).errands()
+        assert [url for _, url in acquirer.pages.values()] == [f"https://shop.example/orders/{ORDER}"]

@@ -15,7 +15,7 @@ from torg.kit.errors import NotFound
 from torg.kit.messages import encode
 from torg.kit.pages import Page, after_time, cut
 from torg.kit.sql import Database, Row
-from torg.kit.sql.parts import where
+from torg.kit.sql.parts import listed, where
 from torg.kit.store import Transaction
 from torg.kit.values import Clock, moment, stamp
 
@@ -69,6 +69,10 @@ class SqlDeliveries:
 
     async def find(self, delivery_id: str) -> Delivery:
         return _found(await self._database.one("select * from delivery where id = :id and status <> 'refused'", id=delivery_id), delivery_id)
+
+    async def find_all(self, delivery_ids: Sequence[str]) -> Sequence[Delivery]:
+        names, wanted = listed(delivery_ids)
+        return [_delivery(row) for row in await self._database.all(f"select * from delivery where id in ({names}) and status <> 'refused'", **wanted)]
 
     async def page(self, user_id: str, order_id: str, status: DeliveryStatus | None, cursor: str, limit: int) -> Page[Delivery]:
         at, id = after_time(cursor)
@@ -125,12 +129,6 @@ class SqlDeliveries:
             user_id=booking.user_id, order_id=booking.order_id, lost=stamp(lost),
         )  # fmt: skip
         return found is not None
-
-    async def forget_answers(self, user_id: str) -> None:
-        said = await self._database.all("select caller, key from answer where caller = :id or body like :about", id=user_id, about=f'%"user_id":"{user_id}"%')
-        if said:
-            async with self._database.begin() as tx:
-                await tx.execute_many("delete from answer where caller = :caller and key = :key", [dict(row) for row in said])
 
     async def forget_erased(self, before: datetime) -> None:
         async with self._database.begin() as tx:

@@ -164,6 +164,17 @@ def tracking(delivery: Delivery, history: Iterable[Envelope]) -> tuple[c.Trackin
     return tuple(c.TrackingEntry(status, at) for status, at in seen.items())
 
 
+def as_logged(delivery: Delivery, history: Iterable[Envelope]) -> Delivery | None:
+    """Where the log says that a parcel is, and since when; None where it has nothing of it."""
+    steps = tracking(delivery, history)
+    if not steps:
+        return None
+    left = next((step.at for step in steps if step.status == "shipped"), delivery.shipment_date)
+    last = steps[-1]
+    came = last.at if last.status in ("delivered", "returned") else delivery.delivery_date
+    return replace(delivery, status=last.status, shipment_date=left, delivery_date=came, updated_at=last.at)
+
+
 def _status(delivery: Delivery, event: object) -> c.DeliveryStatus | None:
     match event:
         case c.ShippingScheduled(delivery_id=delivery.id) | c.ReturnScheduled(delivery_id=delivery.id):

@@ -7,9 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, Template
 
 from torg.contexts.web.adapters.texts import Texts
+from torg.kit.http.templates import environment_of
 from torg.kit.values import Language
 
 
@@ -33,14 +34,11 @@ class JinjaPages:
 
 
 def _environment(folder: Path, texts: Texts, statics: Mapping[str, str]) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False, cache_size=-1
-    )
     filters: dict[str, Callable[..., object]] = {
         "t": texts.say, "money": texts.money, "number": texts.number, "date": texts.date, "day": texts.day, "time": texts.time,
         "symbol": texts.symbol, "asset": statics.__getitem__, "iso": datetime.isoformat, "path": _path, "stars": _stars,
     }  # fmt: skip
-    environment.filters.update(filters)
+    environment = environment_of(folder, filters)
     environment.globals["language"] = texts.language.value
     return environment
 

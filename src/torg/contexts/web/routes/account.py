@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from torg.contexts.user.contracts import Authenticate, RegisterUser, SignIn, SignOut, SignOutEverywhere
+from torg.contexts.user.contracts import RegisterUser, SignIn, SignOut, SignOutEverywhere
 from torg.contexts.web.model import read_form, safe_path
-from torg.contexts.web.routes.visit import CART_COOKIE, DAY, LANGUAGE_COOKIE, Visit
+from torg.contexts.web.routes.entering import sign_in_page
+from torg.contexts.web.routes.factors import ask_for_code, asked_more
+from torg.contexts.web.routes.visit import DAY, LANGUAGE_COOKIE, Visit
 from torg.kit.errors import DomainError
 from torg.kit.http import Response
 from torg.kit.values import Language
@@ -14,9 +16,9 @@ from torg.kit.values import Language
 
 async def show_sign_in(visit: Visit) -> Response:
     back = safe_path(visit.request.query().get("next", "/"))
-    if visit.identity:
+    if visit.identity and not visit.request.query().get("again"):
         return visit.go(back)
-    return await visit.page("sign_in.html", form={"next": back}, faults={})
+    return await sign_in_page(visit, {"next": back}, again=visit.identity is not None)
 
 
 async def sign_in(visit: Visit) -> Response:
@@ -24,7 +26,9 @@ async def sign_in(visit: Visit) -> Response:
     try:
         await _enter(visit, form)
     except DomainError as refusal:
-        return await visit.page("sign_in.html", refusal.status, form=form, faults=visit.faults(refusal))
+        if told := asked_more(refusal):
+            return await ask_for_code(visit, {**told, "next": form.get("next", "/")})
+        return await sign_in_page(visit, form, refusal)
     return visit.go(safe_path(form.get("next", "/")), "welcome_back")
 
 
@@ -32,6 +36,7 @@ async def show_register(visit: Visit) -> Response:
     back = safe_path(visit.request.query().get("next", "/"))
     if visit.identity:
         return visit.go(back)
+    visit.leads_in()
     return await visit.page("register.html", form={"next": back}, faults={})
 
 
@@ -77,9 +82,6 @@ async def choose_language(visit: Visit) -> Response:
 
 async def _enter(visit: Visit, form: dict[str, str]) -> None:
     """Signs in; the guest's cart joins the member's."""
-    who = {"address": visit.request.client, "guest_cart_id": visit.guest_cart_id}
+    who = {"address": visit.request.client, "device": visit.request.header("user-agent"), "guest_cart_id": visit.guest_cart_id}
     tokens = await visit.ask(read_form(SignIn, {name: form.get(name, "") for name in ("email", "password")}, visit.deps.clock(), **who))
-    visit.request.identity = await visit.ask(Authenticate(tokens.access_token))
-    visit.remember_session(tokens)
-    if visit.guest_cart_id:
-        visit.set_cookie(CART_COOKIE, "", 0)
+    await visit.enter(tokens)

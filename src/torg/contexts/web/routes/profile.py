@@ -14,17 +14,18 @@ from torg.contexts.user.contracts import (
     ChangeAddress,
     ChangePassword,
     ChangeProfile,
+    EndSession,
     EraseMe,
     ExportMyData,
     GetProfile,
     ListAddresses,
+    ListSessions,
     RemoveAddress,
 )  # fmt: skip
 from torg.contexts.web.model import minor_units, read_form
 from torg.contexts.web.routes.links import link
 from torg.contexts.web.routes.visit import Visit
-from torg.kit.auth import STAFF
-from torg.kit.errors import DomainError, FieldError, Invalid
+from torg.kit.errors import DomainError, FieldError, Invalid, NotFound
 from torg.kit.http import Response
 from torg.kit.messages import encode
 from torg.kit.values import Money
@@ -63,16 +64,22 @@ async def add_address(visit: Visit) -> Response:
 
 async def prefer_address(visit: Visit) -> Response:
     wanted = visit.request.path_values["address_id"]
-    for one in (await visit.ask(ListAddresses(visit.member))).items:
-        if one.id == wanted:
-            told = {"city": one.city, "street": one.street, "postcode": one.postcode, "country": one.country}
-            await visit.ask(ChangeAddress(holder=visit.member, address_id=wanted, is_default=True, **told))
+    one = next((one for one in (await visit.ask(ListAddresses(visit.member))).items if one.id == wanted), None)
+    if one is None:
+        raise NotFound("address.not_found", f"you have no address {wanted}")
+    told = {"city": one.city, "street": one.street, "postcode": one.postcode, "country": one.country}
+    await visit.ask(ChangeAddress(holder=visit.member, address_id=wanted, is_default=True, **told))
     return visit.go("/profile#addresses", "address_saved")
 
 
 async def remove_address(visit: Visit) -> Response:
     await visit.ask(RemoveAddress(visit.member, visit.request.path_values["address_id"]))
     return visit.go("/profile#addresses", "address_removed")
+
+
+async def end_session(visit: Visit) -> Response:
+    await visit.ask(EndSession(visit.member, visit.request.path_values["session_id"]))
+    return visit.go("/profile#sessions", "session_ended")
 
 
 async def export(visit: Visit) -> Response:
@@ -130,7 +137,15 @@ async def _do(visit: Visit, section: str, work: Callable[[dict[str, str]], Await
 
 
 async def _page(visit: Visit, status: int = 200, form: Mapping[str, str] | None = None, faults: Mapping[str, str] | None = None) -> Response:
-    who, addresses = await asyncio.gather(visit.ask(GetProfile(visit.member)), visit.ask(ListAddresses(visit.member)))
+    me = visit.member
+    who, addresses, sessions = await asyncio.gather(visit.ask(GetProfile(me)), visit.ask(ListAddresses(me)), visit.ask(ListSessions(me)))
     return await visit.page(
-        "profile.html", status, who=who, addresses=addresses.items, form=form or {}, faults=faults or {}, staff=visit.member.is_one_of(STAFF)
+        "profile.html",
+        status,
+        who=who,
+        addresses=addresses.items,
+        sessions=sessions.items,
+        form=form or {},
+        faults=faults or {},
+        staff=visit.is_staff,
     )

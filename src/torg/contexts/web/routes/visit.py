@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from torg.contexts.cart.contracts import CartView, GetCart
@@ -14,9 +15,14 @@ from torg.contexts.web.ports import WebDeps
 from torg.contexts.web.routes.links import link
 from torg.kit import telemetry
 from torg.kit.auth import Identity
-from torg.kit.errors import DomainError, FieldError, Unauthenticated, Unavailable
+from torg.kit.errors import DomainError, FieldError, Forbidden, Unauthenticated, Unavailable
 from torg.kit.http import Request, Response, signed_in
-from torg.kit.http.app import SAFE, SESSION_COOKIE, refuse_forgery
+from torg.kit.http.changes import SAFE
+from torg.kit.http.cookies import cookie_name
+from torg.kit.http.form_tokens import COOKIE as FORM_COOKIE
+from torg.kit.http.form_tokens import FIELD as FORM_TOKEN
+from torg.kit.http.guards import policy
+from torg.kit.http.identifying import SESSION_COOKIE, refuse_forgery
 from torg.kit.messages import Command, Query
 from torg.kit.values import is_id
 
@@ -25,11 +31,12 @@ REFRESH_COOKIE, CART_COOKIE, SAID_COOKIE, LANGUAGE_COOKIE = "refresh", "cart", "
 DAY = 24 * 3600
 SIGNED_IN_FOR = 30 * DAY  # seconds: as long as a refresh token lives
 CART_KEPT = 30 * DAY
+FORM_KEPT = 7 * DAY
 AWAY = 503  # the status of a page that lacks what it is there for
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; connect-src 'self'; form-action 'self'; "
-    "manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+
+
+class NotProven(Exception):
+    """What they want takes a proof of who they are that is not old."""
 
 
 class Visit:
@@ -37,8 +44,9 @@ class Visit:
 
     def __init__(self, request: Request, deps: WebDeps) -> None:
         self.request, self.deps = request, deps
-        self.cookies = request.cookies()
         self.language = request.language()
+        self.sends_to = ""
+        """Where else than here a form of this page may lead, for its policy."""
         self._set: list[tuple[str, str, int]] = []
 
     # ---------------------------------------------------------------- who
@@ -54,18 +62,26 @@ class Visit:
 
     @property
     def guest_cart_id(self) -> str:
-        named = self.cookies.get(CART_COOKIE, "")
+        named = self.request.cookie(CART_COOKIE)
         return named if is_id(named) else ""
 
     @property
+    def is_staff(self) -> bool:
+        return self.deps.access.sees_all(self.identity, "desk:read")
+
+    @property
     def here(self) -> str:
-        """The path and query of this page."""
+        """The path and query of this page; the path alone where the query is refused, so that no page repeats it."""
+        try:
+            self.request.query()
+        except DomainError:
+            return self.request.path
         query = self.request.query_string.decode("ascii", "replace")
         return f"{self.request.path}?{query}" if query else self.request.path
 
     async def carry_on(self) -> None:
         """Renews a session whose access token has run out, so that nobody has to sign in again every quarter of an hour."""
-        token = self.cookies.get(REFRESH_COOKIE, "")
+        token = self.request.cookie(REFRESH_COOKIE)
         if self.request.identity is not None or not token:
             return
         try:
@@ -75,6 +91,13 @@ class Visit:
             return
         self.request.identity = await self.ask(Authenticate(tokens.access_token))
         self.remember_session(tokens)
+
+    async def enter(self, tokens: Tokens) -> None:
+        """They are signed in from here on, and the guest's cart is theirs."""
+        self.request.identity = await self.ask(Authenticate(tokens.access_token))
+        self.remember_session(tokens)
+        if self.guest_cart_id:
+            self.set_cookie(CART_COOKIE, "", 0)
 
     def remember_session(self, tokens: Tokens) -> None:
         self.set_cookie(SESSION_COOKIE, tokens.access_token, tokens.expires_in)
@@ -91,10 +114,27 @@ class Visit:
     def set_cookie(self, name: str, value: str, max_age: int) -> None:
         self._set.append((name, value, max_age))
 
+    @property
+    def form_token(self) -> str:
+        return self.deps.form_tokens.make(self.request)
+
+    def leads_in(self) -> None:
+        """Has the forms of this page bound to a guest's browser: what they open a session with."""
+        if self.identity is None and not self.request.cookie(FORM_COOKIE):
+            made = self.deps.new_token()
+            self.request.cookies()[cookie_name(FORM_COOKIE, self.deps.secure)] = made
+            self.set_cookie(FORM_COOKIE, made, FORM_KEPT)
+
     # ---------------------------------------------------------------- asking
 
     async def ask(self, message: Command[R] | Query[R]) -> R:
-        return await self.deps.call(message)
+        """Raises NotProven where they have to show anew who they are, which the visit does."""
+        try:
+            return await self.deps.call(message)
+        except Forbidden as refusal:
+            if refusal.code == "session.reauthenticate":
+                raise NotProven from refusal
+            raise
 
     async def ask_for_extra(self, message: Command[R] | Query[R]) -> R | None:
         """Something that the page can do without: None when it isn't there in time."""
@@ -123,7 +163,12 @@ class Visit:
     def html(self, text: str, status: int = 200) -> Response:
         response = Response.html(text, status)
         kept = b"private, no-store" if self.identity else b"private, no-cache"
-        response.headers += [(b"cache-control", kept), (b"content-language", self.language.encode()), (b"vary", b"cookie, accept-language"), *guards(self.deps)]
+        response.headers += [
+            (b"cache-control", kept),
+            (b"content-language", self.language.encode()),
+            (b"vary", b"cookie, accept-language"),
+            policy(self.sends_to, images="'self' https: data:"),
+        ]
         return response
 
     def go(self, where: str, say: str = "") -> Response:
@@ -151,24 +196,18 @@ class Visit:
         return self.text(f"fields.{error.field}.{error.code}") or self.text(f"fields.{error.code}") or spoken(error.detail)
 
 
-UNTOUCHED = frozenset({"password", "current_password", "new_password"})
-
-
-def guards(deps: WebDeps) -> list[tuple[bytes, bytes]]:
-    """What keeps a page's content from doing more than it should."""
-    headers = [
-        (b"content-security-policy", CSP.encode()),
-        (b"cross-origin-opener-policy", b"same-origin"),
-        (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=()"),
-    ]
-    return [*headers, (b"strict-transport-security", b"max-age=31536000")] if deps.secure else headers
+WITHOUT_FORMS = frozenset({"/renew"})
+"""What scripts ask for by themselves: it changes nothing but the browser's own cookies."""
+PROOF = "proof_"
+"""How the fields begin by which somebody shows anew who they are, in the form of whatever takes that."""
+UNTOUCHED = frozenset({"password", "current_password", "new_password", f"{PROOF}password"})
 
 
 def bare_frame(deps: WebDeps, visit: Visit) -> dict[str, object]:
     """What every page shows, of nobody in particular."""
     return {
         "here": visit.here, "path": visit.request.path, "member": visit.identity is not None, "cart_count": 0, "unread": 0, "said": "",
-        "query": "", "public_url": deps.public_url, "currency": deps.currency,
+        "query": "", "public_url": deps.public_url, "currency": deps.currency, FORM_TOKEN: visit.form_token,
     }  # fmt: skip
 
 
@@ -176,7 +215,7 @@ async def frame_of(visit: Visit, cart: CartView | None) -> dict[str, object]:
     frame = bare_frame(visit.deps, visit)
     shown, frame["unread"] = await asyncio.gather(_cart_of(visit, cart), _unread_by(visit))
     frame["cart_count"] = sum(item.quantity for item in shown.items) if shown else 0
-    if said := visit.cookies.get(SAID_COOKIE, ""):
+    if said := visit.request.cookie(SAID_COOKIE):
         frame["said"] = visit.text(f"said.{said}")
         visit.set_cookie(SAID_COOKIE, "", 0)
     return frame
@@ -201,10 +240,19 @@ Show = Callable[[Visit], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def visits(deps: WebDeps) -> Callable[[Show], Endpoint]:
-    """Turns what answers a visit into an endpoint: forged forms are refused, sessions renewed, refusals shown as pages."""
+@dataclass(frozen=True)
+class Proofs:
+    """How a visit has somebody show anew who they are: `taken` from a form that carries it, with what is wrong with it, or `asked` for."""
 
-    def endpoint_of(show: Show) -> Endpoint:
+    taken: Callable[[Visit], Awaitable[DomainError | None]]
+    asked: Callable[[Visit, DomainError | None], Awaitable[Response]]
+
+
+def visits(deps: WebDeps, proofs: Proofs) -> Callable[[Show, str, bool], Endpoint]:
+    """Turns what answers a visit into an endpoint: forged forms are refused, sessions renewed, rights looked for, refusals shown as pages. `leads_in`: it
+    is a form that opens a session, which a guest must have been shown in this browser."""
+
+    def endpoint_of(show: Show, right: str, leads_in: bool) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             if request.method not in SAFE:
                 refuse_forgery(request)
@@ -213,7 +261,13 @@ def visits(deps: WebDeps) -> Callable[[Show], Endpoint]:
             visit = Visit(request, deps)
             try:
                 await visit.carry_on()
-                response = await show(visit)
+                deps.access.enter(request.identity, right)
+                if request.method not in SAFE and request.path not in WITHOUT_FORMS:
+                    deps.form_tokens.check(request, (await request.form()).get(FORM_TOKEN, ""), leads_in=leads_in)
+                refused = await proofs.taken(visit)
+                response = await proofs.asked(visit, refused) if refused else await show(visit)
+            except NotProven:
+                response = await proofs.asked(visit, None)
             except Unauthenticated:
                 back = visit.here if request.method in SAFE else safe_path(_referrer(request))
                 response = visit.go(link("/sign-in", next=back), "sign_in_first")

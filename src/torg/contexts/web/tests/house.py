@@ -33,7 +33,10 @@ from torg.kit.auth import Identity, Role
 from torg.kit.calls import LocalCalls
 from torg.kit.errors import NotFound, Unavailable
 from torg.kit.http import App
+from torg.kit.http.cookies import cookie_name, is_secure
+from torg.kit.http.form_tokens import FIELD, FormTokens
 from torg.kit.http.openapi import asyncapi, openapi
+from torg.kit.http.request import Request
 from torg.kit.messages import Message, Registry
 from torg.kit.spared import Spared
 from torg.kit.testing import START, TestClock, open_store, test_ids
@@ -94,6 +97,7 @@ SAVED = user.AddressView(id="home", is_default=True, **msgspec.structs.asdict(AD
 PROFILE = user.Profile(
     id="anna", email="anna@example.com", full_name="Anna", city="Moscow", birth_date=None, roles=("customer",), created_at=START, balance=dollars(5000)
 )
+SESSION = user.SessionView(id="session-1", device="Firefox, Linux", address="10.0.0.1", created_at=START, refreshed_at=START, expires_at=START, current=True)
 TOKENS = user.Tokens(access_token="anna", refresh_token="refresh-2", expires_in=900)
 
 
@@ -162,14 +166,40 @@ WALLET = payment.Wallet(
     entries=(payment.WalletEntry(id="e", amount=dollars(-558), kind="payment", order_id=ORDER_ID, at=START),),
 )  # fmt: skip
 
+_KEY = {
+    "id": "k", "user_id": ANNA.user_id, "name": "Stock sheet", "prefix": "torg_0a1b2c3d", "scopes": ("orders:read",), "made_at": START, "ends_at": START,
+    "used_at": None,
+}  # fmt: skip
+API_KEY = user.ApiKeyView(**_KEY, tier="free")  # type: ignore[arg-type]
+NEW_KEY = user.NewApiKey(**_KEY, tier="free", key="torg_0a1b2c3d_secret")  # type: ignore[arg-type]
+
 ANSWERS: Mapping[type[Message], Callable[[Any], Any]] = {
     user.Authenticate: lambda query: ANNA if query.token == "anna" else None,
     user.GetProfile: lambda _: PROFILE,
     user.ExportMyData: lambda _: user.PersonalData(profile=PROFILE, language=Language.EN, addresses=(), sessions=(), orders=(), missing=(), exported_at=START),
     user.ListAddresses: lambda _: user.Addresses((SAVED,)),
     user.AddAddress: lambda _: SAVED,
+    user.ListConsents: lambda _: user.Consents((user.ConsentView(client_id="c", client_name="Ledger", scopes=("openid", "orders:read"), granted_at=START),)),
+    user.ListApiKeys: lambda _: user.ApiKeys((API_KEY,)),
+    user.MakeApiKey: lambda _: NEW_KEY,
+    user.RotateApiKey: lambda _: NEW_KEY,
+    user.CheckAuthorization: lambda _: user.Asked(client_name="Ledger", scopes=("openid", "orders:read"), origin="https://ledger.example"),
+    user.AnswerAuthorization: lambda cmd: user.SentOn(f"https://ledger.example/back?{'code=1' if cmd.allowed else 'error=access_denied'}"),
+    user.CheckLeaving: lambda query: user.Leaving(where=query.asked.post_logout_redirect_uri, client_name="Ledger"),
     user.SignIn: lambda _: TOKENS,
     user.SignOut: lambda _: None,
+    user.ListSessions: lambda _: user.Sessions((SESSION,)),
+    user.EndSession: lambda _: None,
+    user.ListPasskeys: lambda _: user.Passkeys(()),
+    user.RequestReset: lambda _: None,
+    user.GetFactors: lambda _: user.Factors(totp=False, recovery_codes=0, missing=False, proven=True),
+    user.BeginTotp: lambda _: user.NewTotp("SECRET", "otpauth://totp/Torg:anna?secret=SECRET"),
+    user.ConfirmTotp: lambda _: user.RecoveryCodes(("aaaa-bbbb",)),
+    user.RemoveTotp: lambda _: None,
+    user.GiveCode: lambda _: TOKENS,
+    user.ResetPassword: lambda _: None,
+    user.ConfirmEmail: lambda _: None,
+    user.SendConfirmation: lambda _: None,
     user.RefreshSession: lambda _: TOKENS,
     user.RegisterUser: lambda _: PROFILE,
     user.ChangeProfile: lambda _: PROFILE,
@@ -232,8 +262,19 @@ class Shop:
 
     async def post(self, path: str, form: Mapping[str, str], *, member: bool = False, **headers: str) -> Answer:
         own = {"accept": "text/html", "content_type": "application/x-www-form-urlencoded", "sec_fetch_site": "same-origin"}
-        signed = {"cookie": "session=anna"} if member else {}
-        return await ask(self.app, "POST", path, raw=urlencode(form).encode(), **{**own, **signed, **headers})
+        browser = f"{cookie_name('form', self.deps.secure)}=a-guests-browser"
+        cookie = "; ".join(filter(None, (headers.pop("cookie", "session=anna" if member else ""), browser)))
+        sent = {FIELD: self.form_token(ANNA if member else None), **form}
+        return await ask(self.app, "POST", path, raw=urlencode(sent).encode(), **{**own, "cookie": cookie, **headers})
+
+    def form_token(self, who: Identity | None) -> str:
+        """What a page's form carries that was shown to them in this browser."""
+        cookie = f"{cookie_name('form', self.deps.secure)}=a-guests-browser".encode()
+        return self.deps.form_tokens.make(Request("GET", "/", b"", {b"cookie": cookie}, _nothing_more, "r", identity=who, secure=self.deps.secure))
+
+
+async def _nothing_more() -> Any:
+    raise AssertionError("nobody reads this request")
 
 
 def _away(message: Message) -> Any:
@@ -253,7 +294,7 @@ async def open_shop(folder: Path, public_url: str = "http://torg.test") -> Async
     handlers: dict[type[Message], Callable[[Any], Any]] = {}
     call = LocalCalls(handlers)
     async with open_store(folder, "web", clock, registry) as store:
-        app = App(clock, test_ids(), lambda token: call(user.Authenticate(token)))
+        app = App(clock, test_ids(), lambda token: call(user.Authenticate(token)), secure=is_secure(public_url))
 
         async def describe_api() -> Mapping[str, object]:
             return openapi(app.routes, "1", "http://torg.test")
@@ -265,7 +306,8 @@ async def open_shop(folder: Path, public_url: str = "http://torg.test") -> Async
         deps = WebDeps(
             call=call, spare=(spare := Spared(call, 0.1)), search=Spared(call, 0.5), clock=clock, new_id=test_ids("cccccccc"), store=store, currency="USD",
             pages=pages, renewals=MemoryRenewals(call, clock), categories=MemoryCategories(call, spare), statics=statics, describe=describe,
-            public_url=public_url, secure=public_url.startswith("https:"),
+            public_url=public_url, outside="", secure=is_secure(public_url), form_tokens=FormTokens("a secret"),
+            new_token=lambda: "a-guests-browser",
         )  # fmt: skip
         shop = Shop(deps, app, dict(ANSWERS))
         for kind in registry_of_all():

@@ -11,8 +11,8 @@ from redis.asyncio import Redis as Client
 from torg.contexts.user.contracts import RefreshSession, Tokens
 from torg.contexts.web.adapters.renewals_redis import BUYING, RedisPurchases
 from torg.kit.errors import Unauthenticated, Unavailable
+from torg.kit.ports import free_port
 from torg.kit.redis import Redis
-from torg.kit.testing.engines import free_port
 from torg.kit.testing.redis import emptied, redis_url
 from torg.kit.values import new_id
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from torg.contexts.user.contracts import RefreshSession, RegisterUser, SignIn, SignOut, Tokens
+from torg.contexts.user.contracts import ChangePassword, EndSession, ListSessions, RefreshSession, RegisterUser, Sessions, SignIn, SignOut, Tokens
 from torg.contexts.web.adapters.renewals_memory import MemoryRenewals
-from torg.contexts.web.tests.house import CART_ID, TOKENS, Shop, open_shop, visible
+from torg.contexts.web.tests.house import ANNA, CART_ID, SESSION, TOKENS, Shop, open_shop, visible
 from torg.kit.errors import DomainError, FieldError, Invalid, Unauthenticated, Unavailable
 from torg.kit.testing import TestClock, answering
-from torg.kit.testing.http import Answer
+from torg.kit.testing.http import Answer, ask
 
 FORM = {"email": "anna@example.com", "password": "four words in a row", "full_name": "Anna <b>", "city": "Moscow"}
 
@@ -76,6 +78,7 @@ async def test_session_cookies_are_out_of_reach_for_scripts_and_for_plain_http(t
             assert "HttpOnly" in cookie
             assert "SameSite=Lax" in cookie
             assert "Secure" in cookie
+            assert cookie.startswith("__Host-")
         assert "max-age" in (await shop.get("/")).headers["strict-transport-security"]
 
 
@@ -138,3 +141,41 @@ async def test_renewals_of_tokens_that_buy_nothing_are_not_remembered() -> None:
         with pytest.raises(Unauthenticated):
             await renewals.renew(f"guess-{number}")
     assert len(renewals._bought) == 0
+
+
+async def test_forms_without_their_token_are_refused_with_a_page_that_says_what_to_do(shop: Shop) -> None:
+    for token in ("", "0" * 64, shop.form_token(None)):
+        refused = await shop.post("/profile/password", {"form_token": token, "current_password": "a", "new_password": "b"}, member=True)
+        assert refused.status == 403
+        assert "Open the page anew" in visible(refused)
+    assert shop.told(ChangePassword) == []
+    foreign = {"content_type": "application/x-www-form-urlencoded", "sec_fetch_site": "same-origin"}
+    stranger = await ask(shop.app, "POST", "/sign-in", raw=b"email=a%40b.cc&password=x", **foreign)
+    assert stranger.status == 403, "nobody is signed in as somebody else by a form that they were not shown"
+    assert shop.told(SignIn) == []
+
+
+async def test_a_page_that_was_kept_for_every_guest_fills_a_guests_cart(shop: Shop) -> None:
+    page = (await shop.get("/products/milk")).body.decode()
+    token = re.findall(r'name="form_token" value="(\w+)"', page)[0]
+    answer = await shop.post("/cart/items", {"form_token": token, "product_id": "milk", "quantity": "1"})
+    assert answer.status == 303
+
+
+async def test_no_form_of_any_page_lacks_its_token(shop: Shop) -> None:
+    for path in ("/", "/cart", "/profile", "/checkout", "/notifications", "/products/milk", "/wallet"):
+        page = (await shop.get(path, member=True)).body.decode()
+        forms = re.findall(r'<form[^>]* method="post"[^>]*>(.{0,120})', page)
+        assert forms, path
+        assert all(f'<input type="hidden" name="form_token" value="{shop.form_token(ANNA)}">' in form for form in forms), path
+
+
+async def test_one_session_is_ended_from_the_profile(shop: Shop) -> None:
+    other = msgspec.structs.replace(SESSION, id="session-2", device="Safari, iPhone", current=False)
+    shop.answers(ListSessions, lambda _: Sessions((SESSION, other)))
+    page = (await shop.get("/profile", member=True)).body.decode()
+    assert "/profile/sessions/session-2/end" in page
+    assert "/profile/sessions/session-1/end" not in page, "the current one is signed out of"
+    answer = await shop.post("/profile/sessions/session-2/end", {}, member=True)
+    assert (answer.status, answer.headers["location"]) == (303, "/profile#sessions")
+    assert [cmd.session_id for cmd in shop.told(EndSession)] == ["session-2"]

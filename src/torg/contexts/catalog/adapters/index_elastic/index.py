@@ -11,17 +11,17 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from torg.contexts.catalog.adapters.index_common.changes import Update, Updates, Waiting, merge
+from torg.contexts.catalog.adapters.index_common.accepting import Accepting
+from torg.contexts.catalog.adapters.index_common.changes import Update, Waiting
 from torg.contexts.catalog.adapters.index_common.documents import Documents
-from torg.contexts.catalog.adapters.index_common.suggesting import PastQueries
 from torg.contexts.catalog.adapters.index_common.synonyms import Synonyms
 from torg.contexts.catalog.adapters.index_common.words import Stemmer
 from torg.contexts.catalog.adapters.index_elastic.connection import Address, Connection
 from torg.contexts.catalog.adapters.index_elastic.searching import Finder
-from torg.contexts.catalog.adapters.index_elastic.state import Lost, Patience, Register
+from torg.contexts.catalog.adapters.index_elastic.state import Lost, Patience, Register, following
 from torg.contexts.catalog.adapters.index_elastic.suggestions import suggestions
 from torg.contexts.catalog.adapters.index_elastic.writing import Writer
-from torg.contexts.catalog.ports import PastQuery, ProductChange, ProductDocument, SearchPage, SearchRequest, Suggestion
+from torg.contexts.catalog.ports import ProductChange, SearchPage, SearchRequest, Suggestion
 from torg.kit.errors import Unavailable
 from torg.kit.telemetry import log
 
@@ -31,15 +31,16 @@ LOOK_EVERY = 1.0  # seconds
 PATIENCE = Patience()
 
 
-class ElasticProductIndex:
+class ElasticProductIndex(Accepting):
     """The port ProductIndex. See that `run` runs; `process` tells this one apart from all others."""
 
     def __init__(self, address: Address, process: str, patience: Patience = PATIENCE) -> None:
+        super().__init__()
         self._connection = Connection(address)
         self._waiting = Waiting()
         self._register = Register(self._connection, address.name, process, patience, on_loss=self._forget_updates)
         self._writer = Writer(self._connection)
-        self._stemmer, self._past = Stemmer(), PastQueries()
+        self._stemmer = Stemmer()
         self._finder = Finder(self._connection, self._register.alias, Synonyms((), self._stemmer.stems, tuple))
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -81,30 +82,6 @@ class ElasticProductIndex:
 
     async def suggest(self, text: str, limit: int = 10) -> tuple[Suggestion, ...]:
         return await suggestions(self._finder, self._past, text, limit)
-
-    def note_query(self, text: str) -> None:
-        self._past.note(text)
-
-    def fresh_queries(self) -> tuple[PastQuery, ...]:
-        return self._past.take_fresh()
-
-    def past_queries(self) -> tuple[PastQuery, ...]:
-        return self._past.all()
-
-    def remember_queries(self, queries: Iterable[PastQuery]) -> None:
-        self._past.replace(queries)
-
-    async def put(self, documents: Sequence[ProductDocument], position: int | None = None) -> None:
-        await self._accept({document.id: document for document in documents}, position)
-
-    async def change(self, changes: Sequence[ProductChange], position: int | None = None) -> None:
-        updates: Updates = {}
-        for change in changes:
-            merge(updates, {change.id: change})
-        await self._accept(updates, position)
-
-    async def remove(self, ids: Iterable[str], position: int | None = None) -> None:
-        await self._accept(dict.fromkeys(ids), position)
 
     async def set_synonyms(self, groups: Iterable[Sequence[str]]) -> None:
         synonyms = Synonyms(groups, self._stemmer.stems, tuple)
@@ -156,7 +133,8 @@ class ElasticProductIndex:
         self._waiting.begin_journal()
         self._building = name = await self._register.next_index()
         try:
-            await self._writer.create(name)
+            while not await self._writer.create(name):  # who fed the index until now had just begun one of this name
+                self._building = name = following(name)
             await self._writer.fill(name, documents, position or self._waiting.accepted or 0)
             await self._swap(name, position)
         except BaseException:
@@ -213,6 +191,7 @@ class ElasticProductIndex:
             if not self._due(everything):
                 return
             if not await self.claim():
+                self._forget_updates()  # also what came in after it had heard so: pages would show it for ever
                 raise Lost("another process feeds the search index now")
             updates, reached = self._waiting.take(everything), self._waiting.accepted
             try:

@@ -61,6 +61,12 @@ class Lost(Unavailable):
     """Another process feeds the index now."""
 
 
+def following(index: str) -> str:
+    """The name of the index after this one."""
+    alias, _, number = index.rpartition("-")
+    return f"{alias}-{int(number) + 1:06}"
+
+
 class Register:
     """The document, as one process knows it. `on_loss` is called when another process has taken over."""
 
@@ -164,8 +170,7 @@ class Register:
 
     async def next_index(self) -> str:
         """What the next one is called."""
-        newest = max((int(name.rpartition("-")[2]) for name in await self.indexes()), default=0)
-        return f"{self.alias}-{newest + 1:06}"
+        return following(max(await self.indexes(), default=f"{self.alias}-000000"))
 
     async def serve(self, index: str) -> None:
         """Has the alias stand for this index, and at the same moment no longer for another."""

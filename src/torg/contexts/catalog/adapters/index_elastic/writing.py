@@ -18,7 +18,7 @@ from torg.kit.telemetry import log
 READ_AT_ONCE = 500  # products
 OLDER_THAN_IT_HAS, NOT_THERE = 409, 404
 REFUSED_FOR_GOOD = (400, 413)  # for what the product says itself
-NO_INDEX = "index_not_found_exception"
+NO_INDEX, TAKEN = "index_not_found_exception", "resource_already_exists_exception"
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -41,9 +41,9 @@ class Writer:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def create(self, index: str) -> None:
-        """An empty one, by the template."""
-        await self._connection.tell("PUT", f"/{index}")
+    async def create(self, index: str) -> bool:
+        """An empty one, by the template; False where there is one of this name."""
+        return await self._connection.tell("PUT", f"/{index}", fine=(TAKEN,))
 
     async def drop(self, indexes: Iterable[str]) -> None:
         if names := ",".join(indexes):

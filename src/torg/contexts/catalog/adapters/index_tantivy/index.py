@@ -20,12 +20,12 @@ from typing import TypeVar
 
 import msgspec
 
-from torg.contexts.catalog.adapters.index_common.changes import Update, Updates, Waiting, merge
+from torg.contexts.catalog.adapters.index_common.accepting import Accepting
+from torg.contexts.catalog.adapters.index_common.changes import Update, Updates, Waiting
 from torg.contexts.catalog.adapters.index_common.cursors import cursor_for, fingerprint, place_of
 from torg.contexts.catalog.adapters.index_common.documents import Documents, one_by_one
 from torg.contexts.catalog.adapters.index_common.facet_values import Counted, named
 from torg.contexts.catalog.adapters.index_common.planning import Plan
-from torg.contexts.catalog.adapters.index_common.suggesting import PastQueries
 from torg.contexts.catalog.adapters.index_common.synonyms import Synonyms
 from torg.contexts.catalog.adapters.index_common.words import Stemmer
 from torg.contexts.catalog.adapters.index_tantivy.fields import VERSION, Place
@@ -34,7 +34,7 @@ from torg.contexts.catalog.adapters.index_tantivy.generation import Generation
 from torg.contexts.catalog.adapters.index_tantivy.snapshot import Snapshot, Words
 from torg.contexts.catalog.adapters.index_tantivy.suggestions import suggestions
 from torg.contexts.catalog.ports import (
-    PastQuery,
+    Facets,
     ProductChange,
     ProductDocument,
     SearchPage,
@@ -60,17 +60,17 @@ class State(msgspec.Struct, frozen=True):
     position: int | None = None
 
 
-class TantivyProductIndex:
+class TantivyProductIndex(Accepting):
     """The port ProductIndex, on a folder that no other process writes to. Open it with `open`, see that `run` runs."""
 
     def __init__(self, folder: Path, state: State, generation: Generation, stemmer: Stemmer) -> None:
+        super().__init__()
         self._folder = folder
         self._state = state
         self._generation = generation
         self._stemmer = stemmer
         self._synonyms = Synonyms((), stemmer.stems, stemmer.stems)
         self._snapshot = Snapshot(generation, Words.of(generation), self._synonyms, stemmer)
-        self._past = PastQueries()
         self._waiting = Waiting(state.position)
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -108,13 +108,13 @@ class TantivyProductIndex:
         snapshot = self._snapshot
         plan = snapshot.plan(request.text)
         hits = snapshot.page(plan, request, place)
-        total, counts = await self._counted(snapshot, plan, request)
+        total, counts = await self._counted(snapshot, plan, request) if request.counted else (0, None)
         shown = hits[: request.limit]
         last = Place(fingerprint(request), shown[-1].tier, shown[-1].key) if len(hits) > len(shown) else None
         return SearchPage(
             items=tuple(card for hit in shown if (card := self._waiting.latest(hit.card)) is not None),
             total=total,
-            facets=named(counts, snapshot.categories, request.language),
+            facets=named(counts, snapshot.categories, request.language) if counts else Facets(),
             next_cursor=cursor_for(last) if last else None,
             corrected_query=plan.corrected if plan else None,
             understood=plan is not None and plan.understood and snapshot.matches(plan) > 0,
@@ -122,30 +122,6 @@ class TantivyProductIndex:
 
     async def suggest(self, text: str, limit: int = 10) -> tuple[Suggestion, ...]:
         return suggestions(self._snapshot, self._past, text, limit)
-
-    def note_query(self, text: str) -> None:
-        self._past.note(text)
-
-    def fresh_queries(self) -> tuple[PastQuery, ...]:
-        return self._past.take_fresh()
-
-    def past_queries(self) -> tuple[PastQuery, ...]:
-        return self._past.all()
-
-    def remember_queries(self, queries: Iterable[PastQuery]) -> None:
-        self._past.replace(queries)
-
-    async def put(self, documents: Sequence[ProductDocument], position: int | None = None) -> None:
-        await self._accept({document.id: document for document in documents}, position)
-
-    async def change(self, changes: Sequence[ProductChange], position: int | None = None) -> None:
-        updates: Updates = {}
-        for change in changes:
-            merge(updates, {change.id: change})
-        await self._accept(updates, position)
-
-    async def remove(self, ids: Iterable[str], position: int | None = None) -> None:
-        await self._accept(dict.fromkeys(ids), position)
 
     async def set_synonyms(self, groups: Iterable[Sequence[str]]) -> None:
         synonyms = Synonyms(groups, self._stemmer.stems, self._stemmer.stems)
