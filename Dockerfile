@@ -29,6 +29,6 @@ WORKDIR /var/lib/torg
 VOLUME /var/lib/torg
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['TORG_PORT'] + '/health', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + (os.environ.get('TORG_MONITOR_PORT') or os.environ['TORG_PORT']) + '/health', timeout=4)"]
 ENTRYPOINT ["python", "-P", "-m", "torg"]
 CMD ["up"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+import structlog
 
 SERVERS = ("postgres", "kafka", "redis", "mongo", "elastic", "clickhouse", "consul", "toxiproxy", "dns")
 FIXTURES = frozenset({"postgres_url", "redis_url", "redis_house", "elastic_url", "clickhouse_url", "broker", "consul"})
@@ -23,6 +24,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=elsewhere)
         left = set(map(id, elsewhere))
         items[:] = [item for item in items if id(item) not in left]
+
+
+def pytest_configure() -> None:
+    """What code under test logs is written as the shop writes it: structlog's own way draws every traceback with all variables, which takes a second each."""
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 @pytest.hookimpl(optionalhook=True)

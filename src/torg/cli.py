@@ -156,8 +156,8 @@ def bench(
     Parameters
     ----------
     only
-        Just these: starts, pages, search, carts, orders, telemetry, overload, flash, logins, topologies. The last starts real engines, and is measured only
-        when it is named.
+        Just these: starts, pages, search, carts, orders, telemetry, overload, flash, logins, calm, gateway, topologies. The last starts real engines, and is
+        measured only when it is named.
     repeats
         How often each is measured; medians are told.
     quick
@@ -184,7 +184,8 @@ def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> No
     os.chdir(ROOT)
     elsewhere = any(word.partition("=")[0] == "--topology" for word in arguments)
     named = any(Path(word.partition("::")[0]).exists() for word in arguments)
-    sys.exit(pytest.main([*(arguments or ("-n", "auto", "--dist", "loadfile")), *(["tests/journeys"] if elsewhere and not named else [])]))
+    side_by_side = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "--no-loadscope-reorder")  # one more than cores: some wait
+    sys.exit(pytest.main([*(arguments or side_by_side), *(["tests/journeys"] if elsewhere and not named else [])]))
 
 
 @app.command
@@ -275,21 +276,31 @@ def _settings(overrides: dict[str, object]) -> settings_.Settings:
     try:
         return settings_.load(os.environ, overrides)
     except settings_.BadSettings as error:
-        print(f"torg: {error}", file=sys.stderr)
+        from torg.kit.scrubbing import clean
+
+        print(f"torg: {clean(str(error))}", file=sys.stderr)
         sys.exit(2)
 
 
 def _or_explain(work: Callable[[], None], *expected: type[Exception]) -> None:
-    from torg.serve import explain, fail
+    from torg.serve import fail
 
     try:
         work()
     except expected as error:
-        fail(explain(error))
+        fail(error)
 
 
 app.command("torg.engines.cli:app", name="engines")
 app.command("torg.topics:app", name="topics")
+app.command("torg.keys:app", name="keys")
+app.command("torg.identities:app", name="identities")
+app.command("torg.clients:app", name="oauth")
+app.command("torg.gateway:app", name="gateway")
+app.command("torg.audit:app", name="audit")
+app.command("torg.policy:app", name="policy")
+app.command("torg.events:log", name="log")
+app.command("torg.sbom:sbom", name="sbom")
 app.command("torg.shards:app", name="shards")
 app.command("torg.recovery.commands:backup", name="backup")
 app.command("torg.recovery.commands:backup_key", name="backup-key")

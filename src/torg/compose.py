@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -17,51 +15,64 @@ import msgspec
 
 from torg import topology
 from torg.acquirer.beside import PREFIX, Asgi, beside
-from torg.fleet import wiring
+from torg.fleet import purging, wiring
 from torg.kit import values
-from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
-from torg.kit.bus.feed import Feed
-from torg.kit.calls import Handle, LocalCalls, LoopbackCalls, undisturbed
+from torg.kit.access import Access
+from torg.kit.auth import Authenticate
+from torg.kit.beside import Beside
+from torg.kit.bus import Failures
+from torg.kit.calls import Call, Handle, LocalCalls, LoopbackCalls
 from torg.kit.chain import Chained
+from torg.kit.dpop import Proofs
 from torg.kit.http import App, Route
 from torg.kit.http.admission import Admission
 from torg.kit.http.cache import ResponseCache
+from torg.kit.http.cookies import is_secure
 from torg.kit.http.operations import Describe, operations_routes
 from torg.kit.log import Log
 from torg.kit.messages import Message, Registry, context_of
 from torg.kit.module import Check, Kit, Module
-from torg.kit.operations import Desk, DeskView
+from torg.kit.operations import Desk
+from torg.kit.policy import BadPolicy
 from torg.kit.rpc.door import Door, Front, either
 from torg.kit.rpc.fleet import Faces, Fleet, FleetCalls, until_settled
-from torg.kit.rpc.logs import RemoteLog
 from torg.kit.secrets import kept_secret
-from torg.kit.settings import BadSettings, Settings, process_of
-from torg.kit.shards import Shards, context_of_part, named
+from torg.kit.settings import BadSettings, Settings
+from torg.kit.shards import Shards, named
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.migrate import KIT, migrate
 from torg.kit.sql.opening import open_database, shards_of
 from torg.kit.store import Store
-from torg.kit.tasks import Job, Supervisor
-from torg.kit.values import Clock, NewId, Randomness, stamp
+from torg.kit.tasks import Supervisor
+from torg.kit.values import Clock, NewId, Randomness
 
 if TYPE_CHECKING:
     from torg.acquirer.app import Acquirer
+    from torg.contexts.gateway.module import Entrance
     from torg.kit.bus.kafka import Kafka
-    from torg.kit.bus.relay import Relay
     from torg.kit.http.sharing import Sharing
 
 CONTEXTS = Path(__file__).parent / "contexts"
-REMEMBERED_DAYS = 7  # how long processed message ids are kept
+KEPT_BESIDE = ("catalog", "analytics")
+"""Contexts that may keep something in engines besides their records."""
 
 
 @dataclass(frozen=True)
 class World:
-    """What a process takes from outside: replaced in tests and simulations. `disk` makes what waits for the disk."""
+    """What a process takes from outside: replaced in tests and simulations. `disk` makes what waits for the disk. `second_look`: seconds until an audit looks
+    again at what disagrees, which may be in the middle of changing."""
 
     clock: Clock = values.utc_now
     new_id: NewId = values.new_id
     randomness: Randomness = values.randomness
     disk: Callable[[], Committer] = Committer
+    second_look: float = 0.5
+
+
+def copier(context: str) -> Beside:
+    """How what a context keeps beside its records gets into backups."""
+    made: Beside = importlib.import_module(f"torg.contexts.{context}.module").beside()
+    return made
 
 
 @dataclass
@@ -85,12 +96,13 @@ class Running:
     kafka: Kafka | None = None
     sharing: Sharing | None = None
     ending: bool = False
+    entrance: Entrance | None = None
 
     @property
     def asgi(self) -> Asgi:
         """What the process's own port serves; in a fleet just what other processes may ask, and the shop where the gateway has no other port."""
         if self.door is None:
-            return self.shop
+            return self.entrance.before(self.shop) if self.entrance else self.shop
         return either(self.front, self.door) if self.front else self.door
 
     @property
@@ -98,14 +110,9 @@ class Running:
         """All there is to see here: the shop, and the sandbox acquirer beside it."""
         return beside(self.http, self.acquirer.http) if self.acquirer else self.http
 
-    @property
-    def all_desks(self) -> dict[str, DeskView]:
-        """Those of other processes too."""
-        return {**self.desks, **(self.fleet.desks() if self.fleet else {})}
-
     async def settle(self, seconds: float = 60) -> None:
-        """Waits until every consumer has handled what it wants of the logs, as long as that takes at most."""
-        await until_settled(self.all_desks, seconds)
+        """Waits until every consumer here has handled what it wants of the logs, as long as that takes at most."""
+        await until_settled(self.desks, seconds)
 
     async def close(self) -> None:
         """Streams end, tasks stop at their next await, stores finish their commits."""
@@ -120,6 +127,8 @@ class Running:
         self.committer.close()
         if self.acquirer:
             await self.acquirer.close()
+        if self.entrance:
+            await self.entrance.close()
         if self.fleet:
             await self.fleet.close()
         if self.kafka:
@@ -137,6 +146,8 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     """Opens the stores, brings them up to date, builds the contexts and wires them together; nothing runs yet. What runs in other processes is asked
     through the `fleet`."""
     world = world or World()
+    entrance = importlib.import_module(f"torg.contexts.{topology.GATEWAY}.module") if fleet is None or topology.GATEWAY in contexts else None
+    declared = entrance.load(settings.gateway, (*topology.CONTEXTS, topology.SANDBOX)) if entrance else None
     settings = msgspec.structs.replace(settings, public_url=settings.public_url or f"http://{settings.host}:{settings.port}")
     sandbox = await _open_sandbox(settings, world) if fleet is None or topology.SANDBOX in contexts else None
     if not settings.acquirer_url:
@@ -151,8 +162,10 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
     if sharing and isinstance(faces, Faces):
         sharing.recognise(faces)
     http = App(
-        world.clock, world.new_id, faces, cache, wiring.auditing(call, contexts, fleet), secret, sharing.keys if sharing else None, Admission.of_this_loop()
-    )
+        world.clock, world.new_id, faces, cache, wiring.auditing(call, contexts, fleet), secret,
+        sharing.keys if sharing else None, Admission.of_this_loop(), _access(settings), is_secure(settings.public_url),
+        proofs=Proofs(settings.public_url, world.clock, sharing.redis if sharing else None),
+    )  # fmt: skip
     app = Running(
         settings, http, call, {}, acquirer=sandbox, committer=world.disk(), registry=registry(), fleet=fleet, kafka=open_kafka(settings), sharing=sharing
     )  # fmt: skip
@@ -166,52 +179,45 @@ async def compose(settings: Settings, contexts: Sequence[str] = topology.ALL, wo
         raise
     for module in app.modules:
         for owner, routes in groupby(module.routes, key=lambda route: _owner(route, module.name)):
-            http.add(routes, _finder(handlers, call), app.shards.get(owner) or app.stores.get(owner))
+            http.add(routes, _finder(handlers, Chained(call, module.name, edge=True)), app.shards.get(owner) or app.stores.get(owner))
         http.problem_page = module.problem_page or http.problem_page
+    if entrance:
+        app.entrance = entrance.open_door(
+            declared, settings, Chained(call, topology.GATEWAY), faces, sharing.redis if sharing else None, world.clock, world.new_id, world.randomness,
+            http.admission, lambda: http.problem_page, fleet, purging.SOURCES,
+        )  # fmt: skip
     checks = _checks(app) | wiring.needs(contexts, fleet) | ({"process": _staying(app)} if fleet else {})
     http.add(operations_routes(http, app.desks, app.supervisor, checks, _describe(app), partial(topology.spares, contexts)), _finder(handlers, call))
-    if fleet:
-        app.door = Door(app.shop, wiring.serving(here, http, faces, app.desks, app.registry, app.settings.public_url, fleet), fleet.gateway)
-        if topology.GATEWAY in contexts:
-            gateway = importlib.import_module(f"torg.contexts.{topology.GATEWAY}.module")
-            app.front = gateway.build(app.shop, contexts, fleet, world.new_id, http.admission)
+    app.door = _door(app, here, faces, fleet) if fleet else None
+    if fleet and entrance:
+        app.front = entrance.build(app.shop, contexts, fleet, world.new_id, http.admission, app.entrance)
+    elif entrance and set(topology.ALL) <= set(contexts) and (faults := entrance.unserved(declared, [route.path for route in http.routes])):
+        await app.close()
+        raise BadSettings("TORG_GATEWAY is wrong:\n  " + "\n  ".join(faults))
     return app
 
 
+def _door(app: Running, here: LocalCalls, faces: Faces | Authenticate, fleet: Fleet) -> Door:
+    """What other processes come through."""
+    keepers = [keeper.purge for keeper in (app.http.cache, app.entrance) if keeper]
+    return Door(app.shop, wiring.serving(here, app.http, faces, app.desks, app.registry, app.settings.public_url, fleet, keepers), fleet.identities)
+
+
+def _access(settings: Settings) -> Access:
+    """Who may do what: as the shop's own policy has it, or another one's. Raises BadSettings."""
+    try:
+        return Access.read(Path(settings.policy)) if settings.policy else Access.of_the_shop()
+    except BadPolicy as error:
+        raise BadSettings(f"TORG_POLICY: {error}") from error
+
+
 def fleet_secret(settings: Settings, world: World) -> str:
-    """What the processes of a shop share: from the settings, else made once and kept in the data folder."""
+    """What the contexts of a shop share: from the settings, else made once and kept in the data folder."""
     return settings.secret or kept_secret(Path(settings.data) / "secret", world.randomness)
 
 
 def _describe(app: Running) -> Describe:
     return wiring.describing(app.http, app.registry, app.settings.public_url, app.fleet)
-
-
-async def start(app: Running) -> None:
-    """Runs consumers and jobs of all contexts, each under supervision."""
-    logs: dict[str, Log | RemoteLog] = {name: store.log for name, store in app.stores.items()}
-    if app.fleet:
-        app.fleet.start(app.supervisor)
-        logs.update(app.fleet.logs)
-        for desk in app.desks.values():
-            desk.refresh = app.fleet.refresh
-    if app.acquirer:
-        app.acquirer.start(app.supervisor)
-    topics = asyncio.Event()
-    relays = _start_relays(app, app.kafka, topics) if app.kafka else {}
-    if app.sharing:
-        app.sharing.start(app.supervisor)
-    for module in app.modules:
-        await module.start()
-    for module in app.modules:
-        store, loopback = app.stores[module.name], app.settings.calls == "loopback"
-        consumers = [BusConsumer(consumer, store, _feed(consumer, logs, app), app.registry, loopback) for consumer in module.consumers]
-        app.desks[module.name].consumers = [*consumers, *module.followers, *relays.get(module.name, ())]
-        app.desks[module.name].invariants = module.invariants
-        for consumer in consumers:
-            app.supervisor.start(consumer.name, _behind(topics, consumer.run) if app.kafka else consumer.run)
-        for job in (*module.jobs, Job(f"{module.name}.forget", 3600, _forgetter(store))):
-            app.supervisor.start_job(_in_turn(job, store) if store.database.shared else job)
 
 
 async def _open_sandbox(settings: Settings, world: World) -> Acquirer | None:
@@ -271,8 +277,9 @@ async def _build_part(context: str, shard: int, app: Running, world: World) -> M
     app.desks[part] = Desk(part, store, Failures(store, app.registry))
     call, from_pages, purge = Chained(app.call, context), Chained(app.call, context, edge=True), wiring.purging(app.http.cache, app.fleet)
     kit = Kit(
-        app.settings, world.clock, world.new_id, world.randomness, call, from_pages, store, folder, app.settings.public_url, purge,
-        app.all_desks if app.fleet else app.desks, _describe(app), app.sharing.redis if app.sharing else None, shard, _former(context, app),
+        app.settings, world.clock, world.new_id, world.randomness, world.second_look, call, from_pages, store, folder, app.settings.public_url, purge,
+        {**app.desks, **app.fleet.desks(context)} if app.fleet else app.desks, app.http.access, _describe(app), app.sharing.redis if app.sharing else None,
+        fleet_secret(app.settings, world), shard, _former(context, app),
     )  # fmt: skip
     built: Module = importlib.import_module(f"torg.contexts.{context}.module").build(kit)
     return built
@@ -294,10 +301,10 @@ def _owner(route: Route, context: str) -> str:
 
 
 def _contracts(contexts: Sequence[str]) -> list[ModuleType]:
-    return [importlib.import_module(f"torg.contexts.{context}.contracts") for context in contexts if (CONTEXTS / context / "contracts.py").exists()]
+    return [importlib.import_module(f"torg.contexts.{context}.contracts") for context in contexts if any((CONTEXTS / context).glob("contracts*"))]
 
 
-def _finder(handlers: Mapping[type[Message], Handle], call: LocalCalls) -> Callable[[type[Message]], Handle]:
+def _finder(handlers: Mapping[type[Message], Handle], call: Call) -> Callable[[type[Message]], Handle]:
     def find(kind: type[Message]) -> Handle:
         return handlers.get(kind) or call
 
@@ -315,18 +322,6 @@ def _staying(app: Running) -> Check:
         return "ends just now" if app.ending else ""
 
     return check
-
-
-def _in_turn(job: Job, store: Store) -> Job:
-    """A job of records that several processes share: done by the one that holds its lease, and anew where its transactions and others' interleave."""
-
-    async def run() -> None:
-        if job.everywhere or await store.database.lease(job.name, job.lease):
-            await undisturbed(job.run, job.name, store.database.lane)
-        else:
-            await asyncio.sleep(job.lease / 3)
-
-    return replace(job, run=run)
 
 
 def open_sharing(settings: Settings, contexts: Sequence[str], world: World) -> Sharing | None:
@@ -353,50 +348,3 @@ def open_kafka(settings: Settings) -> Kafka | None:
         return Kafka(settings.bus)
     except ValueError as error:
         raise BadSettings(f"TORG_BUS: {error}") from error
-
-
-def _start_relays(app: Running, kafka: Kafka, made: asyncio.Event) -> dict[str, tuple[Relay]]:
-    """Sends the logs of this process to their topics, which are made first where they are missing: as soon as brokers answer, which the shop need not
-    wait for."""
-    from torg.kit.bus.relay import Relay
-    from torg.topics import make_missing
-
-    async def make() -> None:
-        await make_missing(kafka, app.settings.bus_replicas)
-        made.set()
-
-    app.supervisor.start("topics", make)
-    relays = {name: (Relay(store, kafka.producer, app.registry),) for name, store in app.stores.items()}
-    for name, (relay,) in relays.items():
-        app.supervisor.start(f"{name}.relay", _behind(made, relay.run))
-    return relays
-
-
-def _behind(event: asyncio.Event, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    async def later() -> None:
-        await event.wait()
-        await run()
-
-    return later
-
-
-def _feed(consumer: Consumer, logs: Mapping[str, Log | RemoteLog], app: Running) -> Feed:
-    """Where a consumer's rows come from: Kafka, or the logs of this process and those that others let it read."""
-    if app.kafka:
-        from torg.kit.bus.kafka_feed import KafkaFeed
-
-        return KafkaFeed(app.kafka, consumer.name, consumer.sources(), app.registry, process_of(app.settings))
-    followed = {name: logs[name] for name in sorted(logs) if context_of_part(name) in consumer.sources()}
-    return LogFeed(followed, looks=any(log.shared for log in followed.values()))
-
-
-def _forgetter(store: Store) -> Callable[[], Awaitable[None]]:
-    async def forget() -> None:
-        """Drops what duplicates can no longer refer to: ids after a week, answers to keys after a day."""
-        now = store.clock()
-        await store.database.tend(now)
-        async with store.transaction() as tx:
-            await tx.execute("delete from consumed where at < :before", before=stamp(now - timedelta(days=REMEMBERED_DAYS)))
-            await tx.execute("delete from answer where at < :before", before=stamp(now - timedelta(days=1)))
-
-    return forget

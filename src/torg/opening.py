@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from torg import compose, serve, topology
+from torg import claims, compose, serve, topology
 from torg.demo import seed
 from torg.fleet import wiring
 from torg.fleet.plan import Planned, plan, read_instances
@@ -105,8 +105,10 @@ async def _together(settings: Settings, planned: Sequence[Planned], handed: sock
     }  # fmt: skip
     told = {"TORG_DISCOVERY": settings.discovery, "TORG_CLOCK": settings.clock}
     words = Words([process.name for process in planned], sys.stdout, os.environ)
-    with serve.own_folder(data, data / "fleet"), handed or serve.free_port(settings.host, settings.port) as front:
-        supervisor = Supervisor(planned, environment | {name: value for name, value in told.items() if value}, peers, front, words)
+    keys = wiring.own_keys(settings, topology.SERVICES, values.randomness)
+    with claims.own_folder(data, data / "fleet"), handed or claims.free_port(settings.host, settings.port) as front:
+        own, tls = environment | {name: value for name, value in told.items() if value}, wiring.own_tls(settings, (wiring.OPERATOR,), keys)
+        supervisor = Supervisor(planned, own, peers, front, words, settings.start_within, tls)
         await supervise(supervisor, lambda: _fill_beside(settings, environment), lambda: _welcome(settings, address))
 
 
@@ -134,8 +136,9 @@ async def _fill_from_outside(settings: Settings) -> None:
 async def operating(settings: Settings, peers: Peers) -> AsyncIterator[Fleet]:
     """A fleet's processes, as the command line asks them."""
     world = compose.World()
-    fleet = wiring.join_fleet(wiring.OPERATOR, (), peers, settings, compose.fleet_secret(settings, world), compose.registry(), values.utc_now, world.randomness)
-    looking = asyncio.ensure_future(peers.run())
+    keys = wiring.own_keys(settings, (wiring.OPERATOR,), world.randomness)
+    fleet = wiring.join_fleet(wiring.OPERATOR, (), peers, settings, keys, compose.registry(), values.utc_now, world.randomness)
+    looking = asyncio.gather(peers.run(), keys.run())
     try:
         yield fleet
     finally:
@@ -156,7 +159,7 @@ async def _fill(settings: Settings, fleet: Fleet) -> None:
     """Brings the demonstration in, through the contexts' own messages."""
     if settings.demo:
         with within(SEEDED):
-            await seed.seed(Chained(fleet.remote, wiring.OPERATOR, edge=True), settings, lambda: until_settled(fleet.desks()))
+            await seed.seed(Chained(fleet.remote, wiring.OPERATOR, edge=True), settings, lambda: until_settled(fleet.desks(wiring.OPERATOR)))
 
 
 def _welcome(settings: Settings, address: str) -> None:

@@ -4,43 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import gc
-import os
-import signal
+import resource
 import socket
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import uvloop
 
-from torg import compose, topology
+from torg import background, compose, topology
+from torg.claims import free_port, own_folders
 from torg.fleet import wiring
+from torg.interim import Closing, Waiting
 from torg.kit import failpoints, telemetry
 from torg.kit.errors import Unavailable
-from torg.kit.http.operations import Health, Readiness
-from torg.kit.listening import CannotStart, Listening, listens
-from torg.kit.messages import encode
+from torg.kit.http.monitoring import Monitoring, Veiled
+from torg.kit.listening import AWAY, CannotStart, Listening, listens
+from torg.kit.networks import networks_of
 from torg.kit.rehearsal import MovedClock
 from torg.kit.rpc.discovery import open_peers
 from torg.kit.rpc.door import Asgi
 from torg.kit.rpc.fleet import Fleet
+from torg.kit.rpc.identity import Keys
 from torg.kit.rpc.serving import Serving
-from torg.kit.rpc.wire import refuse
+from torg.kit.scrubbing import clean
 from torg.kit.settings import BadSettings, Settings
 from torg.kit.sql.migrate import MigrationRefused
 from torg.kit.values import utc_now
+from torg.signals import first, on_signals, told_on_input, unless
 
 Prepare = Callable[[compose.Running], Awaitable[None]]
 Tell = Callable[[compose.Running, str], None]
 DRAIN = 10.0  # seconds that requests under way may take after a signal
 LINGERS = 1.0  # seconds that a gateway still answers after a signal, so that its clients can leave one after the other
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between tries to start while an engine is away
+FILES = 1024  # that a process has open besides its clients' connections
 NOTICED = 3.0  # seconds that a process which nobody supervises still answers after a signal: so long others may take to hear of its end
 
 
@@ -72,7 +76,18 @@ def run_part(settings: Settings, contexts: str, name: str = "", front: int | Non
     if unknown := [word for word in asked if word not in known]:
         raise topology.BadTopology(f"there is no context {', '.join(map(repr, unknown))}; contexts are {', '.join(known)}")
     part = Part(name, tuple(context for context in known if context in asked), front)
+    _refuse_unseen(settings, part)
     uvloop.run(_run_part(settings, part))
+
+
+def _refuse_unseen(settings: Settings, part: Part) -> None:
+    """People and Consul have no keys of the fleet: where it speaks TLS, they need ports of their own. Raises BadSettings."""
+    if not settings.tls:
+        return
+    if topology.GATEWAY in part.contexts and part.front is None and settings.front_port in (0, settings.port):
+        raise BadSettings(f"TORG_TLS: at port {settings.port} the fleet alone is answered: set TORG_FRONT_PORT to another one, for the shop's address")
+    if settings.discovery.startswith("consul:") and (part.supervised or not settings.monitor_port):
+        raise BadSettings("TORG_TLS: Consul asks without TLS whether a process is ready: run processes by themselves (torg serve), and set TORG_MONITOR_PORT")
 
 
 async def _run(settings: Settings, prepare: Prepare, tell: Tell, front: socket.socket | None) -> None:
@@ -81,12 +96,41 @@ async def _run(settings: Settings, prepare: Prepare, tell: Tell, front: socket.s
     with own_folders(Path(settings.data), settings, (*topology.ALL, topology.SANDBOX)):
         if front is None:
             free_port(settings.host, settings.port).close()
-        stopping = _on_signals()
-        async with running(settings, world_of(settings)) as app:
-            await _unless(stopping, prepare(app))
+        stopping = on_signals()
+        async with AsyncExitStack() as opened:
+            app = await _alone(settings, stopping, opened)
+            if app is None:
+                return
+            await unless(stopping, prepare(app))
             if not stopping.is_set():
                 _settle_memory()
                 await _serve(settings, app, stopping, tell, front)
+
+
+async def _alone(settings: Settings, stopping: asyncio.Event, opened: AsyncExitStack) -> compose.Running | None:
+    """The shop, once the engines that it keeps its records in answer; None when a signal came before. Raises Unavailable when they don't for too long."""
+    pause, deadline = FIRST_PAUSE, time.monotonic() + settings.start_within
+    while not stopping.is_set():
+        try:
+            return await opened.enter_async_context(running(settings, world_of(settings)))
+        except Unavailable as away:
+            if time.monotonic() + pause > deadline:
+                raise
+            _not_yet(away, pause)
+        await _rest(stopping, pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+    return None
+
+
+def _not_yet(away: Unavailable, pause: float) -> None:
+    telemetry.log.warning("cannot start yet", detail=away.detail, seconds=pause)
+
+
+async def _rest(stopping: asyncio.Event, seconds: float) -> None:
+    """Ends early when a signal comes."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
 
 
 def world_of(settings: Settings) -> compose.World:
@@ -105,30 +149,72 @@ async def running(settings: Settings, world: compose.World | None = None) -> Asy
     """Composed and started, without a port; closed in order at the end."""
     app = await compose.compose(settings, world=world)
     try:
-        await compose.start(app)
+        await background.start(app)
         yield app
     finally:
         await app.close()
 
 
 async def _serve(settings: Settings, app: compose.Running, stopping: asyncio.Event, tell: Tell, front: socket.socket | None) -> None:
-    server = Listening(app.asgi, settings.host, settings.port, front.fileno() if front else None)
+    watched = await _watched(settings, app)
+    server = _outside(app, app.asgi, settings, settings.port, front.fileno() if front else None)
     serving = asyncio.ensure_future(server.serve())
-    await _until_answering(settings, serving)
+    await _until_answering(settings.host, settings.port, serving)
     tell(app, f"http://{settings.host}:{settings.port}")
     await asyncio.wait({serving, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     await app.http.close()  # open streams would keep the server from draining
+    if app.entrance:
+        await app.entrance.end()
     await _drain({server: serving})
+    await watched.close()
+
+
+def _outside(app: compose.Running, application: Asgi, settings: Settings, port: int, socket: int | None = None) -> Listening:
+    """What strangers speak to; where there is a front door, within its bounds."""
+    application = Veiled(application, networks_of("TORG_MONITOR_FROM", settings.monitor_from))
+    if app.entrance is None:
+        return Listening(application, settings.host, port, socket)
+    _open_files(app.entrance.declared.bounds.connections)
+    return Listening(application, settings.host, port, socket, app.entrance.declared.bounds, app.entrance.crowd())
+
+
+async def _watched(settings: Settings, app: compose.Running) -> Watched:
+    """The port for those who watch the process, where there is one."""
+    if not settings.monitor_port:
+        return Watched(None)
+    serving = Serving(Monitoring(app.http), settings.host, settings.monitor_port)
+    await serving.start()
+    return Watched(serving)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Until the process ends, so that its end can be watched too."""
+
+    serving: Serving | None
+
+    async def close(self) -> None:
+        if self.serving:
+            await self.serving.stop(0)
+
+
+def _open_files(connections: int) -> None:
+    """Allows this process as many open files as it may take connections, and some, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
 async def _run_part(settings: Settings, part: Part) -> None:
     _speak(settings, f"torg-{part.name or part.contexts[0]}")
     _rehearse(settings, part.name or part.contexts[0])
     world = world_of(settings)
-    stopping = _on_signals()
-    told = _told(stopping) if part.supervised else None
+    stopping = on_signals()
+    told = told_on_input(stopping) if part.supervised else None
     with own_folders(Path(settings.data), settings, part.contexts):
-        app = await _opened(settings, part, world, stopping)
+        keys = wiring.own_keys(settings, part.contexts, world.randomness)
+        app = await _opened(settings, part, world, keys, stopping)
         if app is None:
             return
         try:
@@ -138,74 +224,65 @@ async def _run_part(settings: Settings, part: Part) -> None:
             await app.close()
 
 
-async def _opened(settings: Settings, part: Part, world: compose.World, stopping: asyncio.Event) -> compose.Running | None:
+async def _opened(settings: Settings, part: Part, world: compose.World, keys: Keys, stopping: asyncio.Event) -> compose.Running | None:
     """The part, once the engines that it keeps its records in answer; None when a signal came before. Somebody who supervises it is told at once instead."""
     waiting, pause = Waiting(), FIRST_PAUSE
-    door = Serving(waiting, settings.host, settings.port)
+    doors = [Serving(waiting, settings.host, settings.port, tls=wiring.own_tls(settings, part.contexts, keys))]
+    if settings.monitor_port and not part.supervised:
+        doors.append(Serving(waiting, settings.host, settings.monitor_port))
     try:
         while not stopping.is_set():
             try:
-                return await _open(settings, part, world)
+                return await _open(settings, part, world, keys)
             except Unavailable as away:
                 if part.supervised:
                     raise
-                telemetry.log.warning("cannot start yet", detail=away.detail, seconds=pause)
+                _not_yet(away, pause)
                 if not waiting.detail:
-                    await door.start()
+                    for door in doors:
+                        await door.start()
                 waiting.detail = away.detail
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await stopping.wait()
+            await _rest(stopping, pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         return None
     finally:
         if waiting.detail:
-            await door.stop(0)
+            for door in doors:
+                await door.stop(0)
 
 
-async def _open(settings: Settings, part: Part, world: compose.World) -> compose.Running:
+async def _open(settings: Settings, part: Part, world: compose.World, keys: Keys) -> compose.Running:
     """Composed and started. Raises Unavailable."""
-    peers, secret = open_peers(settings.discovery), compose.fleet_secret(settings, world)
-    fleet = wiring.join_fleet(part.contexts[0], part.contexts, peers, settings, secret, compose.registry(), utc_now, world.randomness)
+    peers = open_peers(settings.discovery)
+    fleet = wiring.join_fleet(part.contexts[0], part.contexts, peers, settings, keys, compose.registry(), utc_now, world.randomness)
     app = await compose.compose(settings, part.contexts, world, fleet)
     try:
-        await compose.start(app)
+        await background.start(app)
     except BaseException:
         await app.close()
         raise
     return app
 
 
-class Waiting:
-    """What a process answers that cannot start yet: it lives, and is not ready, for a reason (`detail`)."""
-
-    def __init__(self) -> None:
-        self.detail = ""
-
-    async def __call__(self, scope: Any, _: object, send: Callable[[dict[str, object]], Awaitable[None]]) -> None:
-        answers = {"/health": encode(Health("starting")), "/ready": encode(Readiness("not ready", {"start": self.detail}))}
-        body = answers.get(scope["path"]) or encode(refuse(Unavailable(f"this process cannot start yet: {self.detail}")))
-        headers = [(b"content-type", b"application/json"), (b"retry-after", b"1")]
-        await send({"type": "http.response.start", "status": 200 if scope["path"] == "/health" else 503, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-
 async def _serve_part(settings: Settings, part: Part, app: compose.Running, stopping: asyncio.Event, told: asyncio.Event | None) -> None:
     assert app.fleet is not None, "who runs a part has others to ask"
     assert app.door is not None, "and is asked by them"
-    inside = Serving(app.door, settings.host, settings.port) if app.front is None or part.front is not None else None
+    apart = app.front is None or part.front is not None or settings.front_port
+    inside = Serving(app.door, settings.host, settings.port, tls=app.fleet.tls) if apart else None
     outside: dict[Listening, asyncio.Future[None]] = {}
-    closing = Closing(app.front if part.front is not None else app.asgi)
+    watched = Watched(None) if part.supervised else await _watched(settings, app)
+    closing = Closing(app.front if apart else app.asgi)
     if inside:
         await inside.start()
-    else:
-        listening = Listening(closing, settings.host, settings.port)
+    if app.front and part.front is None:
+        port = settings.front_port or settings.port
+        listening = _outside(app, closing, settings, port)
         outside[listening] = asyncio.ensure_future(listening.serve())
-        await _until_answering(settings, outside[listening])
-    await app.fleet.peers.announce(part.contexts, f"{settings.host}:{settings.port}")
+        await _until_answering(settings.host, port, outside[listening])
+    await app.fleet.peers.announce(part.contexts, f"{settings.host}:{settings.port}", settings.monitor_port if settings.tls else settings.port)
     if part.front is not None and told is not None:
-        await _first(told, stopping)
-        front = Listening(closing, settings.host, settings.port, part.front)
+        await first(told, stopping)
+        front = _outside(app, closing, settings, settings.port, part.front)
         outside[front] = asyncio.ensure_future(front.serve())
     ends: list[asyncio.Future[Any]] = [*outside.values(), asyncio.ensure_future(stopping.wait())]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -223,6 +300,7 @@ async def _serve_part(settings: Settings, part: Part, app: compose.Running, stop
         await asyncio.sleep(LINGERS if part.supervised and len(part.contexts) > 1 else 0)
     if inside:
         await _end_inside(app, app.fleet, inside)
+    await watched.close()
 
 
 async def _end_inside(app: compose.Running, fleet: Fleet, inside: Serving) -> None:
@@ -234,34 +312,10 @@ async def _end_inside(app: compose.Running, fleet: Fleet, inside: Serving) -> No
         telemetry.log.warning("some calls did not end in time", seconds=DRAIN)
 
 
-class Closing:
-    """An application. Once it `begins` to close, each answer asks its client for a new connection: the next one finds another process."""
-
-    def __init__(self, application: Asgi | None) -> None:
-        self._application, self._closing = application, False
-
-    def begin(self) -> None:
-        self._closing = True
-
-    async def __call__(self, scope: object, receive: object, send: Callable[[dict[str, object]], Awaitable[None]]) -> None:
-        assert self._application is not None
-        await self._application(scope, receive, self._last(send) if self._closing else send)
-
-    def _last(self, send: Callable[[dict[str, object]], Awaitable[None]]) -> Callable[[dict[str, object]], Awaitable[None]]:
-        async def last(message: dict[str, object]) -> None:
-            if message["type"] == "http.response.start":
-                headers = message["headers"]
-                assert isinstance(headers, list)
-                message = {**message, "headers": [*headers, (b"connection", b"close")]}
-            await send(message)
-
-        return last
-
-
 async def _drain(servers: Mapping[Listening, asyncio.Future[None]]) -> None:
     """Requests under way come to their end; nothing new is taken."""
     for server in servers:
-        server.stop()  # type: ignore[no-untyped-call]
+        server.stop()
     if servers:
         await asyncio.wait(set(servers.values()), timeout=DRAIN)
     for serving in servers.values():
@@ -273,6 +327,7 @@ async def _drain(servers: Mapping[Listening, asyncio.Future[None]]) -> None:
 
 def _speak(settings: Settings, service: str) -> None:
     telemetry.configure_logs(settings.log_level, settings.log_format == "json")
+    sys.excepthook = telemetry.tell_of_the_end
     if settings.otlp:
         telemetry.configure_tracing(settings.otlp, service, settings.trace_share)
 
@@ -284,101 +339,14 @@ def _settle_memory() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-async def _until_answering(settings: Settings, serving: asyncio.Future[None]) -> None:
+async def _until_answering(host: str, port: int, serving: asyncio.Future[None]) -> None:
     for _ in range(500):
         if serving.done():
             await serving
-        if await listens(settings.host, settings.port):
+        if await listens(host, port):
             return
         await asyncio.sleep(0.01)
-    raise CannotStart(f"nothing answers at {settings.host}:{settings.port}, though the server was started")
-
-
-async def _unless(stopping: asyncio.Event, work: Awaitable[None]) -> None:
-    """Does the work, or leaves it where it is when a signal comes."""
-    task, signalled = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
-    await asyncio.wait({task, signalled}, return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return
-    signalled.cancel()
-    await task
-
-
-async def _first(*events: asyncio.Event) -> None:
-    waiting = [asyncio.ensure_future(event.wait()) for event in events]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-
-
-def _on_signals() -> asyncio.Event:
-    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    return stopping
-
-
-def _told(stopping: asyncio.Event) -> asyncio.Event:
-    """Set by the first line on standard input: the front may open. Its end means that nobody watches any more: then this process ends too."""
-    told, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def hear() -> None:
-        if os.read(0, 1 << 10):
-            told.set()
-        else:
-            loop.remove_reader(0)
-            stopping.set()
-
-    loop.add_reader(0, hear)
-    return told
-
-
-def free_port(host: str, port: int) -> socket.socket:
-    """A socket that is bound there and does not listen yet. Raises CannotStart."""
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        if error.errno == errno.EADDRINUSE:
-            raise CannotStart(f"port {port} is in use: stop what listens there, or choose another with --port") from error
-        raise CannotStart(f"cannot listen at {host}:{port}: {error.strerror}") from error
-    return bound
-
-
-@contextmanager
-def own_folders(data: Path, settings: Settings, contexts: Sequence[str]) -> Iterator[None]:
-    """Makes the folders in which these contexts keep something, and keeps other processes out of them."""
-    with ExitStack() as held:
-        for context in contexts:
-            if context == topology.SANDBOX or (context in topology.CONTEXTS and not (settings.db or context in settings.databases)):
-                held.enter_context(own_folder(data, data / context))
-        yield
-
-
-@contextmanager
-def own_folder(data: Path, folder: Path) -> Iterator[None]:
-    """One process at a time. Raises CannotStart, which names the `data` folder that it belongs to."""
-    lock = _locked(data, folder)
-    try:
-        yield
-    finally:
-        lock.close()
-
-
-def _locked(data: Path, folder: Path) -> IO[str]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise CannotStart(f"another Torg runs on {data}: stop it, or name another folder with --data") from error
-    except OSError as error:
-        raise CannotStart(f"cannot use {data} as data folder: {error.strerror}; name another with --data") from error
-    return lock
+    raise CannotStart(f"nothing answers at {host}:{port}, though the server was started")
 
 
 FAILURES: Final = (CannotStart, MigrationRefused, failpoints.UnknownFailpoint, Unavailable, topology.BadTopology, BadSettings, OSError, sqlite3.Error)
@@ -390,10 +358,10 @@ def explain(error: BaseException) -> str:
     full = isinstance(error, OSError) and error.errno == errno.ENOSPC
     if full or (isinstance(error, Unavailable | sqlite3.Error) and "disk is full" in str(error)):
         return "the disk is full: make room and start again (it goes on where it was), or name another folder with --data"
-    return str(error)
+    return clean(str(error))
 
 
-def fail(sentence: str) -> None:
-    """Ends the process with a clear sentence on standard error."""
-    print(f"torg: {sentence}", file=sys.stderr)  # noqa: T201 the command line's own voice
-    sys.exit(1)
+def fail(error: BaseException) -> None:
+    """Ends the process with a clear sentence on standard error; with AWAY where the same start may succeed later."""
+    print(f"torg: {explain(error)}", file=sys.stderr)  # noqa: T201 the command line's own voice
+    sys.exit(AWAY if isinstance(error, Unavailable) else 1)

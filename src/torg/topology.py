@@ -26,7 +26,11 @@ GATEWAY: Final = "gateway"
 SANDBOX: Final = "acquirer"
 """The sandbox of an acquirer. It runs with payments, and by itself where there are several instances of those."""
 
+OPERATOR: Final = "operator"
+"""The command line, as it asks the processes of a fleet."""
 NAMES: Final = (*CONTEXTS, GATEWAY)
+SERVICES: Final = (*NAMES, SANDBOX, OPERATOR)
+"""Who has a key pair of its own."""
 MAIN: Final = "main"
 """The process of everything that no other process is named for."""
 
@@ -37,6 +41,38 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "gateway": ("user", "catalog", "cart", "order", "payment", "inventory", "shipping"),
 }
 """Whom a context cannot do without for what it is there for; the gateway's are those that a checkout takes."""
+
+ASKED_BY: Final[Mapping[str, frozenset[str]]] = {
+    "user": frozenset({"admin", "order", "web"}),
+    "catalog": frozenset({"admin", "analytics", "cart", "inventory", "order", "web"}),
+    "cart": frozenset({"admin", "order", "user", "web"}),
+    "order": frozenset({"admin", "cart", "shipping", "user", "web"}),
+    "payment": frozenset({"admin", "order", "user", "web"}),
+    "inventory": frozenset({"admin", "cart", "order"}),
+    "shipping": frozenset({"admin", "order", "user", "web"}),
+    "notification": frozenset({"user", "web"}),
+    "review": frozenset({"admin", "user", "web"}),
+    "analytics": frozenset({"admin", "catalog"}),
+    "admin": frozenset({"gateway"}),
+}
+"""Who may ask a context at all; the others it refuses. A test holds it against what contexts import of each other."""
+ASKED_BY_ALL: Final = frozenset({"admin.record_audit", "user.authenticate", "user.get_public_keys"})
+"""What every process asks that answers people: who they are, and to file what the staff do."""
+
+BETWEEN: Final[Mapping[str, frozenset[str]]] = {
+    "desk": frozenset({"admin", OPERATOR}),
+    "log": frozenset((*CONTEXTS, OPERATOR)),
+    "api": frozenset((*SERVICES,)),
+    "answers": frozenset((*SERVICES,)),
+}
+"""Who may ask a process for what is no context's: to do something at its desks, for rows of its logs, for its description, and to forget kept answers."""
+
+
+def may_ask(caller: str, context: str, message: str) -> bool:
+    """Whether a context, or the command line, may ask another one for this."""
+    if context in BETWEEN:
+        return caller in BETWEEN[context]
+    return caller in (context, OPERATOR) or message in ASKED_BY_ALL or caller in ASKED_BY.get(context, ())
 
 
 def spares(contexts: Collection[str], check: str) -> bool:

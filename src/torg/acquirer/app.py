@@ -13,8 +13,8 @@ from torg.acquirer.books import Books
 from torg.acquirer.faults import FaultPanel
 from torg.acquirer.handlers import HANDLERS, AcquirerDeps, settle_late_ones
 from torg.acquirer.notices import POLL, Notices
-from torg.acquirer.routes import MERCHANT, routes
-from torg.kit.auth import Identity
+from torg.acquirer.routes import ACCESS, routes
+from torg.kit.auth import Identity, Role
 from torg.kit.http import App
 from torg.kit.log import Log
 from torg.kit.messages import Registry
@@ -62,7 +62,7 @@ async def open_acquirer(
     notices = Notices(store, new_id, faults, secret, webhook_url, base_url)
     deps = AcquirerDeps(clock=clock, new_id=new_id, store=store, books=Books(database, clock), notices=notices, faults=faults, base_url=base_url)
     jobs = (Job("acquirer.notices", 0, notices.run), Job("acquirer.banks", POLL, partial(settle_late_ones, deps)))
-    return Acquirer(_http(deps, secret), base_url, secret, faults, notices, store, jobs)
+    return Acquirer(_http(deps, secret, public_url.startswith("https:")), base_url, secret, faults, notices, store, jobs)
 
 
 def _database(folder: Path, sync: str, committer: Committer | None) -> SqliteDatabase:
@@ -70,10 +70,10 @@ def _database(folder: Path, sync: str, committer: Committer | None) -> SqliteDat
     return SqliteDatabase(folder / "acquirer.db", sync, committer)
 
 
-def _http(deps: AcquirerDeps, secret: str) -> App:
+def _http(deps: AcquirerDeps, secret: str, secure: bool) -> App:
     async def authenticate(token: str) -> Identity | None:
-        return Identity("merchant", MERCHANT) if hmac.compare_digest(token.encode(), secret.encode()) else None
+        return Identity("merchant", frozenset({Role.PARTNER})) if hmac.compare_digest(token.encode(), secret.encode()) else None
 
-    http, handlers = App(deps.clock, deps.new_id, authenticate), bound(HANDLERS, deps)
+    http, handlers = App(deps.clock, deps.new_id, authenticate, access=ACCESS, secure=secure, takes_cards=True), bound(HANDLERS, deps)
     http.add(routes(deps), handlers.__getitem__, deps.store)
     return http

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from torg.kit.card_numbers import passes_luhn
+
 LONGEST_VALIDITY = 20  # years
 
 
@@ -45,13 +47,6 @@ def read_card(number: str, expiry: str, code: str, today: date) -> tuple[Card | 
     said = {"number": _number_fault(digits, behaviour), "expiry": _expiry_fault(expiry, today), "code": _code_fault(code)}
     faults = {field: fault for field, fault in said.items() if fault}
     return (Card(behaviour, digits[-4:]), {}) if behaviour and not faults else (None, faults)
-
-
-def passes_luhn(digits: str) -> bool:
-    """The check digit of ISO/IEC 7812-1, annex B."""
-    values = [int(digit) for digit in reversed(digits)]
-    doubled = [sum(divmod(2 * value, 10)) for value in values[1::2]]
-    return (sum(values[0::2]) + sum(doubled)) % 10 == 0
 
 
 def _number_fault(digits: str, behaviour: Behaviour | None) -> str:

@@ -23,7 +23,7 @@ SIGNATURE = "Acquirer-Signature"
 TRIES = 60
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=0.5), timedelta(minutes=5)
 PATIENCE = aiohttp.ClientTimeout(total=10)
-POLL = 0.2  # seconds
+POLL = 0.5  # seconds
 
 
 def sign(secret: str, timestamp: int, body: bytes) -> str:

@@ -13,12 +13,21 @@ from torg.acquirer.charges import Charge
 from torg.acquirer.faults import Faults
 from torg.acquirer.handlers import AcquirerDeps
 from torg.acquirer.pages import Pages, example_of
+from torg.kit.access import PUBLIC, Access
 from torg.kit.auth import Role
 from torg.kit.errors import DomainError, NotFound
 from torg.kit.http import Request, Response, Route, page
 from torg.kit.messages import Message
+from torg.kit.policy import GUEST, Grant, Policy
 
-MERCHANT = frozenset({Role.PARTNER})
+CHARGES = "charges:write"
+ACCESS = Access(
+    Policy(
+        rights={CHARGES: "charges and books of the merchant", PUBLIC: "the page to pay on"},
+        grants=(Grant(to=Role.PARTNER, rights=(CHARGES,)), Grant(to=GUEST, rights=(PUBLIC,))),
+    )
+)
+"""The merchant alone may charge; whoever has a charge's address may pay it."""
 
 
 def routes(deps: AcquirerDeps) -> Sequence[Route]:
@@ -32,13 +41,13 @@ def routes(deps: AcquirerDeps) -> Sequence[Route]:
         _merchant("POST", f"{prefix}/payments/{{charge_id}}/refunds", m.RefundCharge, status=201, idempotency="accepted"),
         _merchant("GET", f"{prefix}/books", m.GetBooks),
         _merchant("PUT", f"{prefix}/faults", Faults, status=204),
-        page(f"{prefix}/pay/{{charge_id}}", pages.show),
-        page(f"{prefix}/pay/{{charge_id}}", pages.act, method="POST"),
+        page(f"{prefix}/pay/{{charge_id}}", pages.show, right=PUBLIC),
+        page(f"{prefix}/pay/{{charge_id}}", pages.act, right=PUBLIC, method="POST"),
     )
 
 
 def _merchant(method: str, path: str, message: type[Message], **more: Any) -> Route:
-    return Route(method=method, path=path, message=message, who=MERCHANT, public=False, **more)
+    return Route(method=method, path=path, message=message, right=CHARGES, public=False, **more)
 
 
 class _BuyerPages:

@@ -33,7 +33,7 @@ class Steps:
     def begin(self, name: str) -> None:
         """The next part; of unknown size until `of` says it."""
         if not self._told:
-            self._console.print(f"{self._title} (once; it goes on where it was cut short)")
+            self._console.print(f"{self._title} (once; it goes on where it was cut short)", soft_wrap=True)
             self._told = True
         self._finish()
         if not self._console.is_terminal:

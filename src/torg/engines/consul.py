@@ -16,6 +16,7 @@ from typing import Final
 from torg.engines import go_build
 from torg.engines.go_build import GoProgram
 from torg.engines.port import EngineRefused, Place, Tell
+from torg.kit.ports import free_port
 
 PROGRAM: Final = GoProgram(
     name="consul",
@@ -104,9 +105,8 @@ def _free(wanted: int) -> int:
         try:
             probe.bind(("127.0.0.1", wanted))
         except OSError:
-            probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+            return free_port()
+        return wanted
 
 
 def _get(port: int, path: str) -> object:

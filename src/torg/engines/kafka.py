@@ -8,12 +8,12 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from torg.engines import fetch, run
 from torg.engines.port import EngineRefused, Place, Tell
+from torg.kit.ports import free_port
 from torg.kit.values import randomness
 
 RELEASE = "4.4.0"
@@ -152,13 +152,13 @@ def _advertised(place: Place) -> int:
 
 def _free(port: int) -> int:
     """This port, or another one where it is taken."""
-    for each in (port, 0):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", each))
-            chosen: int = probe.getsockname()[1]
-            return chosen
-    raise EngineRefused("Kafka's controller can't be given a port: all are taken.")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return free_port()
+        return port
 
 
 def _java() -> None:

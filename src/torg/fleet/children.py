@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 from torg.fleet.plan import Planned
 from torg.fleet.words import Words
+from torg.kit.ports import free_port
 from torg.kit.rpc.http import Broken, Connections, Unreachable
 from torg.kit.rpc.peers import LOOK_EVERY
 
@@ -48,9 +48,10 @@ class Child:
         await self._process.stdin.drain()
 
     async def answers(self, connections: Connections, path: str = "/health") -> bool:
+        request = f"GET {path} HTTP/1.1\r\nhost: {self.address}\r\n\r\n".encode()
         with suppress(Unreachable, Broken, TimeoutError):
             async with asyncio.timeout(2):
-                return (await connections.ask(self.address, f"GET {path} HTTP/1.1\r\nhost: {self.address}\r\n\r\n".encode())).status == 200
+                return (await connections.ask(self.address, request, self.planned.contexts[0])).status == 200
         return False
 
     async def wait(self) -> int:
@@ -98,11 +99,3 @@ async def start(planned: Planned, environment: Mapping[str, str], front: int | N
     assert process.stderr is not None
     speaking = asyncio.gather(words.pass_on(planned.name, process.stdout), words.pass_on(planned.name, process.stderr))
     return Child(planned, port, process, speaking)
-
-
-def free_port() -> int:
-    """One that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -15,13 +15,15 @@ from torg.fleet.children import Child
 from torg.fleet.members import Members
 from torg.fleet.plan import Planned, stopping_order
 from torg.fleet.words import Words
-from torg.kit.listening import CannotStart
+from torg.kit.listening import AWAY, CannotStart
 from torg.kit.rpc.http import Connections
 from torg.kit.rpc.peers import LOOK_EVERY
+from torg.kit.rpc.tls import Tls
 
 BACKLOG: Final = 1024
 STARTS: Final = 120.0  # seconds that a process may take until it answers
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0  # seconds before one that has crashed is started again
+FIRST_WAIT, LONGEST_WAIT = 1.0, 5.0  # seconds between tries of a first start while an engine is away
 STEADY: Final = 20.0  # seconds after which a crash is the first one again
 HOPEFUL: Final = 3  # crashes in a row for which others still wait for it
 NOTICED: Final = 3 * LOOK_EVERY  # seconds within which everybody knows of a change
@@ -29,16 +31,20 @@ NOTICED: Final = 3 * LOOK_EVERY  # seconds within which everybody knows of a cha
 
 class Supervisor:
     """`environment` is what all processes have besides this one's ({process} in it stands for the name of each); `front` the shop's socket, bound but not
-    listening yet."""
+    listening yet. `start_within`: so many seconds processes may find engines away at the first start; `tls`: how they are asked."""
 
-    def __init__(self, planned: Sequence[Planned], environment: Mapping[str, str], peers: Path, front: socket.socket, words: Words) -> None:
+    def __init__(
+        self, planned: Sequence[Planned], environment: Mapping[str, str], peers: Path, front: socket.socket, words: Words, start_within: float = 0,
+        tls: Tls | None = None,
+    ) -> None:  # fmt: skip
+        self._start_within = start_within
         self._planned, self._environment, self._front, self._words = planned, environment, front, words
         self.members = Members(peers, tuple(dict.fromkeys(context for process in planned for context in process.contexts)))
         self._children: dict[str, Child] = {}
         self._launched: list[Child] = []
         self._turns: dict[str, int] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
-        self._connections = Connections()
+        self._connections = Connections(tls)
         self._opened = False
         self._turn = asyncio.Lock()
 
@@ -79,9 +85,20 @@ class Supervisor:
     # ---------------------------------------------------------------- one process
 
     async def _bring_up(self, process: Planned) -> None:
-        child = await self._launch(process)
-        self._children[process.name] = child
-        await self._until(child, "/health")
+        """At the first start an engine that is away is waited for: whoever starts everything at once should not have to know in which order."""
+        pause, deadline = FIRST_WAIT, time.monotonic() + self._start_within
+        while True:
+            child = await self._launch(process)
+            self._children[process.name] = child
+            try:
+                await self._until(child, "/health")
+                break
+            except CannotStart:
+                if child.alive or await child.wait() != AWAY or time.monotonic() + pause > deadline:
+                    raise
+            self._words.say(process.name, f"cannot start yet, as it says above; it is tried again in {pause:.1f} s")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_WAIT)
         await self._introduce(child)
         self._watch(child)
 

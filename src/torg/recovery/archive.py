@@ -24,7 +24,7 @@ from torg.recovery.cut import Standing
 from torg.recovery.errors import CannotRestore
 from torg.recovery.keys import MARK
 
-WHOLE, STEP, SERVERS, FORMAT = 1, 2, 3, 3
+WHOLE, STEP, SERVERS, WITH_BESIDE, FORMAT = 1, 2, 3, 4, 4
 MANIFEST: Final = "manifest.json"
 PACKING = 1  # gzip's fastest: to a fifth, in a quarter of the time that its best takes for a sixth less
 CHUNK = 1 << 20
@@ -54,10 +54,13 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Servers(msgspec.Struct, frozen=True):
-    """Of a shop with its records on PostgreSQL: what each context, or shard of one, keeps there, and whether its messages went over a broker."""
+    """Of a shop with its records on PostgreSQL: what each context, or shard of one, keeps there, and whether its messages went over a broker. `beside` is what
+    was copied of other engines, with the number of rows. `documents` (MongoDB): all of them, none newer than the cut. `facts` (ClickHouse): what visitors did;
+    all that is about sales is made anew from PostgreSQL when the restored shop starts."""
 
     broker: bool
     kept: dict[str, Kept]
+    beside: dict[str, dict[str, int]] = {}
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,7 +91,7 @@ class Packing:
 
     def close(self, at: str, stores: Mapping[str, Standing], step: Step | None = None, servers: Servers | None = None) -> Manifest:
         """The manifest goes behind everything else: a backup that was cut short has none."""
-        layout = STEP if step else SERVERS if servers else WHOLE
+        layout = STEP if step else WHOLE if servers is None else WITH_BESIDE if servers.beside else SERVERS
         manifest = Manifest(layout, __version__, at, dict(stores), dict(self.parts), step, servers)
         written = encode(manifest)
         self._put(MANIFEST, io.BytesIO(written), len(written), 0o600)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from getpass import getpass
 from pathlib import Path
 from typing import Any, Final
@@ -15,13 +15,18 @@ from cyclopts import Parameter
 
 from torg.demo import seed
 from torg.kit import settings as settings_
+from torg.kit.scrubbing import clean
 
 API: Final = "/api/v1"
 ADMIN: Final = "admin@torg.example"
 
 
 class Refused(Exception):
-    """What the shop said instead of doing it."""
+    """What the shop said instead of doing it. `ticket`: the password was right, and a second factor is asked for with this."""
+
+    def __init__(self, detail: str, ticket: str = "") -> None:
+        super().__init__(detail)
+        self.ticket = ticket
 
 
 @Parameter(name="*")
@@ -31,10 +36,12 @@ class Asked:
 
     to: str = ""
     """The shop's address (http://, TORG_HOST, TORG_PORT: http://127.0.0.1:8000)."""
-    email: str = ADMIN
-    """An operator's account."""
+    email: str = ""
+    """An operator's account (TORG_ADMIN; the demonstration's admin@torg.example)."""
     password: str = ""
     """Its password. Without it, the demonstration's (TORG_DEMO_PASSWORD, or what the data folder keeps); for other accounts it is asked for."""
+    code: str = ""
+    """A code of their app, or a recovery code, where they have a second factor. Without it, it is asked for."""
     data: Path | None = None
     """The shop's data folder (TORG_DATA, var/ in the checkout)."""
 
@@ -47,9 +54,10 @@ def answer(path: str, asked: Asked, body: object = None) -> Any:
     try:
         settings = settings_.load(os.environ, {"data": str(asked.data)} if asked.data else {})
         address = asked.to or f"http://{settings.host}:{settings.port}"
-        return asyncio.run(_told(address, asked.email, asked.password or _password(asked.email, settings), path, body))
+        asked = replace(asked, email=asked.email or settings.admin or ADMIN)
+        return asyncio.run(_told(address, asked, asked.password or _password(asked.email, settings), path, body))
     except settings_.BadSettings as error:
-        print(f"torg: {error}", file=sys.stderr)  # noqa: T201 it is a command
+        print(f"torg: {clean(str(error))}", file=sys.stderr)  # noqa: T201 it is a command
         sys.exit(2)
     except (aiohttp.ClientError, OSError, TimeoutError, Refused) as error:
         sys.exit(f"torg: {str(error) or type(error).__name__}")
@@ -62,11 +70,11 @@ def _password(email: str, settings: settings_.Settings) -> str:
     return getpass(f"Password of {email}: ")
 
 
-async def _told(address: str, email: str, password: str, path: str, body: object) -> Any:
+async def _told(address: str, asked: Asked, password: str, path: str, body: object) -> Any:
     """The shop answers when it is done, however long that takes."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=5)) as session:
         url = address.rstrip("/") + API
-        signed_in = await _asked(session, "POST", f"{url}/sessions", json={"email": email, "password": password})
+        signed_in = await _signed_in(session, url, asked, password)
         headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
         try:
             return await _asked(session, "POST", url + path, json=body, headers=headers)
@@ -74,9 +82,25 @@ async def _told(address: str, email: str, password: str, path: str, body: object
             await _asked(session, "DELETE", f"{url}/sessions/current", headers=headers)
 
 
+async def _signed_in(session: aiohttp.ClientSession, url: str, asked: Asked, password: str) -> Any:
+    try:
+        return await _asked(session, "POST", f"{url}/sessions", json={"email": asked.email, "password": password})
+    except Refused as refused:
+        if not refused.ticket:
+            raise
+        code = asked.code or getpass(f"Code of {asked.email}'s app, or a recovery code: ")
+        return await _asked(session, "POST", f"{url}/sessions/second-factor", json={"ticket": refused.ticket, "code": code})
+
+
 async def _asked(session: aiohttp.ClientSession, method: str, url: str, **more: Any) -> Any:
     async with session.request(method, url, **more) as response:
         answer = await response.json(content_type=None) if response.status != 204 else None
         if response.status >= 400:
-            raise Refused(answer.get("detail") or answer.get("title") if isinstance(answer, dict) else f"{url} answered {response.status}")
+            raise _refused(answer) if isinstance(answer, dict) else Refused(f"{url} answered {response.status}")
         return answer
+
+
+def _refused(problem: dict[str, Any]) -> Refused:
+    told = {error["field"]: error["detail"] for error in problem.get("errors", ())}
+    ticket = told.get("ticket", "") if problem.get("code") == "session.second_factor" else ""
+    return Refused(problem.get("detail") or problem["title"], ticket)

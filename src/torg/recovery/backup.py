@@ -15,6 +15,7 @@ from typing import Final
 from pyrage.x25519 import Recipient
 
 from torg import topology
+from torg.kit.beside import ENDING
 from torg.kit.values import Clock, stamp
 from torg.recovery.archive import Manifest, Packing, Step, packing, seal
 from torg.recovery.cut import Cut, cut, misfits
@@ -157,7 +158,7 @@ def work_folder(data: Path) -> Iterator[Path]:
 
 def _empty(work: Path) -> None:
     """Takes away what is made here and nothing else: somebody may have chosen the folder for other things."""
-    for name in (COPY, f"{COPY}-journal", PACKED, CHANGED):
+    for name in (COPY, f"{COPY}-journal", PACKED, CHANGED, *(file.name for file in work.glob(f"*{ENDING}"))):
         (work / name).unlink(missing_ok=True)
 
 

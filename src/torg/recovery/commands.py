@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from torg.kit import settings as settings_
 from torg.kit import values
+from torg.kit.scrubbing import clean
 from torg.opening import running_engines
 from torg.recovery import servers
 from torg.recovery.archive import Manifest
@@ -30,10 +31,6 @@ from torg.recovery.restore import restore_moment
 
 ELSEWHERE: Final = ("db", "bus", "redis", "documents", "facts")
 """Engines that keep what is in no file of the data folder. The search index is not missed: it is built anew."""
-BESIDE: Final = {
-    "documents": "back MongoDB up now, by mongodump --oplog; it may be ahead of this backup, and must not be behind it",
-    "facts": "back ClickHouse up now, by BACKUP DATABASE; without it sales are filled in again from the records, what visitors did is lost",
-}
 MODEST: Final = 10  # how far it stands back where processors are scarce: people who order go first
 
 
@@ -147,9 +144,6 @@ def _back_up_servers(settings: settings_.Settings, to: Path, for_whom: Sequence[
         )
     made = servers.back_up(settings, to, for_whom, values.utc_now)
     print(_summary(made, to))  # noqa: T201 it is a command
-    for name, how in BESIDE.items():
-        if getattr(settings, name):
-            print(f"TORG_{name.upper()} is not in it: {how}", file=sys.stderr)  # noqa: T201 it is a command
 
 
 def _refuse_servers(settings: settings_.Settings) -> None:
@@ -195,7 +189,7 @@ def _or_explain(work: Callable[[], None]) -> None:
     try:
         work()
     except settings_.BadSettings as error:
-        print(f"torg: {error}", file=sys.stderr)  # noqa: T201 it is a command
+        print(f"torg: {clean(str(error))}", file=sys.stderr)  # noqa: T201 it is a command
         sys.exit(2)
     except (CannotBackUp, CannotRestore, OSError, sqlite3.Error) as error:
-        sys.exit(f"torg: {error}")
+        sys.exit(f"torg: {clean(str(error))}")

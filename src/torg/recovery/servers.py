@@ -1,5 +1,5 @@
 """Shops whose records are on PostgreSQL. Each context's tables are copied out of one snapshot, and into tables that its own migrations make: no program of
-PostgreSQL's is needed, and the file is like any other backup.
+PostgreSQL's is needed, and the file is like any other backup. Products' documents and facts, which lie in other engines, are copied with them.
 
 One database is of one instant by itself. Where contexts have several, snapshots are taken as of files: at once, and looked at twice
 (docs/decisions/0019-backups-by-double-collect.md)."""
@@ -7,8 +7,9 @@ One database is of one instant by itself. Where contexts have several, snapshots
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +21,8 @@ import asyncpg
 from pyrage.x25519 import Recipient
 
 from torg import topology
-from torg.compose import CONTEXTS
+from torg.compose import CONTEXTS, KEPT_BESIDE, copier
+from torg.kit.beside import ENDING, Beside, BesideRefused
 from torg.kit.errors import Unavailable
 from torg.kit.settings import Settings
 from torg.kit.shards import named
@@ -35,6 +37,7 @@ from torg.recovery.cut import BREATH, PATIENCE, Standing, misfits
 from torg.recovery.errors import CannotBackUp, CannotRestore
 
 COPY: Final = ".copy"
+TRIES: Final = 20  # cuts, where something is edited while what lies beside them is copied
 SENT_AGAIN: Final = timedelta(days=5)
 """How far relays go back where the broker is a new one. Ids of what was handled are kept for a week: what comes again takes effect once."""
 LEDGERS: Final = ("migration", "migration_contract")
@@ -89,6 +92,8 @@ def back_up(settings: Settings, to: Path, recipients: Sequence[Recipient], clock
             if recipients:
                 seal(packed, unfinished, recipients)
             return Made(manifest, unfinished.stat().st_size, cut.tries, cut.seconds)
+    except BesideRefused as refused:
+        raise CannotBackUp(str(refused)) from refused
     except FAULTS as error:
         raise CannotBackUp(f"PostgreSQL: {error or type(error).__name__}") from error
 
@@ -98,7 +103,10 @@ async def _pack(archive: Packing, settings: Settings, work: Path, clock: Clock) 
     for name in BEFORE:
         if (data / name).exists():
             archive.add(name, data / name)
-    async with _cut({home.url for home in found}, clock) as cut:
+    async with _fitting(found, settings, work, clock) as (cut, copied):
+        for engine, counts in copied.items():
+            for name in counts:
+                archive.add(f"{engine}/{name}{ENDING}", work / f"{name}{ENDING}")
         standings = {home.part: await _standing(cut.snapshots[home.url], home) for home in found}
         if ahead := misfits(standings):
             raise CannotBackUp(f"what these databases hold does not fit together: {'; '.join(ahead)}")
@@ -107,7 +115,28 @@ async def _pack(archive: Packing, settings: Settings, work: Path, clock: Clock) 
         if (data / name).exists():
             with closing(sqlite3.connect(data / name, timeout=10)) as store:
                 add_copy(archive, name, store, work, Packing.add)
-    return archive.close(stamp(cut.at), standings, servers=Servers(bool(settings.bus), kept)), cut
+    return archive.close(stamp(cut.at), standings, servers=Servers(bool(settings.bus), kept, copied)), cut
+
+
+@asynccontextmanager
+async def _fitting(found: Sequence[Home], settings: Settings, work: Path, clock: Clock) -> AsyncIterator[tuple[Cut, dict[str, dict[str, int]]]]:
+    """A cut, and what was copied beside it that fits it. Raises CannotBackUp where that changes all the time."""
+    for _ in range(TRIES):
+        async with _cut({home.url for home in found}, clock) as cut:
+            copied = {one.name: await _copied(one, home, cut.snapshots[home.url], settings, work) for one, home in _beside(found)}
+            if None not in copied.values():
+                yield cut, {engine: counts for engine, counts in copied.items() if counts}
+                return
+    raise CannotBackUp(f"{TRIES} times something was edited while what lies beside PostgreSQL was copied: try again when less is going on")
+
+
+def _beside(found: Iterable[Home]) -> list[tuple[Beside, Home]]:
+    return [(copier(home.context), home) for home in found if home.context in KEPT_BESIDE]
+
+
+async def _copied(one: Beside, home: Home, snapshot: Any, settings: Settings, work: Path) -> dict[str, int] | None:
+    await snapshot.execute(f'set local search_path to "{home.context}"')
+    return await one.copy(getattr(settings, one.name), snapshot, work)
 
 
 @dataclass(frozen=True)
@@ -190,25 +219,51 @@ def fill(unpacked: Path, manifest: Manifest, settings: Settings, clock: Clock) -
         raise CannotRestore("this shop's records were on PostgreSQL: name where they are to go, TORG_DB=postgresql://user:password@host:port/base")
     if strange := sorted(found.keys() ^ manifest.servers.kept.keys()):
         raise CannotRestore(f"the backup and TORG_DB, TORG_<CONTEXT>_DB name other shards: {', '.join(strange)}")
-    return asyncio.run(_fill_all(found, unpacked, manifest, manifest.servers, clock))
+    for engine in manifest.servers.beside:
+        if not getattr(settings, engine):
+            raise CannotRestore(f"this shop's {engine} are in the backup: name the empty engine where they are to go, TORG_{engine.upper()}")
+    return asyncio.run(_fill_all(found, unpacked, manifest, manifest.servers, settings, clock))
 
 
-async def _fill_all(found: Mapping[str, Home], unpacked: Path, manifest: Manifest, servers: Servers, clock: Clock) -> list[str]:
+async def _fill_all(found: Mapping[str, Home], unpacked: Path, manifest: Manifest, servers: Servers, settings: Settings, clock: Clock) -> list[str]:
     made: list[Home] = []
+    begun: list[Beside] = []
     try:
         for home in found.values():
             await _refuse_filled(home)
+        beside = [(one, home) for one, home in _beside(found.values()) if one.name in servers.beside]
+        for one, _ in beside:
+            await one.refuse_filled(getattr(settings, one.name))
         left_out = []
         for part, home in found.items():
             made.append(home)
             left_out += await _fill(home, servers.kept[part], unpacked / part, manifest, clock)
+        for one, home in beside:
+            begun.append(one)
+            await _put(one, home, unpacked / one.name, servers.beside[one.name], settings)
         return left_out
     except (*FAULTS, Unavailable) as error:
-        await _drop(made)
+        await _undo(made, begun, settings)
         raise CannotRestore(f"PostgreSQL: {error or type(error).__name__}") from error
+    except BesideRefused as refused:
+        await _undo(made, begun, settings)
+        raise CannotRestore(str(refused)) from refused
     except BaseException:
-        await _drop(made)
+        await _undo(made, begun, settings)
         raise
+
+
+async def _put(one: Beside, home: Home, folder: Path, counts: Mapping[str, int], settings: Settings) -> None:
+    async with _connected(home.address) as connection, connection.transaction():
+        await connection.execute(f'set local search_path to "{home.context}"')
+        await one.put(getattr(settings, one.name), connection, folder, counts)
+    shutil.rmtree(folder)
+
+
+async def _undo(made: Sequence[Home], begun: Sequence[Beside], settings: Settings) -> None:
+    await _drop(made)
+    for one in begun:
+        await one.drop(getattr(settings, one.name))
 
 
 async def _refuse_filled(home: Home) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from torg.kit.rpc.http import Broken, Connections, Unreachable
 
 PATIENCE: Final = 12.0  # seconds that people wait for an answer
-AGAIN: Final = 0.3  # seconds until they ask again
+AGAIN, LATEST = 0.3, 2.4  # seconds until they ask again: twice as long each time that nobody answers
 
 
 class NoAnswer(Exception):
@@ -52,11 +52,13 @@ class Browser:
 
     async def insist(self, method: str, path: str, body: object = None, key: str = "", **query: Any) -> Reply:
         """The same request until there is an answer."""
+        pause = AGAIN
         while True:
             try:
                 reply = await self.ask(method, path, body, key, **query)
             except NoAnswer:
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LATEST)
                 continue
             if reply.status != 503 and reply.code != "idempotency.in_progress":
                 return reply

@@ -7,9 +7,9 @@ import heapq
 import time
 from asyncio import AbstractEventLoop, Task
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import contextmanager, suppress
-from contextvars import Context
+from contextvars import Context, copy_context
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -23,11 +23,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 STEP: Final = 20e-6  # seconds that a step of a task takes
 THREAD: Final = 0.002  # seconds that what is done in a thread takes at most
+MANY: Final = 1000  # tasks that are kept though they may have ended
 MOST_STEPS: Final = 1_000_000  # where nobody says how many are likely
 
 
 class Endless(RuntimeError):
     """The run does not come to its end: everybody waits for ever, or somebody goes round in circles."""
+
+
+class Soon(asyncio.Handle):
+    """A handle that is made in half the time, as nobody debugs this loop."""
+
+    __slots__ = ()
+
+    def __init__(self, callback: Callable[..., object], args: Sequence[Any], loop: AbstractEventLoop, context: Context) -> None:
+        self._callback, self._args, self._loop, self._context, self._cancelled = callback, args, loop, context, False
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
@@ -36,6 +46,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     _ready: deque[Any]
     _stopping: bool
+    get_debug = bool  # asked for each future that is made: never
 
     def __init__(self, random: Random, now: float = 0.0, most_steps: int = MOST_STEPS) -> None:
         super().__init__()
@@ -46,7 +57,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._tasks_ready: list[Any] = []
         self._timers: list[tuple[float, int, Any]] = []
         self._timed = 0
-        self._all_tasks: dict[Task[Any], None] = {}
+        self._all_tasks: list[Task[Any]] = []
+        self._many_tasks = MANY
         self.set_task_factory(cast("Any", self._make_task))
 
     def time(self) -> float:
@@ -55,37 +67,41 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     # ---------------------------------------------------------------- the scheduler
 
     def _run_once(self) -> None:
-        if self._timers and self._timers[0][0] <= self._now:
-            self._due()
-        ready, tasks = self._ready, self._tasks_ready
-        while ready:
-            handle = ready.popleft()
-            if handle._cancelled:
+        """Until somebody stops the loop."""
+        ready, tasks, timers, draw = self._ready, self._tasks_ready, self._timers, self._random.random
+        while not self._stopping:
+            if timers and timers[0][0] <= self._now:
+                self._due()
+            while ready:
+                self._run(ready.popleft())
+            if not tasks:
+                self._jump()
                 continue
-            if isinstance(getattr(handle._callback, "__self__", None), Task):
-                tasks.append(handle)
-            else:
-                self._run(handle)
-        if not tasks:
-            self._jump()
-            return
-        chosen = int(self._random.random() * len(tasks)) if len(tasks) > 1 else 0
-        tasks[chosen], tasks[-1] = tasks[-1], tasks[chosen]
-        handle = tasks.pop()
-        self._now += STEP
-        self.steps += 1
-        if self.steps > self._most_steps:
-            raise Endless(f"{self._most_steps} steps, and no end")
-        if not handle._cancelled:
-            self._run(handle)
+            chosen = int(draw() * len(tasks)) if len(tasks) > 1 else 0
+            tasks[chosen], tasks[-1] = tasks[-1], tasks[chosen]
+            self._now += STEP
+            self.steps += 1
+            if self.steps > self._most_steps:
+                raise Endless(f"{self._most_steps} steps, and no end")
+            self._run(tasks.pop())
 
     def _run(self, handle: Any) -> None:
         """Unless its process stands still, or lives no more."""
+        if handle._cancelled:
+            return
         process = handle._context.get(running_in)
         if process is None or process.state == "running":
             handle._run()
         else:
             (process.held if process.state == "paused" else process.lost).append(handle)
+
+    def again(self, handles: Iterable[asyncio.Handle]) -> None:
+        """What was held back goes on."""
+        for handle in handles:
+            self._file(handle)
+
+    def _file(self, handle: Any) -> None:
+        (self._tasks_ready if isinstance(getattr(handle._callback, "__self__", None), Task) else self._ready).append(handle)
 
     def _due(self) -> None:
         """Timers whose time has come."""
@@ -106,6 +122,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._now = max(self._now, self._timers[0][0])
 
     # ---------------------------------------------------------------- what a loop is asked for
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
+        handle = Soon(callback, args, self, copy_context() if context is None else context)
+        self._file(handle)
+        return handle
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:  # type: ignore[override]
         timer = asyncio.TimerHandle(when, callback, args, self, context)
@@ -153,12 +174,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def _make_task(self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], context: Context | None = None, **more: Any) -> Task[Any]:
         task = Task(coroutine, loop=loop, context=context, **more)
         task._log_destroy_pending = False  # type: ignore[attr-defined]
-        self._all_tasks[task] = None
-        task.add_done_callback(self._forget)
+        self._all_tasks.append(task)
+        if len(self._all_tasks) > self._many_tasks:
+            self._all_tasks = [one for one in self._all_tasks if not one.done()]
+            self._many_tasks = 2 * len(self._all_tasks) + MANY
         return task
-
-    def _forget(self, task: Task[Any]) -> None:
-        self._all_tasks.pop(task, None)
 
     def throw_away(self) -> None:
         """Ends the loop with everything on it where it is. Nothing of it goes on: only its memory is given back."""

@@ -52,7 +52,7 @@ class Nemesis:
             if machine.disk:
                 self._mend(machine)
             if machine.process:
-                machine.process.resume(self._site.loop)
+                machine.process.resume(self._site.loop.again)
                 machine.process.poison = 0
                 machine.process.traps.clear()
         if self._site.acquirer:
@@ -112,7 +112,7 @@ class Nemesis:
         if process:
             process.pause()
             await asyncio.sleep(fault.seconds * 4)
-            process.resume(self._site.loop)
+            process.resume(self._site.loop.again)
 
     # ---------------------------------------------------------------- network
 

@@ -55,13 +55,12 @@ class Process:
         if self.state == "running":
             self.state = "paused"
 
-    def resume(self, loop: asyncio.AbstractEventLoop) -> None:
-        """As SIGCONT does: what came meanwhile goes on, in the order in which it came."""
+    def resume(self, again: Callable[[list[asyncio.Handle]], None]) -> None:
+        """As SIGCONT does: what came meanwhile goes on, in the order in which it came; `again` has the loop do so."""
         if self.state == "paused":
             self.state = "running"
             held, self.held = self.held, []
-            for handle in held:
-                loop._ready.append(handle)  # type: ignore[attr-defined]
+            again(held)
 
     def kill(self) -> None:
         """As SIGKILL does. What it was about to do is kept until the end of the run, so that nothing of it runs even as it is thrown away; what it had not

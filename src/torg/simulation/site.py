@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, Literal
 
-from torg import compose, topology
+from torg import background, compose, topology
 from torg.acquirer.app import Acquirer, open_acquirer
 from torg.acquirer.beside import PREFIX
 from torg.fleet import wiring
@@ -20,6 +20,7 @@ from torg.kit.calls import Handle
 from torg.kit.messages import Message, Registry
 from torg.kit.module import Module
 from torg.kit.rpc.fleet import Fleet
+from torg.kit.rpc.identity import KeyPair, StaticKeys
 from torg.kit.rpc.peers import NOWHERE, Instances
 from torg.kit.rpc.serving import Serving
 from torg.kit.settings import Settings
@@ -41,6 +42,11 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "fleet": {GATEWAY: (GATEWAY,), **{context: (context,) for context in CONTEXTS}},
 }
 """Which contexts run together, by process."""
+
+
+@cache
+def _pairs() -> Mapping[str, KeyPair]:
+    return {name: KeyPair(name.encode().ljust(32, b".")) for name in topology.SERVICES}
 
 
 @dataclass
@@ -90,7 +96,16 @@ class Site:
         raise LookupError(f"{context} runs nowhere just now")
 
     def clock_of(self, process: Process) -> Clock:
-        return lambda: START + timedelta(seconds=self.loop.time() + process.ahead)
+        asked, told = -1.0, START
+
+        def clock() -> datetime:
+            nonlocal asked, told
+            seconds = self.loop.time() + process.ahead
+            if seconds != asked:
+                asked, told = seconds, START + timedelta(seconds=seconds)
+            return told
+
+        return clock
 
     async def open(self) -> None:
         await asyncio.gather(*(self.start(machine) for machine in self.everybody))
@@ -143,7 +158,7 @@ class Site:
         machine.databases = [store.database for store in app.stores.values() if isinstance(store.database, SqliteDatabase)]
         self._note_files(machine)
         app.modules[:] = [_poisonable(module, process) for module in app.modules]
-        await compose.start(app)
+        await background.start(app)
         serving = Serving(app.door or app.http, machine.address, PORT) if app.front is None else Serving(app.asgi, machine.address, PORT)
         await serving.start()
         machine.app = app
@@ -158,13 +173,15 @@ class Site:
 
     def _settings(self, machine: Machine) -> Settings:
         return Settings(
-            host=machine.address, port=PORT, data=str(self.folder), public_url=f"http://{self.front[0]}:{PORT}", demo=False, currency=CURRENCY, sync="OFF",
+            host=machine.address, port=PORT, data=str(self.folder), public_url=f"http://{self.front[0]}:{PORT}", demo=False, staff_factor="never",
+            currency=CURRENCY, sync="OFF",
             calls=self._calls, log_level="error", password_memory_kib=8, carrier_seconds=CARRIED, card_payment_minutes=1, acquirer_secret=SECRET, secret=SECRET,
-            acquirer_url=f"http://{self.bank.address}:{PORT}{PREFIX}", response_cache=self._calls != "loopback",
+            acquirer_url=f"http://{self.bank.address}:{PORT}{PREFIX}", response_cache=self._calls != "loopback", limits=False,
         )  # fmt: skip
 
     def _fleet(self, machine: Machine, settings: Settings, world: compose.World) -> Fleet:
-        return wiring.join_fleet(machine.contexts[0], machine.contexts, Neighbours(self), settings, SECRET, all_messages(), world.clock, world.randomness)
+        keys = StaticKeys.of(_pairs(), machine.contexts)
+        return wiring.join_fleet(machine.contexts[0], machine.contexts, Neighbours(self), settings, keys, all_messages(), world.clock, world.randomness)
 
     def _leave_index(self, machine: Machine) -> None:
         """The dead process's writer still holds the index's lock, for its memory is ours: the next one gets a copy of the files."""
@@ -208,7 +225,7 @@ class Neighbours:
     async def run(self) -> None:
         """What is known is always true."""
 
-    async def announce(self, contexts: Sequence[str], address: str) -> None: ...
+    async def announce(self, contexts: Sequence[str], address: str, asked_at: int) -> None: ...
 
     async def close(self) -> None: ...
 

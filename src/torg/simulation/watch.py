@@ -44,6 +44,7 @@ class Watch:
         self._read: Counter[str] = Counter()
         self._safe: set[str] = set()
         self._disks: dict[Path, sqlite3.Connection] = {}
+        self._seen: dict[sqlite3.Connection, int] = {}  # which of its versions
         self.found: list[str] = []
         self.looks = 0
 
@@ -65,8 +66,13 @@ class Watch:
             self.found += [f"at some moment {sentence}" for sentence in self._look_at(context, self._disks[file])]
 
     def _look_at(self, context: str, disk: sqlite3.Connection) -> list[str]:
+        promises = self._promises(disk) if context == "order" else []
+        (version,) = disk.execute("pragma data_version").fetchone()
+        if version == self._seen.get(disk):
+            return promises
+        self._seen[disk] = version
         found = [sentence.format(**dict(row)) for statement, sentence in ALWAYS.get(context, ()) for row in disk.execute(statement)]
-        return found + self._new_rows(context, disk) + (self._promises(disk) if context == "order" else [])
+        return promises + found + self._new_rows(context, disk)
 
     def _new_rows(self, context: str, disk: sqlite3.Connection) -> list[str]:
         """Versions follow one another; money that is posted sums to zero."""

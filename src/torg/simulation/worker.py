@@ -4,6 +4,7 @@ It has the time, the threads and the chance of a whole process made up, so that 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -51,6 +52,8 @@ def main(template: str, bug: str = "") -> None:
         prepare(folder)
     if bug:
         known_bugs()[bug].put_in()
+    gc.collect()
+    gc.freeze()  # what is there stays: after a run only the run's own is looked through
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever else speaks, speaks elsewhere
     out.write(b"{}\n")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,8 @@ from torg.simulation.plan import Plan
 from torg.simulation.run import Outcome
 from torg.simulation.worker import HASHES, Asked
 
+MEMORY: Final = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(1 << 28), "MALLOC_TRIM_THRESHOLD_": str(1 << 29)}
+"""Has glibc keep what it was given back: each commit of the search index takes 15 MB, and to have the kernel clear them takes longer than the commit."""
 LONGEST_LINE = 1 << 28  # bytes: a story may be long
 
 
@@ -35,7 +38,7 @@ class Workers:
         for _ in range(self._count):
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "torg.simulation.worker", str(self._template), *([self._bug] if self._bug else []),
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE, env={**os.environ, HASHES: "0"},
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE, env={**os.environ, **MEMORY, HASHES: "0"},
             )  # fmt: skip
             self._all.append(process)
             await self._line(process)

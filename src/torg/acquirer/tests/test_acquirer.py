@@ -151,6 +151,7 @@ async def test_the_page_speaks_both_languages_lists_the_cards_and_fills_one_in(t
         assert "Оплатить" in russian.body.decode()
         assert 'value="4000 0000 0000 0002"' in (await world.page(id, "?card=refusal")).body.decode()
         assert "default-src 'none'" in english.headers["content-security-policy"]
+        assert english.headers["content-security-policy"].endswith("; sandbox allow-forms")
         assert (await world.page("unknown")).status == 404
 
 

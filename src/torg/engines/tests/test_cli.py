@@ -12,7 +12,8 @@ import pytest
 
 from torg.engines import run
 from torg.engines.catalogue import named
-from torg.kit.testing.engines import free_port, open_folder, refusal_skips
+from torg.kit.ports import free_port
+from torg.kit.testing.engines import open_folder, refusal_skips
 
 DOCKER = """#!/bin/sh
 echo "$*" >>"$DOCKER_TRACE"

@@ -14,7 +14,7 @@ import pytest
 from torg.engines import processes, run
 from torg.engines.port import EngineRefused, Place
 from torg.engines.tests.fake import Fake, starts
-from torg.kit.testing.engines import free_port
+from torg.kit.ports import free_port
 
 
 @pytest.fixture

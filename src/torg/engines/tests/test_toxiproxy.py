@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from torg.kit.testing.engines import free_port, running
+from torg.kit.ports import free_port
+from torg.kit.testing.engines import running
 
 pytestmark = pytest.mark.slow
 

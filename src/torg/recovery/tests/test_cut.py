@@ -91,7 +91,7 @@ def test_a_transaction_that_is_open_holds_nothing_up_and_is_not_in_the_cut(files
 
 @pytest.mark.usefixtures("writing")
 def test_it_is_given_up_with_a_sentence_when_somebody_always_writes(files: dict[str, Path]):
-    many = {f"{name}{number}": file for number in range(200) for name, file in files.items()}
+    many = {f"{name}{number}": file for number in range(1000) for name, file in files.items()}
     with pytest.raises(CannotBackUp, match="try again when less is going on"), cut(many, patience=0.2):
         pass
 

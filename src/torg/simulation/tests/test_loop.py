@@ -93,7 +93,7 @@ def test_a_paused_process_goes_on_where_it_was_and_a_dead_one_never():
         dead.kill()
         await asyncio.sleep(10)
         assert sorted(done) == ["dead 0", "paused 0"]
-        paused.resume(loop)
+        paused.resume(loop.again)
         await asyncio.sleep(10)
         assert [task.done() for task in working] == [True, False]
 

@@ -112,7 +112,7 @@ def test_a_paused_process_takes_connections_and_answers_later():
         transport.write(b"hello")
         await asyncio.sleep(3)
         assert len(client.heard) == 0
-        process.resume(loop)
+        process.resume(loop.again)
         await asyncio.sleep(1)
         assert client.heard == b"hello"
 
