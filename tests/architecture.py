@@ -14,6 +14,8 @@ ROOMS = frozenset({"__init__", "contracts", "model", "ports", "handlers", "sagas
 PAGE_ROOMS = frozenset({"templates", "static", "locale"})
 TABLELESS = ROOMS - {"migrations"}
 ROOMS_OF: Mapping[str, frozenset[str]] = {"gateway": TABLELESS, "web": TABLELESS | PAGE_ROOMS, "admin": ROOMS | PAGE_ROOMS}
+DECLARED = frozenset({"gateway.toml"})
+"""Data that stands beside the rooms, for operators to read."""
 PURE_ROOMS = frozenset({"contracts", "model", "ports", "sagas", "handlers"})
 PURE_LIBRARIES = frozenset({"msgspec", "torg"})
 DRIVERS_OF_PYTHON = frozenset({"http", "multiprocessing", "smtplib", "socket", "sqlite3", "ssl", "subprocess", "threading", "urllib"})
@@ -104,7 +106,7 @@ def rooms_are_a_closed_set(house: House) -> Iterator[str]:
     for context in house.contexts:
         allowed = ROOMS_OF.get(context.name, ROOMS)
         for entry in sorted(context.iterdir()):
-            if entry.name != "__pycache__" and (entry.stem not in allowed or entry.suffix not in {"", ".py"}):
+            if entry.name not in {"__pycache__", *DECLARED} and (entry.stem not in allowed or entry.suffix not in {"", ".py"}):
                 yield f"contexts/{context.name}/{entry.name}: not a room; a context has {', '.join(sorted(allowed))}"
         if (context / "__init__.py").exists() and (context / "__init__.py").read_text().strip():
             yield f"contexts/{context.name}/__init__.py: keep it empty; what others may import stands in contracts"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
 import pytest_asyncio
@@ -35,18 +35,44 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("shop", [chosen] if chosen else MODES, indirect=True, scope="session")
 
 
+class Shops:
+    """A shop of each mode, opened when a test first asks for it and closed at the end of all: modules take turns with the modes."""
+
+    def __init__(self, config: pytest.Config, folders: pytest.TempPathFactory) -> None:
+        self._config, self._folders = config, folders
+        self._open: dict[str, Shop] = {}
+        self._closing = AsyncExitStack()
+
+    async def of(self, mode: str) -> Shop:
+        if mode not in self._open:
+            self._open[mode] = await self._closing.enter_async_context(self._opening(mode))
+        return self._open[mode]
+
+    def _opening(self, mode: str) -> AbstractAsyncContextManager[Shop]:
+        folder = self._folders.mktemp("shop")
+        if mode in MODES:
+            return open_shop(folder, calls=mode, response_cache=mode != "loopback")
+        return open_far_shop(folder, mode, self._config.getoption("--engines") == "server", self._config.stash[COST])
+
+    async def close(self) -> None:
+        """No answer of any was one that the description does not have."""
+        async with self._closing:
+            for opened in self._open.values():
+                description = (await Visitor(opened, prefix="").get("/openapi.json")).json
+                assert not (undescribed := opened.answers.undescribed(description)), "\n".join(undescribed)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
+async def shops(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shops]:
+    opened = Shops(request.config, tmp_path_factory)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shop(request: pytest.FixtureRequest, shops: Shops) -> Shop:
     """Contexts talk directly (local), or everything is encoded, decoded and delivered twice on its way, and no answer is kept (loopback); or over HTTP."""
-    folder = tmp_path_factory.mktemp("shop")
-    if request.param in MODES:
-        opening: AbstractAsyncContextManager[Shop] = open_shop(folder, calls=request.param, response_cache=request.param != "loopback")
-    else:
-        opening = open_far_shop(folder, request.param, request.config.getoption("--engines") == "server", request.config.stash[COST])
-    async with opening as opened:
-        yield opened
-        description = (await Visitor(opened, prefix="").get("/openapi.json")).json
-        assert not (undescribed := opened.answers.undescribed(description)), "\n".join(undescribed)
+    return await shops.of(request.param)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

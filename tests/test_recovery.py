@@ -21,6 +21,7 @@ from tests.shop.goods import PASSWORD, goods
 from tests.shop.holding import everything_holds
 from tests.shop.people import Buyer
 from torg.acquirer.cards import Behaviour
+from torg.kit.tasks import ended
 from torg.kit.testing.postgres import SUITES
 from torg.kit.values import moment, utc_now
 from torg.recovery.restore import restore
@@ -54,8 +55,7 @@ class Ordering:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
+            await ended(tasks)
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes), outcomes
 

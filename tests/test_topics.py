@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from torg.compose import REMEMBERED_DAYS
+from torg.background import REMEMBERED_DAYS
 from torg.kit.bus.topics import DAYS, DEAD_DAYS, Topic, stated
 from torg.topics import PARTITIONS
 from torg.topology import CONTEXTS

@@ -15,16 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.shop import HANDED
+from torg.kit.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"TORG_DEMO_PRODUCTS": "60", "TORG_SYNC": "OFF", "TORG_PASSWORD_MEMORY_KIB": "64", "TORG_DEMO_PASSWORD": "a-password-for-tests"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def up(*arguments: str, **settings: str) -> subprocess.Popen[str]:
@@ -75,11 +69,42 @@ def test_a_folder_in_use_is_said(running: tuple[subprocess.Popen[str], str, Path
     assert "another Torg runs on" in said
 
 
+def test_an_engine_that_is_away_is_waited_for_and_named_and_then_no_longer(tmp_path: Path):
+    address = f"127.0.0.1:{free_port()}"
+    status, said = refusal("--data", str(tmp_path), TORG_DB=f"postgresql://torg@{address}/torg", TORG_START_WITHIN="4")
+    waiting = [line for line in said.splitlines() if "cannot start yet" in line]
+    assert len(waiting) > 1
+    assert all(address.rpartition(":")[2] in line for line in waiting), said
+    assert (status, said.splitlines()[-1].startswith("torg: ")) == (75, True), said
+
+
+def test_a_fleet_waits_for_its_engines_as_well(tmp_path: Path):
+    address = f"127.0.0.1:{free_port()}"
+    asked = up(
+        "--data", str(tmp_path), "--topology", "order/user,payment,cart,catalog,inventory,shipping,notification,review,analytics,admin,web", "--port",
+        str(free_port()), TORG_DB=f"postgresql://torg@{address}/torg", TORG_START_WITHIN="6",
+    )  # fmt: skip
+    heard, said = asked.communicate(timeout=60)
+    assert "cannot start yet, as it says above; it is tried again in 1.0 s" in heard + said, heard + said
+    assert asked.returncode == 1
+    assert "ended before it answered" in said
+
+
 def test_bad_settings_are_all_said():
     status, said = refusal(TORG_LANGUAGE="tlh", TORG_NONSENSE="1")
     assert status == 2
     assert "TORG_LANGUAGE='tlh'" in said
     assert "TORG_NONSENSE" in said
+
+
+@pytest.mark.parametrize(
+    "setting", ["TORG_REDIS=http://:{}@127.0.0.1:1/0", "TORG_BUS=kafka://u:{}@127.0.0.1:1", "TORG_SMTP=smtpx://u:{}@127.0.0.1:25", "TORG_TLS=redis://:{}@x"]
+)
+def test_a_start_that_fails_says_why_and_no_password(setting: str, tmp_path: Path):
+    name, _, value = setting.partition("=")
+    status, said = refusal("--data", str(tmp_path), **{name: value.format("hushhush1234")})
+    assert status in (1, 2)
+    assert (name in said, "hushhush1234" in said) == (True, False), said
 
 
 def test_a_signal_ends_it_cleanly_and_data_of_a_newer_version_is_refused(running: tuple[subprocess.Popen[str], str, Path]):

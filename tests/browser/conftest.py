@@ -11,7 +11,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.browser.window import Window, opened
-from tests.shop import Shop, open_shop
+from tests.shop import SOON, Shop, open_shop
 
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage"
@@ -20,7 +20,7 @@ ARGUMENTS = (
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
-    async with open_shop(tmp_path_factory.mktemp("browser")) as open_one:
+    async with open_shop(tmp_path_factory.mktemp("browser"), second_look=SOON) as open_one:
         yield open_one
 
 

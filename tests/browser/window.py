@@ -12,11 +12,12 @@ PATIENCE = 10_000  # milliseconds
 
 class Window:
     """One visitor's window. `went_wrong` holds script errors, console errors, failed requests, and refusals that nobody expected; those of paths that begin
-    like one of `lacking` are what a test is about."""
+    like one of `lacking` (503) or `refused` (401, 403, 422) are what a test is about."""
 
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.address = page, address
         self.lacking: tuple[str, ...] = ()
+        self.refused: tuple[str, ...] = ()
         self.went_wrong: list[str] = []
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.went_wrong.append(f"a script died: {error}"))
@@ -51,7 +52,8 @@ class Window:
         return wide
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not ("503" in message.text and self._lacks(message.location["url"], 503)):
+        told = [status for status in (503, 401, 403, 422) if str(status) in message.text]
+        if message.type in ("error", "warning") and not any(self._lacks(message.location["url"], status) for status in told):
             self.went_wrong.append(f"console {message.type} at {self.page.url}: {message.text}")
 
     def _failed(self, request: Request) -> None:
@@ -64,7 +66,8 @@ class Window:
             self.went_wrong.append(f"{response.request.method} {response.url} answered {response.status}")
 
     def _lacks(self, url: str, status: int) -> bool:
-        return status == 503 and bool(self.lacking) and url.removeprefix(self.address).startswith(self.lacking)
+        expected = {503: self.lacking, 401: self.refused, 403: self.refused, 422: self.refused}.get(status, ())
+        return bool(expected) and url.removeprefix(self.address).startswith(expected)
 
 
 @asynccontextmanager

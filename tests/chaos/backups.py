@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
-from bench.processes import ROOT, free_port
+from bench.processes import ROOT
 
 from tests.chaos.buyers import Person, administrator
 from tests.chaos.oracle import Oracle, all_of, as_promised
@@ -27,6 +27,7 @@ from torg.engines import run
 from torg.engines.catalogue import named
 from torg.engines.port import Place
 from torg.engines.postgres import ADMIN, PASSWORD, program
+from torg.kit.ports import free_port
 
 TAKES = 120.0  # seconds at most
 TRIES = 4  # PostgreSQL may crash while it is copied

@@ -26,7 +26,13 @@ CODE: Final = "CHAOS10"
 CODES: Final = 200
 """How often the promo code may be used."""
 P = TypeVar("P", bound="Person")
-AWAY = (aiohttp.ClientError, OSError, TimeoutError)
+
+
+class NotJson(Exception):
+    """An answer of the API that nobody can read; it is on record."""
+
+
+AWAY = (aiohttp.ClientError, OSError, TimeoutError, NotJson)
 HABITS: Final = {"order": 52, "look": 18, "double": 6, "tabs": 6, "promo": 6, "top_up": 4, "return": 4, "review": 4}
 """What people do, and how often."""
 WATCHED, CANCELLED, PATIENT, PAYS = 0.4, 0.15, 0.7, 0.8
@@ -76,7 +82,11 @@ class Person:
             raise
         self._counts[f"status {reply.status // 100}xx"] += 1
         self._record.answer(began, what, reply.status, text)
-        return reply.status, msgspec.json.decode(text) if text else None
+        try:
+            return reply.status, msgspec.json.decode(text) if text else None
+        except msgspec.DecodeError:
+            self._record.defects.append(f"{what} was answered {reply.status} {dict(reply.headers)}, and no JSON: {text[:300]!r}")
+            raise NotJson(what) from None
 
     async def insist(self, method: str, path: str, body: object = None, key: str = "") -> tuple[int, Any]:
         """The same request until there is an answer, less and less often; the same key sees to it that it takes effect once. Signs in anew where the session

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
+
+from torg.kit.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 OPENS_WITHIN = 120.0  # seconds; the first start fills the shop
@@ -18,9 +19,9 @@ class Process:
     """`python -m torg up` on a data folder, always on the same port. `starts` are the seconds from each start to its first answer."""
 
     def __init__(self, data: Path, settings: dict[str, str]) -> None:
-        self.data, self.port, self.starts = data, _free_port(), list[float]()
+        self.data, self.port, self.starts = data, free_port(), list[float]()
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
-        self._environment = {**kept, "PYTHONPATH": str(ROOT / "src"), **settings}
+        self._environment = {**kept, "PYTHONPATH": str(ROOT / "src"), "TORG_LIMITS": "false", **settings}
 
     @property
     def address(self) -> str:
@@ -53,10 +54,3 @@ class Process:
             self._process.send_signal(number)
         await self._process.wait()
         await self._reading
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.processes import free_port
+from torg.kit.ports import free_port
 
 Toxic = tuple[str, str, Mapping[str, int]]
 BOTH: Final = ("upstream", "downstream")

@@ -6,23 +6,24 @@ import asyncio
 import os
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from bench.processes import free_port
-
 from tests.chaos.proxy import Proxies
-from torg.engines import kafka, run
+from torg.engines import kafka, processes, run
 from torg.engines.catalogue import named
 from torg.engines.port import Place
+from torg.kit.ports import free_port
 from torg.kit.testing.engines import open_folder
 
 SERVERS = ("postgres", "kafka", "redis", "elastic", "mongo", "clickhouse")
 WITH_BAD_DISKS = ("postgres", "kafka")
 """Those that the library of world.py is loaded into."""
+WAKES = 20.0  # seconds for which a server that runs may not answer
 
 
 @dataclass
@@ -94,8 +95,31 @@ class Servers:
         await asyncio.to_thread(self._again, name)
 
     def _again(self, name: str) -> None:
+        if (started := run.running(self.places[name])) and not _wakes(name, self.places[name]):
+            _put_down(started.pid)
         with _environment(self._world if name in WITH_BAD_DISKS else {}):
             run.start(named(name), self.places[name], _quietly)
+
+
+def _wakes(name: str, place: Place) -> bool:
+    """Whether a server that runs answers again. PostgreSQL 18 waits for ever where its disk fails once more while it recovers."""
+    until = time.monotonic() + WAKES
+    while named(name).fault(place):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _put_down(pid: int) -> None:
+    """Ends a server with all its children, as whoever watches over it does when it hangs."""
+    family = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    known = {one: processes.mark(one) for one in family}
+    for one in family:
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+    for one, mark in known.items():
+        processes.gone(one, mark, 10)
 
 
 @contextmanager

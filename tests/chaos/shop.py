@@ -49,7 +49,7 @@ class Shop:
         self.data, self._socket = data, socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port: int = self._socket.getsockname()[1]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
-        self._environment = {**kept, "PYTHONPATH": str(source), "TORG_DATA": str(data), "NO_COLOR": "1", **settings}
+        self._environment = {**kept, "PYTHONPATH": str(source), "TORG_DATA": str(data), "NO_COLOR": "1", "TORG_LIMITS": "false", **settings}
         self._arguments = arguments
         data.mkdir(parents=True, exist_ok=True)
         self.log = data / "told.log"

@@ -14,9 +14,12 @@ from typing import IO, Any
 import aiohttp
 import msgspec
 
-from tests.shop.waiting import until
-from tests.test_up import SMALL, free_port
+from tests.test_up import SMALL
 from torg import topology
+from torg.kit import values
+from torg.kit.ports import free_port
+from torg.kit.rpc.key_files import PUBLIC, make_missing
+from torg.kit.testing.waiting import until
 
 ROOT = Path(__file__).parents[2]
 ENDS = 60  # seconds
@@ -25,23 +28,27 @@ SERVICES = (*topology.NAMES, topology.SANDBOX)
 
 
 class Apart:
-    """`settings` is what all of them have in their environment."""
+    """`settings` is what all of them have in their environment. `tls`: they speak it, each with no private key but its own, a port for those who watch, and
+    the gateway with one for people: as compose.yaml has them."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], tls: bool = False) -> None:
         self._folder, self._peers = folder, folder / "peers.toml"
         self.ports = {name: free_port() for name in SERVICES}
+        self._watched = {name: free_port() for name in SERVICES} if tls else {}
+        self._front = free_port() if tls else self.ports[topology.GATEWAY]
+        self.identities = folder / "data" / "identities"
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._logs: dict[str, IO[bytes]] = {}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
         self._environment = {
             **kept, **SMALL, "PYTHONPATH": os.pathsep.join(sys.path), "TORG_DATA": str(folder / "data"), "TORG_DISCOVERY": f"file:{self._peers}",
-            "TORG_SECRET": "a secret of all of them", "TORG_PUBLIC_URL": self.address, "TORG_FRONT": self.address, **settings,
+            "TORG_SECRET": "a secret of all of them", "TORG_PUBLIC_URL": self.address, "TORG_FRONT": self.address, "TORG_TLS": str(tls), **settings,
         }  # fmt: skip
         self.find({name: [self.at(name)] for name in SERVICES})
 
     @property
     def address(self) -> str:
-        return f"http://{self.at(topology.GATEWAY)}"
+        return f"http://127.0.0.1:{self._front}"
 
     def at(self, name: str) -> str:
         return f"127.0.0.1:{self.ports[name]}"
@@ -57,11 +64,25 @@ class Apart:
         """`instance` is the name of a second one of it, at a port of its own; `module` another command line than the shop's own."""
         known = instance or name
         self.ports.setdefault(known, free_port())
+        own = {"TORG_INSTANCE": known}
+        if self._watched:
+            own |= {"TORG_MONITOR_PORT": str(self._watched[name]), "TORG_IDENTITIES": str(self._keys_of(name))}
+        if self._watched and name == topology.GATEWAY:
+            own["TORG_FRONT_PORT"] = str(self._front)
         self._logs[known] = (self._folder / f"{known}.log").open("ab")
         self.running[known] = subprocess.Popen(
-            [sys.executable, "-m", module, "serve", name, "--port", str(self.ports[known])], env={**self._environment, "TORG_INSTANCE": known},
+            [sys.executable, "-m", module, "serve", name, "--port", str(self.ports[known])], env=self._environment | own,
             stdin=subprocess.DEVNULL, stdout=self._logs[known], stderr=subprocess.STDOUT, cwd=ROOT,
         )  # fmt: skip
+
+    def _keys_of(self, name: str) -> Path:
+        """Everybody's public keys, and its own."""
+        make_missing(self.identities, topology.SERVICES, values.randomness)
+        own = self._folder / "keys" / name
+        own.mkdir(parents=True)
+        for part in (name, PUBLIC):
+            (own / part).symlink_to(self.identities / part)
+        return own
 
     def said(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text()
@@ -69,7 +90,7 @@ class Apart:
     async def ready(self, browser: aiohttp.ClientSession, name: str) -> tuple[int, Any]:
         """What a process says of itself; status 0 while nobody answers."""
         try:
-            async with browser.get(f"http://{self.at(name)}/ready") as reply:
+            async with browser.get(f"http://127.0.0.1:{self._watched.get(name, self.ports[name])}/ready") as reply:
                 return reply.status, (await reply.json(content_type=None))["checks"]
         except aiohttp.ClientError:
             return 0, {}

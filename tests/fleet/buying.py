@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 import aiohttp
@@ -12,6 +14,7 @@ import aiohttp
 from tests.test_up import SMALL
 
 ADDRESS = {"city": "Moscow", "street": "Tverskaya 1", "postcode": "125009", "country": "RU"}
+PRODUCTS = 8  # of each buyer
 ORDER = {"delivery": {"method": "courier", "address": ADDRESS}, "payment": {"method": "balance"}}
 
 
@@ -21,7 +24,7 @@ class Buyer:
 
     address: str
     browser: aiohttp.ClientSession
-    product: str
+    products: Sequence[str] = ()  # theirs alone, in turn: none is sold out by those who buy for long
     email: str = field(default_factory=lambda: f"{uuid.uuid4().hex}@buyers.torg.example")
     token: str = ""
     acknowledged: list[str] = field(default_factory=list)
@@ -46,9 +49,9 @@ class Buyer:
 
     async def buy(self) -> None:
         """Until the shop is gone."""
-        while True:
+        for product in cycle(self.products):
             try:
-                status, _, headers = await self.ask("PUT", f"/cart/items/{self.product}", {"quantity": 1})
+                status, _, headers = await self.ask("PUT", f"/cart/items/{product}", {"quantity": 1})
                 self._note("cart", status, headers)
                 if status == 200:
                     status, order, headers = await self.ask("POST", "/orders", ORDER, **{"idempotency-key": uuid.uuid4().hex})
@@ -75,10 +78,10 @@ class Buyer:
 
 
 async def crowd(browser: aiohttp.ClientSession, address: str, count: int) -> list[Buyer]:
-    """Each with an account, a full wallet, and a product of their own."""
-    async with browser.get(f"{address}/api/v1/products?in_stock=true&limit={count}") as reply:
+    """Each with an account, a full wallet, and products of their own."""
+    async with browser.get(f"{address}/api/v1/products?in_stock=true&limit={count * PRODUCTS}") as reply:
         products = [item["id"] for item in (await reply.json())["items"]]
-    buyers = [Buyer(address, browser, product) for product in products]
+    buyers = [Buyer(address, browser, products[number::count]) for number in range(count)]
     for buyer in buyers:
         await buyer.arrive()
     return buyers

@@ -13,7 +13,7 @@ import msgspec
 
 import torg
 from torg import topology
-from torg.kit.messages import Event, Message, message
+from torg.kit.messages import Event, Message, defined_in, message
 
 FIELD, WRAPPED = "newer", "order.wrapped"
 
@@ -23,7 +23,7 @@ def widen(modules: list[ModuleType]) -> None:
     wider: dict[type, Any] = {}
     for contracts in modules:
         for name, kind in vars(contracts).items():
-            if isinstance(kind, type) and issubclass(kind, Message) and kind.NAME and kind.__module__ == contracts.__name__:
+            if isinstance(kind, type) and issubclass(kind, Message) and kind.NAME and defined_in(kind, contracts):
                 fields = [(FIELD, str, msgspec.field(default="a word of the next version's"))]
                 made: Any = msgspec.defstruct(name, fields, bases=(kind,), frozen=True, kw_only=True, module=contracts.__name__)
                 wider[kind] = message(kind.NAME, kind.VERSION)(made)
@@ -46,7 +46,7 @@ def wrap_orders() -> None:
 def main() -> None:
     """Before anything else has taken a message by its name."""
     homes = [Path(torg.__file__).parent / "contexts" / context for context in topology.CONTEXTS]
-    widen([importlib.import_module(f"torg.contexts.{home.name}.contracts") for home in homes if (home / "contracts.py").exists()])
+    widen([importlib.import_module(f"torg.contexts.{home.name}.contracts") for home in homes if any(home.glob("contracts*"))])
     wrap_orders()
     importlib.import_module("torg.cli").main()
 

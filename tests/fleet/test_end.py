@@ -14,8 +14,9 @@ import aiohttp
 import pytest
 
 from tests.fleet.buying import Buyer, crowd
-from tests.shop.waiting import until
-from tests.test_up import free_port, until_ready, up
+from tests.test_up import until_ready, up
+from torg.kit.ports import free_port
+from torg.kit.testing.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.fleet]
 BUYERS, BEFORE = 8, 40  # buyers; orders before the signal

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.fleet.test_up import _buy, _sent, _signed_in, get, processes, until
-from tests.test_up import free_port, until_ready, up
+from tests.test_up import until_ready, up
+from torg.kit.ports import free_port
 from torg.kit.testing.engines import running
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine]

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,17 @@ from tests.shop import until
 from tests.shop.afar import FarShop, open_far_shop
 from tests.shop.holding import everything_holds
 from tests.shop.people import Buyer
+from torg import topology
+from torg.contexts.catalog.contracts import GetOffers
+from torg.contexts.user.contracts import GetContact
+from torg.kit import values
+from torg.kit.chain import Chained
+from torg.kit.errors import Forbidden, Unavailable
+from torg.kit.rpc.client import RemoteCalls
+from torg.kit.rpc.http import Connections
+from torg.kit.rpc.identity import Identities, KeyPair, StaticKeys, bytes_of
+from torg.kit.rpc.key_files import rotate, services_of
+from torg.kit.rpc.peers import StaticPeers
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
@@ -74,7 +87,51 @@ async def _ordered(buyer: Buyer, product_id: str) -> str:
     return await until(placed, "the order is taken", 30)
 
 
+async def test_every_service_gets_another_key_while_people_buy_and_no_request_fails(shop: FarShop):
+    folder, anna = Path(shop.settings.data) / "identities", await shop.buyer()
+    before = services_of(folder)
+    order_ids = []
+    for service in topology.SERVICES:
+        rotate(folder, service, values.randomness)
+        order_ids.append(await anna.order(shop.product()))
+    for order_id in order_ids:
+        await anna.sees(order_id, "confirmed")
+    after = services_of(folder)
+    assert {service: keys[1] for service, keys in after.items()} == {service: keys[0] for service, keys in before.items()}
+
+
+async def test_a_thief_of_a_services_key_is_that_one_alone_and_nobody_once_it_was_dropped(shop: FarShop):
+    folder, anna = Path(shop.settings.data) / "identities", await shop.buyer()
+    stolen = KeyPair(bytes_of((folder / "cart" / "key").read_text().split()[0]))
+    of_shop = {context: tuple(addresses) for context, addresses in shop.supervisor.members.addresses.items()}
+    names = services_of(folder)
+    thief = Identities(StaticKeys({"cart": (stolen,), "admin": (stolen,)}, {**names, "admin": names["cart"]}), values.utc_now, values.randomness)
+    connections = Connections()
+    as_cart, as_admin = (Chained(RemoteCalls(StaticPeers(of_shop), connections, thief, Random(1)), name) for name in ("cart", "admin"))
+    product_id = shop.product()
+    assert [offer.product_id for offer in await as_cart(GetOffers((product_id,)))] == [product_id]
+    with pytest.raises(Forbidden, match="cart is not among those who may ask user"):
+        await as_cart(GetContact(anna.user_id))
+    with pytest.raises(Unavailable, match="its key is none of those known of 'admin'"):
+        await as_admin(GetContact(anna.user_id))
+    rotate(folder, "cart", values.randomness, drop=True)
+
+    async def nobody() -> bool:
+        try:
+            await as_cart(GetOffers((product_id,)))
+        except Unavailable as refused:
+            return "its key is none of those known of 'cart'" in refused.detail
+        return False
+
+    await until(nobody, "the stolen key is not believed any more", 10)
+    await connections.close()
+    await anna.sees(await _ordered(anna, shop.product()), "confirmed")
+
+
 # ---------------------------------------------------------------- replaced under load
+
+
+GUESTS, BUYERS = 0.025, 0.35  # seconds between two visits: however long it goes on, nobody comes near a limit of requests in a minute
 
 
 class Load:
@@ -86,16 +143,17 @@ class Load:
 
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
-        asks: list[Callable[[], Awaitable[Any]]] = [await self._buyer(), await self._buyer(), self._look, self._search, self._page]
+        buyers, guests = [await self._buyer(), await self._buyer()], (self._look, self._search, self._page)
         stopping = asyncio.Event()
-        visits = [asyncio.ensure_future(self._visit(ask, stopping)) for ask in asks]
+        visits = [asyncio.ensure_future(self._visit(ask, BUYERS, stopping)) for ask in buyers]
+        visits += [asyncio.ensure_future(self._visit(ask, GUESTS, stopping)) for ask in guests]
         try:
             yield
         finally:
             stopping.set()
             await asyncio.gather(*visits)
 
-    async def _visit(self, ask: Callable[[], Awaitable[Any]], stopping: asyncio.Event) -> None:
+    async def _visit(self, ask: Callable[[], Awaitable[Any]], pause: float, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             began = time.monotonic()
             try:
@@ -103,7 +161,7 @@ class Load:
             except (aiohttp.ClientError, AssertionError) as error:
                 self.faults.append(f"{type(error).__name__}: {error}")
             self.slowest = max(self.slowest, time.monotonic() - began)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(pause)
 
     async def _told(self, what: str, status: int, *fine: int) -> None:
         self.answers[f"{what} {status}"] += 1

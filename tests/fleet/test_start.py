@@ -13,11 +13,12 @@ import pytest
 import pytest_asyncio
 
 from tests.fleet.apart import SERVICES, Apart
-from tests.shop.waiting import until
 from torg import topology
 from torg.engines import run
 from torg.engines.catalogue import named
-from torg.kit.testing.engines import free_port, open_folder, refusal_skips
+from torg.kit.ports import free_port
+from torg.kit.testing.engines import open_folder, refusal_skips
+from torg.kit.testing.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.fleet]
 LATE = ("postgres", "redis", "kafka")

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.test_up import SMALL, free_port, refusal, until_ready, up
+from tests.test_up import SMALL, refusal, until_ready, up
+from torg.kit.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,9 @@ import pytest
 from tests.fleet.apart import SERVICES, Apart
 from tests.fleet.buying import Buyer, crowd
 from tests.fleet.newer import FIELD, WRAPPED
-from tests.shop.waiting import until
 from torg import topology
 from torg.kit.testing.engines import running
+from torg.kit.testing.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.fleet]
 BUYERS, EACH = 4, 6  # orders that must come of each step
@@ -94,7 +94,7 @@ async def bought_in(fleet: Apart) -> AsyncIterator[Upgrade]:
 
 async def everything_is_in_order(buyers: Sequence[Buyer]) -> None:
     """Each order that was acknowledged is confirmed; no message was given up; every invariant holds."""
-    operator = Buyer(buyers[0].address, buyers[0].browser, "", email="admin@torg.example")
+    operator = Buyer(buyers[0].address, buyers[0].browser, email="admin@torg.example")
     await operator.sign_in()
     for buyer in buyers:
         for order_id in buyer.acknowledged:

@@ -21,12 +21,14 @@ from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
 from tests.fuzz.conftest import Beside
-from tests.shop import Buyer, Shop, Visitor, fresh
-from tests.shop.people import deliver
+from tests.shop import Buyer, Visitor
+from tests.shop.inhabited import inhabited
+from torg.kit.access import Access
 
 Operation = APIOperation[Any, Any, Any, Any]
 EXAMPLES = int(os.environ.get("TORG_FUZZ", "5"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+ACCESS = Access.of_the_shop()
 BUYERS, STAFF = ("buyer", "admin", "guest"), ("admin", "admin", "admin", "admin", "buyer", "guest")
 ORDER = ("get", "post", "put", "patch", "delete")
 """What takes things away comes last."""
@@ -58,7 +60,7 @@ def _signed(visitor: Visitor) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def town(beside: Beside) -> Town:
-    buyer, known = beside.do(_inhabited(beside.shop))
+    buyer, known = beside.do(inhabited(beside.shop))
     return Town(beside, beside.shop.address, buyer, known)
 
 
@@ -95,7 +97,7 @@ def _faults(town: Town, operation: Operation, mode: GenerationMode) -> Iterator[
 
 def _asking(town: Town, operation: Operation, mode: GenerationMode) -> Callable[[], None]:
     browser = requests.Session()
-    callers = STAFF if "Needs the role" in operation.definition.raw.get("description", "") else BUYERS
+    callers = STAFF if ACCESS.for_staff_only(operation.definition.raw["x-right"]) else BUYERS
 
     @settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES < 50, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode), caller=st.sampled_from(callers), real=st.booleans())
@@ -111,27 +113,3 @@ def _asking(town: Town, operation: Operation, mode: GenerationMode) -> Callable[
 
 def _streams(operation: Operation) -> bool:
     return "text/event-stream" in operation.definition.raw["responses"]["200"].get("content", {}) if "200" in operation.definition.raw["responses"] else False
-
-
-async def _inhabited(shop: Shop) -> tuple[Buyer, dict[str, str]]:
-    """A buyer who has bought, received and reviewed something, and the ids of all that came of it."""
-    buyer, clerk, product_id = await shop.buyer(), await shop.staff("warehouse"), shop.product()
-    order_id = await buyer.bought(product_id)
-    await deliver(await shop.staff("courier"), buyer, order_id)
-    await shop.settle()
-    review = (await buyer.post(f"/products/{product_id}/reviews", {"rating": 4, "title": "Fine", "text": "Fine."})).json
-    address = (await buyer.post("/users/me/addresses", {"city": "Moscow", "street": "A 1", "postcode": "125009", "country": "RU"})).json
-    supplier = (await clerk.once("/suppliers", {"name": "Mill"})).json
-    house = (await clerk.get("/warehouses")).json["items"][0]["id"]
-    lines = [{"product_id": product_id, "quantity": 6}]
-    purchase = (await clerk.once("/purchase-orders", {"supplier_id": supplier["id"], "warehouse_id": house, "lines": lines})).json
-    notification = (await buyer.get("/notifications")).json["items"][0]
-    other = await shop.buyer(0)
-    known = {
-        "product_id": product_id, "order_id": order_id, "payment_id": (await buyer.payment(order_id))["id"],
-        "delivery_id": (await buyer.delivery(order_id))["id"], "review_id": review["id"], "address_id": address["id"],
-        "purchase_order_id": purchase["id"], "notification_id": notification["id"], "user_id": other.user_id, "code": "TENTH",
-        "saga_id": (await buyer.get(f"/orders/{order_id}/saga")).json["saga_id"], "file": f"{product_id}.svg", "acquirer": "sandbox",
-        "session_id": fresh(),
-    }  # fmt: skip
-    return buyer, known

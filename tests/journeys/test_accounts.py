@@ -9,6 +9,7 @@ import pytest
 from tests.shop import ADDRESS, Shop, Visitor, fresh
 from tests.shop.goods import PASSWORD
 from torg import topology
+from torg.kit.testing.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("in_order")]
 
@@ -66,6 +67,29 @@ async def test_signing_out_takes_effect_at_once(shop: Shop):
     assert (await anna.delete("/sessions/current")).status == 204
     assert (await anna.get("/users/me")).status == 401
     assert (await anna.get("/wallet")).status == 401
+
+
+async def test_an_administrator_ends_somebodys_sessions_at_once_and_they_are_told(shop: Shop):
+    anna, admin = await shop.buyer(0), await shop.staff("admin")
+    again, path = await shop.sign_in(anna.email), f"/admin/users/{anna.user_id}/sessions"
+    found = (await admin.get(path)).json["items"]
+    assert (len(found), {"access_token", "refresh_token", "access_hash"} & found[0].keys()) == (2, set())
+    mine = next(one["id"] for one in (await again.get("/sessions")).json["items"] if one["current"])
+    assert (await admin.delete(f"{path}/{mine}")).status == 204
+    await asyncio.sleep(shop.told_within)
+    assert [(await one.get("/users/me")).status for one in (again, anna)] == [401, 200]
+    assert (await admin.delete(path)).status == 204
+    await asyncio.sleep(shop.told_within)
+    assert (await anna.get("/users/me")).status == 401
+    line = (await admin.get("/admin/audit", limit=1)).json["items"][0]
+    assert (line["method"], line["object"], len(line["before"]["items"]), line["after"]["items"]) == ("DELETE", anna.user_id, 1, [])
+    assert (await (await shop.staff("support")).get(path)).status == 403
+    reader = Visitor(shop, (await shop.sign_in(anna.email)).token, prefix="")
+    await until(lambda: _reads(reader, "user.sessions_ended"), "a letter tells of it")
+
+
+async def _reads(reader: Visitor, kind: str) -> bool:
+    return kind in (await reader.get("/mailbox")).body.decode()
 
 
 async def test_two_edits_of_a_profile_do_not_overwrite_each_other(shop: Shop):

@@ -22,8 +22,7 @@ from yarl import URL
 from tests.shop.goods import CURRENCY, fill
 from tests.shop.opening import Shop, indexed
 from tests.shop.people import Visitor
-from tests.shop.waiting import until
-from torg import compose, serve, topology
+from torg import claims, compose, topology
 from torg.engines import run
 from torg.engines.catalogue import ENGINES
 from torg.fleet import wiring
@@ -44,6 +43,7 @@ from torg.kit.sql.opening import open_database
 from torg.kit.store import Store
 from torg.kit.testing.engines import started
 from torg.kit.testing.http import Answer
+from torg.kit.testing.waiting import until
 from torg.opening import engines_environment, operating, with_engines
 
 MAIN_CONTEXT = "user"  # runs in the main process of every mix
@@ -81,10 +81,10 @@ class FarShop(Shop):
         return self._stores[context]
 
     async def failed(self) -> list[tuple[str, FailedMessage]]:
-        return [(context, failed) for context, desk in self._fleet.desks().items() for failed in await desk.failed_messages()]
+        return [(context, failed) for context, desk in self._fleet.desks(wiring.OPERATOR).items() for failed in await desk.failed_messages()]
 
     async def settle(self) -> None:
-        await until_settled(self._fleet.desks())
+        await until_settled(self._fleet.desks(wiring.OPERATOR))
 
     @asynccontextmanager
     async def unreachable(self, context: str) -> AsyncIterator[None]:
@@ -145,12 +145,13 @@ class Cost:
 
 @asynccontextmanager
 async def open_far_shop(
-    folder: Path, chosen: str, servers: bool = False, cost: Cost | None = None, databases: Mapping[str, str] | None = None, index: str = ""
-) -> AsyncIterator[FarShop]:
+    folder: Path, chosen: str, servers: bool = False, cost: Cost | None = None, databases: Mapping[str, str] | None = None, index: str = "",
+    tls: bool = False,
+) -> AsyncIterator[FarShop]:  # fmt: skip
     """The whole shop in the processes of a topology, filled and indexed, until the block ends. On `servers`, all of its engines are real ones of its own, and
-    the shop in one process is there twice. `databases` are of single contexts; `index` is a search server, as TORG_INDEX."""
+    the shop in one process is there twice. `databases` are of single contexts; `index` is a search server, as TORG_INDEX; `tls` as TORG_TLS."""
     cost = cost or Cost()
-    data, clock, front = folder / "data", MovedClock(folder / "clock"), serve.free_port("127.0.0.1", 0)
+    data, clock, front = folder / "data", MovedClock(folder / "clock"), claims.free_port("127.0.0.1", 0)
     clock.advance(seconds=0)
     async with AsyncExitStack() as stack:
         stack.callback(front.close)
@@ -158,12 +159,15 @@ async def open_far_shop(
         named: dict[str, Any] = {"index": index} | {name.removeprefix("TORG_").lower(): url for _, settings in engines for name, url in settings.items()}
         settings = Settings(
             port=front.getsockname()[1], data=str(data), sync="OFF", currency=CURRENCY, password_memory_kib=8, log_level="error",
-            clock=str(folder / "clock"), public_url=f"http://127.0.0.1:{front.getsockname()[1]}", demo=False, databases=dict(databases or {}), **named,
+            clock=str(folder / "clock"), public_url=f"http://127.0.0.1:{front.getsockname()[1]}", demo=False,
+            staff_factor="never", databases=dict(databases or {}), tls=tls, **named,
         )  # fmt: skip
         topology_ = topology.read(chosen)
         planned = plan(topology_, dict.fromkeys(topology_.processes, 2 if servers and topology_.alone else 1), settings)
         words = Words([process.name for process in planned], sys.stdout, os.environ)
-        supervisor = Supervisor(planned, environment(settings), data / "fleet" / "peers.toml", front, words)
+        keys = wiring.own_keys(settings, (wiring.OPERATOR,), values.randomness)
+        asking = wiring.own_tls(settings, (wiring.OPERATOR,), keys)
+        supervisor = Supervisor(planned, environment(settings), data / "fleet" / "peers.toml", front, words, tls=asking)
         stack.push_async_callback(supervisor.stop)
         fleet = await stack.enter_async_context(operating(settings, FilePeers(data / "fleet" / "peers.toml")))
         began = time.monotonic()
@@ -177,8 +181,7 @@ async def open_far_shop(
         shop = FarShop(shape, settings, clock, supervisor, fleet, browser)
         stack.push_async_callback(shop.close)
         with within(60):
-            await fill(shop.call)
-        await shop.settle()
+            await fill(shop.call, shop.settle)
         await until(lambda: indexed(shop), "the search index is complete")
         began = time.monotonic()
         yield shop
@@ -189,7 +192,7 @@ async def open_far_shop(
 
 def environment(settings: Settings) -> dict[str, str]:
     """What tells processes of these settings."""
-    told = {name: str(getattr(settings, name)) for name in ("data", "sync", "currency", "password_memory_kib", "log_level", "clock", "public_url")}
+    told = {name: str(getattr(settings, name)) for name in ("data", "sync", "currency", "password_memory_kib", "log_level", "clock", "public_url", "tls")}
     named = {f"TORG_{name.upper()}": value for name, value in told.items()} | engines_environment(settings)
     return {**named, "TORG_FRONT": settings.public_url, "TORG_DISCOVERY": f"file:{settings.data}/fleet/peers.toml", "PYTHONPATH": os.pathsep.join(sys.path)}
 

@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 
 from tests.shop.people import Buyer
-from tests.shop.waiting import until
 from torg.acquirer.cards import TEST_CARDS, Behaviour
+from torg.kit.testing.waiting import until
 
 EXPIRY, CODE = "12/30", "123"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import cache
 
 from torg.contexts.cart.contracts import CreatePromoCode
-from torg.contexts.catalog.contracts import Category, DefineCategories, ImportProducts, NewProduct
+from torg.contexts.catalog.contracts import Category, DefineCategories, ImportProducts, NewProduct, RebuildIndex
 from torg.contexts.inventory.contracts import CreateWarehouse, ReceiveStock, Units
 from torg.contexts.user.contracts import EnsureUser
 from torg.demo.catalogue import DemoCategory, DemoProduct, categories, products
@@ -28,17 +28,21 @@ STAFF = {
 
 
 @cache
+def _demonstration() -> tuple[tuple[DemoProduct, ...], tuple[DemoCategory, ...]]:
+    listed = tuple(products())
+    return listed[::100], categories(listed)
+
+
 def goods() -> tuple[DemoProduct, ...]:
-    return tuple(products())[::100]
+    return _demonstration()[0]
 
 
-@cache
 def tree() -> tuple[DemoCategory, ...]:
-    return tuple(categories())
+    return _demonstration()[1]
 
 
-async def fill(call: Call) -> None:
-    """Categories, products, stock, staff and promo codes, by the contexts' own messages."""
+async def fill(call: Call, settle: Callable[[], Awaitable[None]]) -> None:
+    """Categories, products, stock, staff and promo codes, by the contexts' own messages; then an index of it all, without the wait for whether more comes."""
     await call(DefineCategories(tuple(_flat(tree(), ""))))
     await call(ImportProducts(products=tuple(_listed(product) for product in goods())))
     for city, quantity in SHELF.items():
@@ -48,6 +52,8 @@ async def fill(call: Call) -> None:
     for name, role in STAFF.items():
         await call(EnsureUser(email=f"{name}@torg.example", password=PASSWORD, full_name=f"Someone {name}", city="Moscow", roles=(role,)))
     await call(CreatePromoCode(code="TENTH", kind="percent", percent=10))
+    await settle()
+    await call(RebuildIndex())
 
 
 def _flat(nodes: Iterable[DemoCategory], parent: str) -> Iterator[Category]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -14,29 +13,30 @@ from random import Random
 from typing import Any, NoReturn, Protocol, cast
 
 import pytest
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
 
 from tests.shop.described import Answers
 from tests.shop.goods import CURRENCY, PASSWORD, fill, goods
 from tests.shop.people import Buyer, Visitor, fresh
-from tests.shop.waiting import until
-from torg import compose
+from torg import background, compose
 from torg.kit import values
 from torg.kit.bus import FailedMessage
 from torg.kit.calls import Call, Handle
 from torg.kit.errors import Unavailable
 from torg.kit.http import Route
-from torg.kit.listening import listens
+from torg.kit.listening import Listening, listens
 from torg.kit.messages import Message, context_of
+from torg.kit.ports import free_port
 from torg.kit.settings import Settings
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 from torg.kit.testing.http import Answer, ask
 from torg.kit.testing.postgres import SUITES, own_base
+from torg.kit.testing.waiting import until
 
 MODES = ("local", "loopback")
 SLOWEST = 0.002  # seconds
+HALF_A_TOKEN = timedelta(minutes=7)
+SOON = 0.1  # seconds between two looks of an audit, where nobody buys meanwhile
 
 
 class MovableClock:
@@ -88,7 +88,7 @@ class Shop:
     def __init__(self, app: compose.Running, clock: Clock) -> None:
         self.app, self.clock, self.address, self.answers = app, clock, app.settings.public_url, Answers(app)
         self._shelf: Iterator[str] = iter([product.id for product in goods()])
-        self._staff: dict[str, Visitor] = {}
+        self._staff: dict[str, tuple[Visitor, datetime]] = {}
 
     told_within = 0.0  # seconds until everybody knows of a session that has ended or changed
 
@@ -180,10 +180,12 @@ class Shop:
         return Visitor(self, reply.json["access_token"])
 
     async def staff(self, role: str) -> Visitor:
-        """Somebody of the staff; the same session each time."""
-        if role not in self._staff or (await self._staff[role].get("/users/me")).status != 200:
-            self._staff[role] = await self.sign_in(f"{role}@torg.example")
-        return self._staff[role]
+        """Somebody of the staff; the same session each time, while it is good for the rest of a test."""
+        known, since = self._staff.get(role, (None, self.clock()))
+        if known is None or self.clock() - since > HALF_A_TOKEN or (await known.get("/users/me")).status != 200:
+            known = await self.sign_in(f"{role}@torg.example")
+            self._staff[role] = known, self.clock()
+        return known
 
     async def buyer(self, balance: int = 1_000_000) -> Buyer:
         """A new buyer who has signed in, with so much in the wallet."""
@@ -241,22 +243,32 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(folder: Path, *, dawdling: Random | None = None, filled: bool = False, **settings: Any) -> AsyncIterator[Shop]:
+async def open_shop(
+    folder: Path,
+    *,
+    dawdling: Random | None = None,
+    filled: bool = False,
+    clock: Clock | None = None,
+    second_look: float = compose.World.second_look,
+    **settings: Any,
+) -> AsyncIterator[Shop]:
     """The whole shop, filled (unless it is already) and indexed, until the block ends. `dawdling`: contexts take random moments to ask and to answer each
     other, as on a network, so that requests get in each other's way wherever they can. Where suites run on a server, in a new database of that."""
-    async with own_base(os.environ.get(SUITES, "")) as base, _open_shop(folder, dawdling, filled, {"db": base, **settings}) as shop:
+    clock = clock or MovableClock()
+    world = compose.World(clock=clock, second_look=second_look)
+    async with own_base(os.environ.get(SUITES, "")) as base, _open_shop(folder, dawdling, filled, world, clock, {"db": base, **settings}) as shop:
         yield shop
 
 
 @asynccontextmanager
-async def _open_shop(folder: Path, dawdling: Random | None, filled: bool, settings: dict[str, Any]) -> AsyncIterator[Shop]:
-    clock, port = MovableClock(), _free_port()
+async def _open_shop(folder: Path, dawdling: Random | None, filled: bool, world: compose.World, clock: Clock, settings: dict[str, Any]) -> AsyncIterator[Shop]:
+    port = free_port()
     chosen = {"port": port, "data": str(folder), "sync": "OFF", "currency": CURRENCY, "password_memory_kib": 8, "log_level": "error", **settings}
-    app = await compose.compose(Settings(**chosen), world=compose.World(clock=clock))
-    await compose.start(app)
+    app = await compose.compose(Settings(**chosen), world=world)
+    await background.start(app)
     try:
         if not filled:
-            await fill(app.call)
+            await fill(app.call, app.settle)
         if dawdling:
             _dawdle(app, dawdling)
         async with _on_port(app):
@@ -290,21 +302,12 @@ async def indexed(shop: Shop) -> bool:
 
 @asynccontextmanager
 async def _on_port(app: compose.Running) -> AsyncIterator[None]:
-    server = Server(
-        app.asgi, address=app.settings.host, port=app.settings.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False, http=HTTPModes.http1
-    )
+    server = Listening(app.asgi, app.settings.host, app.settings.port)
     serving = asyncio.ensure_future(server.serve())
     await until(lambda: listens(app.settings.host, app.settings.port), "the port answers")
     try:
         yield
     finally:
         await app.http.close()
-        server.stop()  # type: ignore[no-untyped-call]
+        server.stop()
         await serving
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -6,9 +6,9 @@ import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from tests.shop.waiting import until
 from torg.kit.http import App
 from torg.kit.testing.http import Answer, ask
+from torg.kit.testing.waiting import until
 
 if TYPE_CHECKING:
     from tests.shop.opening import Shop

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from torg import compose
+from torg import background, compose
 from torg.contexts.admin import contracts as c
 from torg.contexts.admin.tests.house import placed
 from torg.contexts.user.contracts import EnsureUser, SignIn
@@ -56,7 +56,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     app = await compose.compose(Settings(data=str(tmp_path), sync="OFF", password_memory_kib=8), CONTEXTS)
     opened = Shop(app)
     try:
-        await compose.start(app)
+        await background.start(app)
         for role in (Role.CUSTOMER, Role.SUPPORT, Role.COURIER, Role.ADMIN):
             await opened.sign_in(role)
         yield opened
