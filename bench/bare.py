@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 import uvloop
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
+
+from torg.kit.rpc.serving import Serving
+from torg.kit.values import utc_now
 
 OWN = frozenset({"server", "date", "content-length"})  # the server adds these itself
 
@@ -53,13 +54,9 @@ def application(pages: dict[str, Page]) -> Callable[[Any, Any, Any], Awaitable[N
 
 
 async def _serve(port: int, pages: dict[str, Page]) -> None:
-    server = Server(
-        application(pages), address="127.0.0.1", port=port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False, backlog=1024,
-        http=HTTPModes.http1,
-    )  # fmt: skip
-    serving = asyncio.ensure_future(server.serve())
+    await Serving(application(pages), "127.0.0.1", port, clock=utc_now).start()
     print(f"Torg is ready at http://127.0.0.1:{port}", flush=True)
-    await serving
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

@@ -31,12 +31,12 @@ from torg.contexts.order import contracts as oc
 from torg.engines import run
 from torg.engines.catalogue import named
 from torg.kit.log import Log
+from torg.kit.ports import free_port
 from torg.kit.sql.committer import Committer
 from torg.kit.sql.migrate import KIT, migrate
 from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store
 from torg.kit.testing import TestClock
-from torg.kit.testing.engines import free_port
 from torg.kit.values import Money, new_id
 
 BATCH = 256

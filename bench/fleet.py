@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from bench.processes import PASSWORD, ROOT, TICKS, DidNotStart, free_port, on_core
+from bench.processes import PASSWORD, ROOT, TICKS, DidNotStart, on_core
 from torg.engines import run
 from torg.engines.catalogue import named
 from torg.engines.port import Place
+from torg.kit.ports import free_port
 
 READY = "Torg is ready at"
 
@@ -28,7 +29,7 @@ class Fleet:
     def __init__(self, data: Path, settings: Mapping[str, str], arguments: Sequence[str], patience: float = 300, core: int | None = None) -> None:
         self.port, self.data = free_port(), data
         own = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
-        own |= {"PYTHONPATH": str(ROOT / "src"), "TORG_DEMO_PASSWORD": PASSWORD, "TORG_DATA": str(data), "NO_COLOR": "1", **settings}
+        own |= {"PYTHONPATH": str(ROOT / "src"), "TORG_DEMO_PASSWORD": PASSWORD, "TORG_DATA": str(data), "NO_COLOR": "1", "TORG_LIMITS": "false", **settings}
         data.mkdir(parents=True, exist_ok=True)
         self._log = data / "bench.log"
         began = time.perf_counter()

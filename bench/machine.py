@@ -20,7 +20,7 @@ import uvloop
 from bench.processes import ROOT
 from torg.kit.sql.sqlite import SqliteDatabase
 
-LIBRARIES = ("granian", "msgspec", "uvloop", "tantivy", "prometheus-client", "opentelemetry-sdk")
+LIBRARIES = ("httptools", "msgspec", "uvloop", "tantivy", "prometheus-client", "opentelemetry-sdk")
 INSERT = "insert into row (id, text) values (:id, :text)"
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from torg.kit.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "bench-password-1"  # noqa: S105 of a shop that lives for minutes
@@ -50,6 +52,8 @@ class Process:
         self.pid = self._process.pid
         self._wait(module, began + patience)
         self.ready = time.perf_counter() - began
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def _wait(self, module: str, deadline: float) -> None:
         assert self._process.stdout is not None
@@ -60,6 +64,12 @@ class Process:
                 break
         self._process.kill()
         raise DidNotStart(f"python -m {module} ended with {self._process.wait()} before it was ready; start it by hand to see why")
+
+    def _listen(self) -> None:
+        """A process whose log nobody reads would stand still as soon as the pipe is full."""
+        assert self._process.stdout is not None
+        for _ in self._process.stdout:
+            continue
 
     def cpu(self) -> float:
         """Seconds of CPU so far, all threads."""
@@ -79,6 +89,7 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._listening.join()
         assert self._process.stdout is not None
         self._process.stdout.close()
 
@@ -94,7 +105,7 @@ class Shop(Process):
 
     def __init__(self, data: Path, core: int | None, counted: bool = False, **settings: str) -> None:
         self.port, self.data = free_port(), data
-        env = {f"TORG_{name.upper()}": value for name, value in settings.items()}
+        env = {"TORG_LIMITS": "false"} | {f"TORG_{name.upper()}": value for name, value in settings.items()}
         super().__init__("bench.counted" if counted else "torg", "up", "--port", str(self.port), "--data", str(data), core=core, env=env)
 
 
@@ -104,13 +115,6 @@ class Bare(Process):
     def __init__(self, pages: Path, core: int | None) -> None:
         self.port = free_port()
         super().__init__("bench.bare", str(self.port), str(pages), core=core)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def size(folder: Path) -> float:

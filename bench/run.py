@@ -13,7 +13,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from bench import buying, flash, logins, machine, overload, pages, searches, starting, topologies, tracing
+from bench import buying, calm, flash, gateway, logins, machine, overload, pages, searches, starting, topologies, tracing
 from bench.figures import Book
 from bench.house import House, Measurement
 from bench.processes import DidNotStart
@@ -29,12 +29,16 @@ MEASUREMENTS: dict[str, Measurement] = {
     "overload": overload.measure,
     "flash": flash.measure,
     "logins": logins.measure,
+    "calm": calm.measure,
+    "gateway": gateway.measure,
     "topologies": topologies.measure,
 }
 IN_TOPOLOGIES = frozenset({"overload", "flash", "logins"})
 """Measured in the topology that is asked for."""
 WITH_ENGINES = frozenset({"topologies"})
 """Measured only when they are named: they install and start servers."""
+WITHOUT_SHOP = frozenset({"gateway"})
+"""Measured without anything that is sold."""
 WIDTH = 132  # columns, where nobody says how many there are
 SMALL = "300"  # products of a quick run
 
@@ -74,7 +78,7 @@ def _measure(names: Sequence[str], house: House, console: Console) -> None:
     pinned = len(cores) > 1 and pin(cores[1])
     if pinned:
         house = replace(house, server_core=cores[0], load_core=cores[1])
-    if set(names) - WITH_ENGINES:
+    if set(names) - WITH_ENGINES - WITHOUT_SHOP:
         console.print("seeding a shop …")
         data = starting.seed(house.seeded, house.server_core, book, SMALL if house.quick else "0")
     book.disclosure.update(machine.disclosure(pinned, data))
