@@ -8,7 +8,8 @@ from functools import partial
 from torg.contexts.order.adapters.audit_sql import SqlOrderAudit
 from torg.contexts.order.adapters.shards import ORDERS
 from torg.contexts.order.adapters.store_sql import SqlOrderStore
-from torg.contexts.order.handlers import HANDLERS, REACTIONS, erase_ended
+from torg.contexts.order.handlers import HANDLERS, REACTIONS
+from torg.contexts.order.handlers.erasing import erase_ended
 from torg.contexts.order.ports import OrderDeps
 from torg.contexts.order.routes import routes
 from torg.contexts.order.sagas import SAGAS

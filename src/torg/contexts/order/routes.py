@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from torg.contexts.order import contracts as c
-from torg.contexts.order import handlers, model
+from torg.contexts.order import model
+from torg.contexts.order.handlers import asked
 from torg.contexts.order.ports import OrderDeps
 from torg.kit.http import Request, Response, Route, ServerEvent, Urgency, event_stream, get, post, signed_in
 from torg.kit.messages import encode
@@ -14,7 +15,7 @@ from torg.kit.messages import encode
 def routes(deps: OrderDeps) -> Sequence[Route]:
     async def stream(request: Request) -> Response:
         """Each change of the order's status, from the log; resumes behind Last-Event-ID."""
-        order = await handlers.get_order(c.GetOrder(request.path_values["order_id"], signed_in(request)), deps)
+        order = await asked.get_order(c.GetOrder(request.path_values["order_id"], signed_in(request)), deps)
         seen = request.header("last-event-id")
         return event_stream(_changes(order.id, int(seen) if seen.isdecimal() and len(seen) < 19 else 0, deps))
 

@@ -9,9 +9,9 @@ import pytest
 
 from torg.contexts.inventory import contracts as inventory
 from torg.contexts.order import contracts as c
-from torg.contexts.order import handlers
 from torg.contexts.order.adapters.audit_sql import SqlOrderAudit
 from torg.contexts.order.adapters.store_sql import SqlOrderStore
+from torg.contexts.order.handlers import asked, erasing
 from torg.contexts.order.model import fold
 from torg.contexts.order.tests import test_handlers
 from torg.contexts.order.tests.test_handlers import ANNA, BORIS, HOME, SUPPORT, House, send_back
@@ -33,11 +33,11 @@ async def found(house: House, *words: str) -> set[str]:
 
 async def erase(house: House, user_id: str = "anna") -> None:
     await house.tell(UserErased(user_id))
-    await handlers.erase_ended(house.deps)
+    await erasing.erase_ended(house.deps)
 
 
 async def shown(house: House, order_id: str) -> c.OrderView:
-    return await handlers.get_order(c.GetOrder(order_id, SUPPORT), house.deps)
+    return await asked.get_order(c.GetOrder(order_id, SUPPORT), house.deps)
 
 
 async def faults(house: House) -> list[str]:
@@ -47,7 +47,7 @@ async def faults(house: House) -> list[str]:
 
 
 async def cancel(house: House, order_id: str) -> None:
-    await handlers.cancel_my_order(c.CancelMyOrder(order_id=order_id, buyer=ANNA, reason="my neighbour bought it"), house.deps)
+    await asked.cancel_my_order(c.CancelMyOrder(order_id=order_id, buyer=ANNA, reason="my neighbour bought it"), house.deps)
 
 
 async def undo(house: House, order_id: str) -> None:
@@ -92,7 +92,7 @@ async def test_an_order_under_way_keeps_its_address_until_it_has_ended(house: Ho
     await erase(house)
     assert (await shown(house, view.id)).delivery.address == HOME
     await house.deliver(view.id)
-    await handlers.erase_ended(house.deps)
+    await erasing.erase_ended(house.deps)
     assert await found(house, *PERSONAL) == set()
     assert await faults(house) == []
 
@@ -112,7 +112,7 @@ async def test_a_cancelled_order_loses_the_buyers_own_words_too(house: House, co
     await erase(house)
     assert await found(house, "my neighbour") == {"log"}, "it is still being undone"
     await undo(house, view.id)
-    await handlers.erase_ended(house.deps)
+    await erasing.erase_ended(house.deps)
     assert (await shown(house, view.id)).status == "cancelled"
     assert await found(house, *PERSONAL) == set()
     assert await faults(house) == []
@@ -158,22 +158,22 @@ async def erase_elsewhere(house: House) -> None:
     """With another store over the same tables, whose snapshots are its own."""
     orders = SqlOrderStore(house.deps.store.database, house.deps.clock)
     deps = replace(house.deps, orders=orders)
-    await handlers.on_user_erased(UserErased("anna"), deps)
-    await handlers.erase_ended(deps)
+    await erasing.on_user_erased(UserErased("anna"), deps)
+    await erasing.erase_ended(deps)
 
 
 async def test_goods_can_come_back_from_an_erased_buyer_and_what_is_written_about_it_goes_as_well(house: House):
     order_id = await delivered(house)
     await erase(house)
     lines = (c.ReturnLine("bread", 1),)
-    await handlers.request_return(c.RequestReturn(order_id=order_id, buyer=SUPPORT, lines=lines, reason="my neighbour sent it"), house.deps)
+    await asked.request_return(c.RequestReturn(order_id=order_id, buyer=SUPPORT, lines=lines, reason="my neighbour sent it"), house.deps)
     return_id = (await house.deps.store.log.stream(order_id))[-1].message.return_id  # type: ignore[attr-defined]
     await house.tell(shipping.ReturnReceived(order_id=order_id, return_id=return_id))
     await house.tell(inventory.ItemsRestocked(order_id, return_id))
-    await handlers.erase_ended(house.deps)
+    await erasing.erase_ended(house.deps)
     assert await found(house, "my neighbour") == {"log"}
     await house.tell(payment.PaymentRefunded(order_id=order_id, refund_id=return_id, payment_id="p1", amount=usd(500)))
-    await handlers.erase_ended(house.deps)
+    await erasing.erase_ended(house.deps)
     assert await found(house, *PERSONAL) == set()
     assert await faults(house) == []
 
@@ -221,7 +221,7 @@ async def test_answers_that_were_kept_are_forgotten(house: House, caller: str):
 async def test_an_order_that_was_placed_while_its_buyer_was_erased_is_found_later(house: House):
     await erase(house)
     await delivered(house)
-    await handlers.erase_ended(house.deps)
+    await erasing.erase_ended(house.deps)
     assert await found(house, *PERSONAL) == set()
 
 
@@ -230,10 +230,10 @@ async def test_an_erased_buyer_is_looked_after_until_nothing_can_come_in_any_mor
     await erase(house)
     clock: Any = house.deps.clock
     clock.advance(days=39)
-    await handlers.erase_ended(house.deps)
+    await erasing.erase_ended(house.deps)
     assert await house.deps.store.database.value("select count(*) from erasure") == 1
     clock.advance(days=2)
-    await handlers.erase_ended(house.deps)
+    await erasing.erase_ended(house.deps)
     assert await house.deps.store.database.value("select count(*) from erasure") == 0
     assert (await shown(house, order_id)).delivery.address.street == ERASED
 

@@ -17,9 +17,9 @@ from torg.contexts.cart import contracts as cart
 from torg.contexts.catalog import contracts as catalog
 from torg.contexts.inventory import contracts as inventory
 from torg.contexts.order import contracts as c
-from torg.contexts.order import handlers
 from torg.contexts.order.adapters.audit_sql import SqlOrderAudit
 from torg.contexts.order.adapters.store_sql import SqlOrderStore
+from torg.contexts.order.handlers import HANDLERS, REACTIONS, asked, placing, sagas
 from torg.contexts.order.ports import OrderDeps
 from torg.contexts.order.sagas import SAGAS
 from torg.contexts.order.tests.test_model import quote, usd
@@ -66,14 +66,14 @@ class House:
 
     async def place(self, buyer: Identity = ANNA, **more: Any) -> c.OrderView:
         given = {"delivery": c.DeliveryChoice(method="courier", address=HOME), "payment": c.PaymentChoice("balance"), **more}
-        return await handlers.place_order(c.PlaceOrder(buyer=buyer, **given), self.deps)
+        return await placing.place_order(c.PlaceOrder(buyer=buyer, **given), self.deps)
 
     async def tell(self, event: Event) -> None:
         answers = self.runner.answers()
         if type(event) in answers:
             await answers[type(event)](event)
-        if type(event) in handlers.REACTIONS:
-            await handlers.REACTIONS[type(event)](event, self.deps)
+        if type(event) in REACTIONS:
+            await REACTIONS[type(event)](event, self.deps)
 
     async def confirm(self, order_id: str) -> None:
         await self.tell(inventory.ItemsReserved(order_id=order_id, allocations=(), source="Tver"))
@@ -86,7 +86,7 @@ class House:
         await self.tell(shipping.DeliveryDelivered(order_id=order_id, delivery_id="d1", at=self.deps.clock()))
 
     async def status(self, order_id: str) -> str:
-        return (await handlers.get_order(c.GetOrder(order_id, SUPPORT), self.deps)).status
+        return (await asked.get_order(c.GetOrder(order_id, SUPPORT), self.deps)).status
 
     async def sent(self) -> list[str]:
         rows = await self.deps.store.log.tail(0, 1000)
@@ -124,7 +124,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
             }
         )
         made.deps = replace(deps, call=call)
-        runner.bind(bound(handlers.HANDLERS, made.deps))
+        runner.bind(bound(HANDLERS, made.deps))
         yield made
 
 
@@ -153,12 +153,12 @@ async def test_the_checkout_ends_in_a_confirmed_order(house: House):
     view = await house.place()
     await house.confirm(view.id)
     assert await house.status(view.id) == "confirmed"
-    saga = await handlers.get_saga(c.GetSaga(view.id, ANNA), house.deps)
+    saga = await sagas.get_saga(c.GetSaga(view.id, ANNA), house.deps)
     assert [(step.action, step.status) for step in saga.steps] == [
         ("CreateOrder", "completed"), ("ReserveItems", "completed"), ("ProcessPayment", "completed"), ("ScheduleShipping", "completed"),
         ("ConfirmOrder", "completed"),
     ]  # fmt: skip
-    history = await handlers.get_history(c.GetHistory(view.id, ANNA), house.deps)
+    history = await asked.get_history(c.GetHistory(view.id, ANNA), house.deps)
     assert [entry.name for entry in history.items] == ["order.placed", "order.reserved", "order.paid", "order.confirmed"]
     assert [entry.version for entry in history.items] == [1, 2, 3, 4]
 
@@ -177,7 +177,7 @@ async def test_a_refused_payment_rejects_the_order(house: House):
     await house.tell(inventory.ItemsReserved(order_id=view.id, allocations=(), source="Tver"))
     await house.tell(payment.PaymentFailed(order_id=view.id, payment_id="p1", reason="no money"))
     await house.tell(inventory.ItemsReleased(view.id))
-    found = await handlers.get_order(c.GetOrder(view.id, ANNA), house.deps)
+    found = await asked.get_order(c.GetOrder(view.id, ANNA), house.deps)
     assert (found.status, found.payment.status, found.cancellable) == ("rejected", "failed", False)
 
 
@@ -229,7 +229,7 @@ async def test_a_pickup_point_and_a_saved_address_are_filled_in(house: House):
 async def test_cancelling_while_the_checkout_runs_turns_it_round(house: House):
     view = await house.place()
     await house.tell(inventory.ItemsReserved(order_id=view.id, allocations=(), source="Tver"))
-    cancelled = await handlers.cancel_my_order(c.CancelMyOrder(order_id=view.id, buyer=ANNA, reason="no"), house.deps)
+    cancelled = await asked.cancel_my_order(c.CancelMyOrder(order_id=view.id, buyer=ANNA, reason="no"), house.deps)
     assert cancelled.status == "cancelling"
     await house.tell(payment.PaymentRefunded(order_id=view.id, refund_id="r", payment_id="p1", amount=usd(0)))
     await house.tell(inventory.ItemsReleased(view.id))
@@ -239,14 +239,14 @@ async def test_cancelling_while_the_checkout_runs_turns_it_round(house: House):
 async def test_cancelling_a_confirmed_order_gives_everything_back(house: House):
     view = await house.place()
     await house.confirm(view.id)
-    await handlers.cancel_my_order(c.CancelMyOrder(order_id=view.id, buyer=ANNA, reason="no"), house.deps)
+    await asked.cancel_my_order(c.CancelMyOrder(order_id=view.id, buyer=ANNA, reason="no"), house.deps)
     with pytest.raises(DomainError) as again:
-        await handlers.cancel_my_order(c.CancelMyOrder(order_id=view.id, buyer=ANNA, reason="no"), house.deps)
+        await asked.cancel_my_order(c.CancelMyOrder(order_id=view.id, buyer=ANNA, reason="no"), house.deps)
     assert again.value.code == "order.not_cancellable"
     await house.tell(shipping.ShippingCancelled(view.id))
     await house.tell(payment.PaymentRefunded(order_id=view.id, refund_id="r", payment_id="p1", amount=usd(1299)))
     await house.tell(inventory.ItemsReleased(view.id))
-    found = await handlers.get_order(c.GetOrder(view.id, ANNA), house.deps)
+    found = await asked.get_order(c.GetOrder(view.id, ANNA), house.deps)
     assert (found.status, found.payment.status) == ("cancelled", "refunded")
 
 
@@ -254,13 +254,13 @@ async def test_a_return_goes_back_on_the_shelf_and_into_the_wallet(house: House)
     view = await house.place()
     await house.confirm(view.id)
     await house.deliver(view.id)
-    asked = await handlers.request_return(c.RequestReturn(order_id=view.id, buyer=ANNA, lines=(c.ReturnLine("bread", 1),), reason="stale"), house.deps)
-    assert asked.status == "return_requested"
+    wanted = await asked.request_return(c.RequestReturn(order_id=view.id, buyer=ANNA, lines=(c.ReturnLine("bread", 1),), reason="stale"), house.deps)
+    assert wanted.status == "return_requested"
     return_id = (await house.deps.store.log.stream(view.id))[-1].message.return_id  # type: ignore[attr-defined]
     await house.tell(shipping.ReturnReceived(order_id=view.id, return_id=return_id))
     await house.tell(inventory.ItemsRestocked(view.id, return_id))
     await house.tell(payment.PaymentRefunded(order_id=view.id, refund_id=return_id, payment_id="p1", amount=usd(500)))
-    found = await handlers.get_order(c.GetOrder(view.id, ANNA), house.deps)
+    found = await asked.get_order(c.GetOrder(view.id, ANNA), house.deps)
     assert (found.status, found.payment.status) == ("delivered", "partially_refunded")
 
 
@@ -294,7 +294,7 @@ async def test_a_cart_that_was_ordered_by_two_is_told(house: House):
 @pytest.mark.race
 async def test_a_cart_that_is_ordered_many_times_at_once_becomes_one_order_and_asks_for_its_code_once_a_request(house: House):
     house.quoted = lambda: msgspec.structs.replace(replace_cart(quote(("bread", 1, 500)), "same"), promo_code="TEN")
-    place = bound(handlers.HANDLERS, house.deps)[c.PlaceOrder]
+    place = bound(HANDLERS, house.deps)[c.PlaceOrder]
     cmd = c.PlaceOrder(buyer=ANNA, delivery=c.DeliveryChoice(method="courier", address=HOME), payment=c.PaymentChoice("balance"))
     outcomes = await asyncio.gather(*(place(cmd) for _ in range(8)), return_exceptions=True)
     placed = [outcome.id for outcome in outcomes if isinstance(outcome, c.OrderView)]
@@ -318,7 +318,7 @@ async def test_a_transaction_takes_an_order_as_it_was_when_it_began(house: House
 
     looking = Held(house.deps.store, look)
     await began.wait()
-    await handlers.cancel_my_order(c.CancelMyOrder(order_id=view.id, buyer=ANNA, reason="no"), house.deps)
+    await asked.cancel_my_order(c.CancelMyOrder(order_id=view.id, buyer=ANNA, reason="no"), house.deps)
     go.set()
     await (await looking.done()).commit()
     assert (seen, await house.status(view.id)) == (["pending"], "cancelling")
@@ -340,7 +340,7 @@ async def returning(house: House, quantity: int = 1) -> tuple[str, str]:
 
 async def send_back(house: House, order_id: str, quantity: int = 1) -> str:
     lines = (c.ReturnLine("bread", quantity),)
-    await handlers.request_return(c.RequestReturn(order_id=order_id, buyer=ANNA, lines=lines, reason="stale"), house.deps)
+    await asked.request_return(c.RequestReturn(order_id=order_id, buyer=ANNA, lines=lines, reason="stale"), house.deps)
     return (await house.deps.store.log.stream(order_id))[-1].message.return_id  # type: ignore[attr-defined, no-any-return]
 
 
@@ -361,7 +361,7 @@ async def test_goods_that_come_back_after_their_return_was_given_up_are_taken_ba
     await house.tell(inventory.ItemsRestocked(order_id, return_id))
     await house.tell(payment.PaymentRefunded(order_id=order_id, refund_id=return_id, payment_id="p1", amount=usd(500)))
     await house.tell(shipping.ReturnReceived(order_id=order_id, return_id=return_id))
-    found = await handlers.get_order(c.GetOrder(order_id, ANNA), house.deps)
+    found = await asked.get_order(c.GetOrder(order_id, ANNA), house.deps)
     assert (found.status, found.payment.status) == ("delivered", "partially_refunded")
     assert (await house.sent()).count("OrderReturned") == 1
 
@@ -388,9 +388,9 @@ async def test_goods_of_a_return_that_was_given_up_are_not_taken_for_those_of_th
 async def test_a_return_whose_goods_are_back_is_not_given_up(house: House):
     order_id, return_id = await returning(house)
     await house.tell(shipping.ReturnReceived(order_id=order_id, return_id=return_id))
-    saga = (await handlers.list_sagas(c.ListSagas(status="running"), house.deps)).items[0]
+    saga = (await sagas.list_sagas(c.ListSagas(status="running"), house.deps)).items[0]
     with pytest.raises(DomainError, match="cannot be undone"):
-        await handlers.compensate_saga(c.CompensateSaga(saga.saga_id), house.deps)
+        await sagas.compensate_saga(c.CompensateSaga(saga.saga_id), house.deps)
     assert await house.status(order_id) == "return_requested"
 
 
@@ -413,21 +413,21 @@ async def test_a_page_to_pay_on_that_is_heard_of_late_is_not_shown(house: House)
     view = await house.place(payment=c.PaymentChoice("card"))
     await house.confirm(view.id)
     await house.tell(payment.PaymentRedirected(order_id=view.id, payment_id="p1", redirect_url="https://acquirer.test/pay"))
-    found = await handlers.get_order(c.GetOrder(view.id, ANNA), house.deps)
+    found = await asked.get_order(c.GetOrder(view.id, ANNA), house.deps)
     assert (found.payment.status, found.payment.redirect_url) == ("captured", None)
 
 
 async def test_somebody_elses_order_is_not_there(house: House):
     view = await house.place(ANNA)
     for ask in (
-        handlers.get_order(c.GetOrder(view.id, BORIS), house.deps),
-        handlers.get_saga(c.GetSaga(view.id, BORIS), house.deps),
-        handlers.get_history(c.GetHistory(view.id, BORIS), house.deps),
-        handlers.cancel_my_order(c.CancelMyOrder(order_id=view.id, buyer=BORIS, reason="x"), house.deps),
+        asked.get_order(c.GetOrder(view.id, BORIS), house.deps),
+        sagas.get_saga(c.GetSaga(view.id, BORIS), house.deps),
+        asked.get_history(c.GetHistory(view.id, BORIS), house.deps),
+        asked.cancel_my_order(c.CancelMyOrder(order_id=view.id, buyer=BORIS, reason="x"), house.deps),
     ):
         with pytest.raises(NotFound):
             await ask
-    assert (await handlers.get_order(c.GetOrder(view.id, SUPPORT), house.deps)).id == view.id
+    assert (await asked.get_order(c.GetOrder(view.id, SUPPORT), house.deps)).id == view.id
 
 
 async def test_orders_of_a_period_newest_first_page_by_page(house: House):
@@ -438,17 +438,17 @@ async def test_orders_of_a_period_newest_first_page_by_page(house: House):
         ids.append((await house.place()).id)
         clock.advance(hours=10)
     await house.place(BORIS)
-    first = await handlers.list_orders(c.ListOrders(buyer=ANNA, limit=2), house.deps)
-    second = await handlers.list_orders(c.ListOrders(buyer=ANNA, limit=2, cursor=first.next_cursor or ""), house.deps)
-    third = await handlers.list_orders(c.ListOrders(buyer=ANNA, limit=2, cursor=second.next_cursor or ""), house.deps)
+    first = await asked.list_orders(c.ListOrders(buyer=ANNA, limit=2), house.deps)
+    second = await asked.list_orders(c.ListOrders(buyer=ANNA, limit=2, cursor=first.next_cursor or ""), house.deps)
+    third = await asked.list_orders(c.ListOrders(buyer=ANNA, limit=2, cursor=second.next_cursor or ""), house.deps)
     assert [order.id for page in (first, second, third) for order in page.items] == ids[::-1]
     assert third.next_cursor is None
-    day = await handlers.list_orders(c.ListOrders(buyer=ANNA, since="2026-03-01", until="2026-03-02"), house.deps)
+    day = await asked.list_orders(c.ListOrders(buyer=ANNA, since="2026-03-01", until="2026-03-02"), house.deps)
     assert [order.id for order in day.items] == ids[1::-1]
     with pytest.raises(Invalid, match="after"):
-        await handlers.list_orders(c.ListOrders(buyer=ANNA, since="2026-03-02", until="2026-03-01"), house.deps)
+        await asked.list_orders(c.ListOrders(buyer=ANNA, since="2026-03-02", until="2026-03-01"), house.deps)
     with pytest.raises(Invalid, match="cursor"):
-        await handlers.list_orders(c.ListOrders(buyer=ANNA, cursor="garbage"), house.deps)
+        await asked.list_orders(c.ListOrders(buyer=ANNA, cursor="garbage"), house.deps)
 
 
 async def test_an_unanswered_step_is_asked_again_at_its_deadline(house: House):
@@ -462,12 +462,12 @@ async def test_an_unanswered_step_is_asked_again_at_its_deadline(house: House):
 
 async def test_operators_retry_and_compensate(house: House):
     view = await house.place()
-    saga = (await handlers.list_sagas(c.ListSagas(status="running"), house.deps)).items[0]
-    await handlers.retry_saga(c.RetrySaga(saga.saga_id), house.deps)
+    saga = (await sagas.list_sagas(c.ListSagas(status="running"), house.deps)).items[0]
+    await sagas.retry_saga(c.RetrySaga(saga.saga_id), house.deps)
     assert (await house.sent()).count("ReserveItems") == 2
-    given_up = await handlers.compensate_saga(c.CompensateSaga(saga.saga_id), house.deps)
+    given_up = await sagas.compensate_saga(c.CompensateSaga(saga.saga_id), house.deps)
     assert given_up.compensation_required
     await house.tell(inventory.ItemsReleased(view.id))
     assert await house.status(view.id) == "rejected"
     with pytest.raises(NotFound):
-        await handlers.retry_saga(c.RetrySaga(saga.saga_id), house.deps)
+        await sagas.retry_saga(c.RetrySaga(saga.saga_id), house.deps)
