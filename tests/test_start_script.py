@@ -266,9 +266,9 @@ def test_killed_installers_turn_is_inherited_at_once(checkout: Checkout) -> None
     os.kill(int((checkout.bin / "calls.pid").read_text()), signal.SIGKILL)
     started.communicate(timeout=10)
     assert (checkout.folder / ".venv.lock").exists()
-    began = time.monotonic()
-    assert checkout.run()[0] == 0
-    assert time.monotonic() - began < 5
+    status, _, err = checkout.run()
+    assert status == 0
+    assert "waiting for it" not in err
     assert not (checkout.folder / ".venv.lock").exists()
 
 

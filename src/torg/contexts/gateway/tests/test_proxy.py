@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -174,12 +173,10 @@ async def test_events_come_through_one_by_one_and_end_with_their_reader(context:
 
     context.answers = tell
     async with both(context) as browser:
-        began = time.monotonic()
-        async with browser.get("/api/v1/products") as reply:
-            lines = [line async for line in lines_of(reply, 3)]
-        assert lines == [b"data: 0\n", b"data: 1\n", b"data: 2\n"]
-        assert time.monotonic() - began < 3
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):  # all that it has to tell takes eight minutes
+            async with browser.get("/api/v1/products") as reply:
+                lines = [line async for line in lines_of(reply, 3)]
+            assert lines == [b"data: 0\n", b"data: 1\n", b"data: 2\n"]
             await context.left.wait()
 
 

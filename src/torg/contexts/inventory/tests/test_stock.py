@@ -151,13 +151,20 @@ async def test_a_hold_that_others_were_faster_than_leaves_nothing_behind(house: 
 
 
 @pytest.mark.slow
-async def test_a_whole_catalogue_is_received_in_a_few_seconds(house: House) -> None:
-    lines = tuple(c.Units(f"p{number}", 10) for number in range(20_800))
-    began = time.perf_counter()
-    for warehouse in (house.moscow, house.kazan, house.vladivostok):
-        await house.do(c.ReceiveStock(warehouse_id=warehouse, lines=lines, reason="opening"))
-    assert time.perf_counter() - began < (20 if house.store.database.shared else 4)
-    assert await house.available("p20799") == 30
+async def test_a_whole_catalogue_costs_no_more_a_line_than_a_shelf_does(house: House) -> None:
+    async def seconds(lines: tuple[c.Units, ...]) -> float:
+        """The quickest of three warehouses: what else runs on the machine only ever adds."""
+        took = []
+        for warehouse in (house.moscow, house.kazan, house.vladivostok):
+            began = time.perf_counter()
+            await house.do(c.ReceiveStock(warehouse_id=warehouse, lines=lines, reason="opening"))
+            took.append(time.perf_counter() - began)
+        return min(took)
+
+    catalogue = tuple(c.Units(f"p{number}", 10) for number in range(20_800))
+    shelf = await seconds(catalogue[:1300])
+    assert await seconds(catalogue[1300:]) < 4 * 15 * shelf
+    assert await house.available("p0") == await house.available("p20799") == 30
 
 
 # ---------------------------------------------------------------- purchase orders

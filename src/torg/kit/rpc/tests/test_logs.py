@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -119,10 +118,9 @@ async def test_a_new_row_is_told_at_once_and_waiting_costs_nothing(shelf: Store,
         asked = len(wire.asked)
         await asyncio.sleep(0.3)
         assert len(wire.asked) == asked
-        began = time.monotonic()
         await put(shelf, 2)
         await until(lambda: has_seen(reader, 2))
-        assert time.monotonic() - began < 1
+        assert len(wire.asked) <= asked + 1, "the question that waited was answered"
 
 
 async def test_rows_nobody_wants_do_not_travel(shelf: Store, wire: Wire):
