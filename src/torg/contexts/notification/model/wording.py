@@ -106,12 +106,13 @@ WORDING: Mapping[Kind, Mapping[Language, Words]] = {
     "user.confirm_email": {
         EN: Words(
             "Confirm your e-mail address",
-            "Press the button, and we know that our letters come to you. The link works for three days, once.",
+            "Press the button, and we know that our letters come to you. The link works for three days, once. If you have no account here, do nothing.",
             "Confirm the address",
         ),
         RU: Words(
             "Подтвердите адрес почты",
-            "Нажмите кнопку, и мы будем знать, что наши письма доходят до вас. Ссылка действует три дня и только один раз.",
+            "Нажмите кнопку, и мы будем знать, что наши письма доходят до вас. Ссылка действует три дня и только один раз. "
+            "Если у вас здесь нет аккаунта, ничего не делайте.",
             "Подтвердить адрес",
         ),
     },

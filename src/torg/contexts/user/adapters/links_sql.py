@@ -50,6 +50,9 @@ class SqlLinkStore:
     async def drop(self, tx: Transaction, user_id: str, purpose: Purpose) -> None:
         await tx.execute("delete from one_time_link where user_id = :user_id and purpose = :purpose", user_id=user_id, purpose=purpose)
 
+    async def drop_elsewhere(self, tx: Transaction, user_id: str, email: str) -> None:
+        await tx.execute("delete from one_time_link where user_id = :user_id and email <> :email", user_id=user_id, email=email)
+
     async def drop_expired(self, tx: Transaction, now: datetime) -> None:
         await tx.execute("delete from one_time_link where expires_at < :now", now=stamp(now))
 

@@ -81,10 +81,13 @@ class SqlUserStore:
             issuer=issuer, subject=subject, user_id=user_id, now=stamp(self._clock()),
         )  # fmt: skip
 
+    async def unlink_outside(self, tx: Transaction, user_id: str) -> None:
+        await tx.execute("delete from outside_identity where user_id = :user_id", user_id=user_id)
+
     async def erase(self, tx: Transaction, user_id: str) -> None:
         now = stamp(self._clock())
         await tx.execute("delete from address where user_id = :id", id=user_id)
-        await tx.execute("delete from outside_identity where user_id = :id", id=user_id)
+        await self.unlink_outside(tx, user_id)
         await tx.execute("delete from passkey where user_id = :id", id=user_id)
         await tx.execute("delete from totp where user_id = :id", id=user_id)
         await tx.execute("delete from recovery_code where user_id = :id", id=user_id)

@@ -63,7 +63,8 @@ async def change_profile(cmd: c.ChangeProfile, deps: UserDeps) -> c.Profile:
     if found and accounts.is_another(found.with_changes(cmd).email, found.email):
         await fresh(cmd.holder, deps)
         await spare_the_mailbox(found.id, deps)
-        if await deps.users.find_by_email(found.with_changes(cmd).email):
+        taken = await deps.users.find_by_email(found.with_changes(cmd).email)
+        if taken and taken.id != found.id:
             raise accounts.email_taken()
     async with deps.transaction() as tx:
         account = await deps.users.load(tx, cmd.holder.user_id)
@@ -87,12 +88,15 @@ async def change_password(cmd: c.ChangePassword, deps: UserDeps) -> None:
     keys = {f"password/{account.id}": attempts.FREE_FAILURES}
     fits = partial(deps.passwords.verify, account.password_hash, cmd.current_password, known=True)
     if not await verified(fits, keys, deps):
-        raise Invalid.fields(FieldError("current_password", "wrong", "this is not your current password"))
+        raise _wrong_password()
     await refuse_for_staff(account, cmd.new_password, "new_password", deps)
     hashed = await deps.passwords.hash(cmd.new_password)
     async with deps.transaction() as tx:
         await claim_password(tx, account.id)
-        await replace_password(tx, await deps.users.load(tx, account.id), hashed, deps)
+        now = await deps.users.load(tx, account.id)
+        if now.password_hash != account.password_hash:  # it was changed while this one was being checked
+            raise _wrong_password()
+        await replace_password(tx, now, hashed, deps)
         await deps.sessions.end_all(tx, account.id, but=cmd.holder.session_id)
         await tx.append(account.id, [c.PasswordChanged(account.id)])
 
@@ -145,6 +149,10 @@ async def _balance(user_id: str, deps: UserDeps) -> Money | None:
         return await deps.call(GetBalance(user_id))
     except (Unavailable, DomainError):
         return None  # shown as null: who somebody is does not depend on their wallet
+
+
+def _wrong_password() -> Invalid:
+    return Invalid.fields(FieldError("current_password", "wrong", "this is not your current password"))
 
 
 def unknown(user_id: str) -> NotFound:

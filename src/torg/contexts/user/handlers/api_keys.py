@@ -39,6 +39,8 @@ async def rotate_api_key(cmd: c.RotateApiKey, deps: UserDeps) -> c.NewApiKey:
     async with deps.transaction() as tx:
         await _claim(tx, cmd.holder.user_id)
         old = await _own(tx, cmd.holder.user_id, cmd.key_id, deps)
+        if len([one for one in await deps.api_keys.of(old.user_id, tx) if one.ends_at > now]) >= 2 * rules.MOST:
+            raise rules.too_many()
         new = old.replaced(deps.new_id(), key, now)
         await deps.api_keys.add(tx, new)
         await deps.api_keys.save(tx, old.overlapping(now, cmd.overlap_hours))

@@ -11,6 +11,7 @@ from torg.contexts.user.model import factors
 from torg.contexts.user.model import passkeys as keys
 from torg.contexts.user.model.accounts import UNUSABLE, Account
 from torg.contexts.user.model.factors import Totp
+from torg.contexts.user.model.proofs import PROOF_FOR
 from torg.contexts.user.ports import UserDeps
 from torg.kit.errors import FieldError, Invalid, NotFound
 from torg.kit.store import Transaction
@@ -42,8 +43,10 @@ async def confirm_totp(cmd: c.ConfirmTotp, deps: UserDeps) -> c.RecoveryCodes:
     async with deps.transaction() as tx:
         await claim_factor(tx, user_id)
         found = await deps.factors.find(user_id, tx)
-        if found is None or found.confirmed_at:
-            raise factors.exists() if found else factors.not_begun()
+        if found and found.confirmed_at:
+            raise factors.exists()
+        if found is None or deps.clock() - found.made_at > PROOF_FOR:  # else whoever has stolen a session guesses at what was left lying for ever
+            raise factors.not_begun()
         step = factors.step_of(secret_of(found, deps), cmd.code.strip(), deps.clock(), found.last_step)
         if step is None:
             raise Invalid.fields(FieldError("code", "wrong", "this is not the code that the app shows now"))

@@ -38,6 +38,9 @@ async def add_passkey(cmd: c.AddPasskey, deps: UserDeps) -> c.PasskeyView:
     name = cmd.name.strip() or rules.NAMELESS
     made = Passkey(id=shown.id, user_id=user_id, name=name, public_key=shown.public_key, sign_count=shown.sign_count, made_at=deps.clock())
     async with deps.transaction() as tx:
+        await claim_factor(tx, user_id)
+        if len(await deps.passkeys.of(user_id, tx)) >= rules.MOST:
+            raise rules.too_many()
         if not await deps.passkeys.spend(tx, token_hash(asked.challenge), asked.until) or not await deps.passkeys.add(tx, made):
             raise rules.refused()
         await tx.append(user_id, [c.PasskeyChanged(user_id, made.id, added=True)])

@@ -54,10 +54,12 @@ async def refuse_for_staff(account: Account, password: str, field: str, deps: Us
 
 
 async def replace_password(tx: Transaction, account: Account, hashed: str, deps: UserDeps) -> None:
-    """`account` as it was loaded here; nobody comes in meanwhile (`claim_password`). The one of before is kept where it may not come back."""
+    """`account` as it was loaded here; nobody comes in meanwhile (`claim_password`). The one of before is kept where it may not come back. Whoever had asked
+    for another address asks again: it may have been whom the new password is to keep out."""
     if deps.strict_with_staff and account.works_here and account.password_hash != accounts.UNUSABLE:
         await deps.users.keep_former(tx, account.id, account.password_hash, accounts.FORMER - 1)
     await deps.users.save(tx, replace(account, password_hash=hashed))
+    await deps.links.drop_elsewhere(tx, account.id, account.email)
 
 
 def _refuse_guessing(wait: float) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 
 from torg.contexts.user import contracts as c
 from torg.contexts.user.handlers.passwords import claim_password, refuse_for_staff, replace_password
+from torg.contexts.user.handlers.steps import claim_factor
 from torg.contexts.user.model import accounts, links
 from torg.contexts.user.model.accounts import Account
 from torg.contexts.user.model.sessions import token_hash
@@ -68,9 +69,9 @@ async def request_reset(cmd: c.RequestReset, deps: UserDeps) -> None:
     """Filed alike whoever it is for; the letter is written later on (`send_resets`), so that nobody learns from the time it takes."""
     email = accounts.email_key(cmd.email)[: accounts.LONGEST_EMAIL]
     account = await deps.users.find_by_email(cmd.email)
-    keys = {f"reset {email} {cmd.address}": links.FREE_LETTERS}
+    keys = {f"reset {cmd.address} {email}": links.FREE_LETTERS}
     if not await deps.sessions.known_address(account.id if account else "", cmd.address):
-        keys[f"reset {email}"] = links.FREE_LETTERS_FROM_ANYWHERE
+        keys[f"reset anywhere {email}"] = links.FREE_LETTERS_FROM_ANYWHERE
     await _spare(keys, deps)
     async with deps.transaction() as tx:
         await deps.links.ask(tx, deps.new_id(), email, deps.clock())
@@ -100,11 +101,27 @@ async def reset_password(cmd: c.ResetPassword, deps: UserDeps) -> None:
             raise links.bad_link()
         await claim_password(tx, link.user_id)
         account = await deps.users.load(tx, link.user_id)
+        if accounts.is_another(link.email, account.email):  # whoever reads letters there is theirs no more
+            raise links.bad_link()
         accounts.refuse_weak(cmd.new_password, account.email, "new_password")  # else nothing is committed, and the link is good for another try
-        confirmed = account.confirmed or not accounts.is_another(account.email, link.email)
-        await replace_password(tx, replace(account, confirmed=confirmed), hashed, deps)
+        await replace_password(tx, replace(account, confirmed=True), hashed, deps)
         await deps.sessions.end_all(tx, account.id)
+        await deps.users.unlink_outside(tx, account.id)
+        if not account.confirmed:
+            await _shut_out(tx, account.id, deps)
         await tx.append(account.id, [c.PasswordChanged(account.id)])
+
+
+async def _shut_out(tx: Transaction, user_id: str, deps: UserDeps) -> None:
+    """Whoever registered with an address, and never read a letter there, may be somebody else: nothing that they have set up opens the account."""
+    await claim_factor(tx, user_id)
+    for passkey in await deps.passkeys.of(user_id, tx):
+        await deps.passkeys.remove(tx, user_id, passkey.id)
+    await deps.factors.remove(tx, user_id)
+    await deps.factors.ask_for_passkey(tx, user_id, None)
+    await deps.factors.put_codes(tx, user_id, ())
+    await deps.api_keys.end_all(tx, user_id)
+    await deps.clients.withdraw(tx, user_id)
 
 
 async def spare_the_mailbox(user_id: str, deps: UserDeps) -> None:

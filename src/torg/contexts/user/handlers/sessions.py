@@ -132,10 +132,10 @@ async def proven(cmd: c.SignIn, deps: UserDeps) -> Account:
     """The account whose password this is. Whether the address is known makes no difference: neither in the answer nor in its time."""
     account = await deps.users.find_by_email(cmd.email)
     email = accounts.email_key(cmd.email)[: accounts.LONGEST_EMAIL]
-    keys = {f"{email} {cmd.address}": attempts.FREE_FAILURES}
+    keys = {f"sign-in {cmd.address} {email}": attempts.FREE_FAILURES}  # what anybody may have typed comes last, so that it is no other key
     known = account is not None and await deps.sessions.known_address(account.id, cmd.address)
     if not known:
-        keys[email] = attempts.FREE_ACCOUNT_FAILURES
+        keys[f"sign-in anywhere {email}"] = attempts.FREE_ACCOUNT_FAILURES
     fits = partial(deps.passwords.verify, account.password_hash if account else accounts.UNUSABLE, cmd.password, cmd.address, known)
     right = await verified(fits, keys, deps)
     if account is None or not right:

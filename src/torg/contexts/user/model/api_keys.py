@@ -13,7 +13,7 @@ from torg.kit.errors import DomainError, NotFound
 from torg.kit.values import Randomness
 
 BEGINS: Final = "torg_"
-MOST: Final = 20  # keys of one person
+MOST: Final = 20  # keys of one person, and as many again that overlap with those in their place
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,7 @@ async def list_consents(query: c.ListConsents, deps: UserDeps) -> c.Consents:
 
 async def withdraw_consent(cmd: c.WithdrawConsent, deps: UserDeps) -> None:
     async with deps.transaction() as tx:
+        await claim_consents(tx, cmd.holder.user_id)
         if not await deps.clients.withdraw(tx, cmd.holder.user_id, cmd.client_id):
             raise NotFound("consent.not_found", f"you have let in no program {cmd.client_id}")
         for session_id in await deps.clients.sessions_of(tx, cmd.client_id, cmd.holder.user_id):
@@ -77,12 +78,17 @@ def _agreed(cmd: c.AnswerAuthorization, client: Client) -> str:
 
 
 async def _consent(tx: Transaction, user_id: str, client_id: str, scope: str, deps: UserDeps) -> None:
-    await tx.claim(f"consents of {user_id}")
+    await claim_consents(tx, user_id)
     before = await deps.clients.consented(user_id, client_id, tx)
     if not rules.covers(before, scope):
         both = rules.joined([before, scope])
         await deps.clients.consent(tx, user_id, client_id, both, deps.clock())
         await tx.append(user_id, [c.ConsentGiven(user_id=user_id, client_id=client_id, scopes=tuple(both.split()))])
+
+
+async def claim_consents(tx: Transaction, user_id: str) -> None:
+    """What is taken back stays so, whatever a program does at that moment."""
+    await tx.claim(f"consents of {user_id}")
 
 
 async def _sender(asked: c.Authorization, deps: UserDeps) -> Client:

@@ -8,6 +8,8 @@ from typing import Literal
 
 from torg.contexts.user import contracts as c
 from torg.contexts.user.handlers.oauth.clients import proven
+from torg.contexts.user.handlers.oauth.consents import claim_consents
+from torg.contexts.user.handlers.passwords import claim_password
 from torg.contexts.user.handlers.tokens import minting
 from torg.contexts.user.model import oauth as rules
 from torg.contexts.user.model import sessions
@@ -158,13 +160,17 @@ async def _of_refresh_token(token: str, client: Client, deps: UserDeps) -> c.Int
 
 
 async def _gone(tx: Transaction, user_id: str, grant: ClientGrant, deps: UserDeps) -> str:
-    """Empty where the person, and the session in which they agreed, are still there."""
+    """Empty where the person, the session in which they agreed, and what they agreed to are still there."""
+    await claim_password(tx, user_id)
+    await claim_consents(tx, user_id)
     try:
         await deps.users.load(tx, user_id)
     except NotFound:
         return "the person is no more"
-    alive = await deps.sessions.find(grant.parent_id, tx) is not None
-    return "" if alive or grant.offline else "the person has signed out"
+    if await deps.sessions.find(grant.parent_id, tx) is None:
+        return "the person has signed out"
+    agreed = await deps.clients.consented(user_id, grant.client_id, tx)
+    return "" if rules.covers(agreed, grant.scope) else "the person has taken it back"
 
 
 async def _open(tx: Transaction, grant: ClientGrant, user_id: str, mint: Mint, client: Client, deps: UserDeps) -> c.ClientTokens:
