@@ -74,7 +74,7 @@ async def feeding(
         await feed.close()
 
 
-async def taken(feed: KafkaFeed, count: int, stored: MutableMapping[str, int] | None = None, seconds: float = 15) -> list[Envelope]:
+async def taken(feed: KafkaFeed, count: int, stored: MutableMapping[str, int] | None = None, seconds: float = 60) -> list[Envelope]:
     """Takes rows until there are so many, and files the positions in `stored` as a consumer would."""
     rows: list[Envelope] = []
     until = time.monotonic() + seconds

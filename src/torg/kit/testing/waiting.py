@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
-SETTLE = 15.0  # seconds that a saga may take on a busy machine
+SETTLE = 60.0  # seconds that anything may take on a busy machine: they cost nothing where all is well
 
 
 @overload

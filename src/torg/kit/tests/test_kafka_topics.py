@@ -12,6 +12,7 @@ from torg.engines.port import Place
 from torg.kit.bus.kafka import Kafka
 from torg.kit.bus.topics import Found, Topic, TopicsRefused, apply, look, refuse_other_partitions
 from torg.kit.testing.kafka import connected
+from torg.kit.testing.waiting import until
 
 
 @pytest.fixture
@@ -36,11 +37,12 @@ async def test_topics_are_made_once_and_then_altered_to_what_is_stated(kafka: Ka
     assert await apply(kafka, [Topic(name, 3, 7)]) == [f"{name} is new: 3 partitions, 1 replicas, 7 days"]
     assert await apply(kafka, [Topic(name, 3, 7)]) == []
     assert await apply(kafka, [Topic(name, 3, 2)]) == [f"{name}: retention.ms is 172800000 now, was 604800000"]
-    for _ in range(100):  # the broker learns from its controller
+
+    async def altered() -> Found | None:  # the broker learns from its controller
         found = (await look(kafka, [name]))[name]
-        if found.configuration["retention.ms"] == "172800000":
-            break
-        await asyncio.sleep(0.02)
+        return found if found.configuration["retention.ms"] == "172800000" else None
+
+    found = await until(altered)
     assert (found.partitions, found.replicas) == (3, 1)
     assert {key: found.configuration[key] for key in ("cleanup.policy", "compression.type", "max.message.bytes", "retention.ms")} == {
         "cleanup.policy": "delete", "compression.type": "lz4", "max.message.bytes": "1048576", "retention.ms": "172800000",
