@@ -24,7 +24,7 @@ from torg.kit.sql.sqlite import SqliteDatabase
 from torg.kit.store import Store, Transaction
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SETTLES = 200  # looks, a hundredth of a second apart
+SETTLES = 3000  # looks, a hundredth of a second apart
 _TABLES = {
     "sqlite": "select name from sqlite_master where type = 'table'",
     "postgresql": """select relname as name from pg_class

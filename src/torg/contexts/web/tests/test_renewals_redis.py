@@ -14,6 +14,7 @@ from torg.kit.errors import Unauthenticated, Unavailable
 from torg.kit.ports import free_port
 from torg.kit.redis import Redis
 from torg.kit.testing.redis import emptied, redis_url
+from torg.kit.testing.waiting import until
 from torg.kit.values import new_id
 
 __all__ = ["redis_url"]
@@ -25,11 +26,11 @@ class Users:
     """Sells new tokens for the old ones, slowly; `fails` names what goes wrong first."""
 
     def __init__(self, *fails: Exception) -> None:
-        self.asked, self._fails = 0, list(fails)
+        self.asked, self.seconds, self._fails = 0, 0.05, list(fails)
 
     async def __call__(self, _: RefreshSession) -> Tokens:
         self.asked += 1
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(self.seconds)
         if self._fails:
             raise self._fails.pop()
         return TOKENS
@@ -78,13 +79,15 @@ async def test_a_refusal_is_everybodys_own(redises: list[Redis], redis_url: str)
 
 async def test_who_died_while_buying_holds_the_others_up_for_seconds_only(redises: list[Redis], redis_url: str) -> None:
     users = Users()
+    users.seconds = 600
     dying = asyncio.create_task(instance(users, redises[0])(ASK))
-    await asyncio.sleep(0.02)
+    await until(lambda: users.asked)
     async with Client.from_url(redis_url) as raw:
         (name,) = [name async for name in raw.scan_iter()]
         assert 0 < await raw.pttl(name) <= BUYING * 1000
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
+    users.seconds = 0
     assert await instance(users, redises[1])(ASK) == TOKENS
 
 
