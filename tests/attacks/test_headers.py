@@ -75,6 +75,13 @@ async def test_pages_of_members_are_kept_by_nobody(town: Town):
     assert not kept
 
 
+async def test_what_the_api_tells_somebody_is_kept_by_no_cache_between(town: Town):
+    for path in ("users/me", "orders", "cart", "wallet", "payments", "notifications", "sessions", "products"):
+        answer = await town.open("GET", f"/api/v1/{path}", authorization=f"Bearer {town.buyer.token}")
+        assert answer.status == 200, path
+        assert {"private", "no-store"} & set(answer.headers["cache-control"].split(", ")), f"{path}: {answer.headers['cache-control']}"
+
+
 async def test_whoever_finds_a_hole_learns_whom_to_tell(town: Town):
     answer = await town.open("GET", "/.well-known/security.txt")
     assert (answer.status, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")

@@ -21,7 +21,7 @@ from torg.kit.http.answering import add_etag, agreed, as_response, disconnected,
 from torg.kit.http.binding import Binding
 from torg.kit.http.cache import FOR_GATEWAY, Keeping, Kept, Key, ResponseCache
 from torg.kit.http.changes import SAFE, Change, Look, change_of, is_watched, looking
-from torg.kit.http.guards import guard
+from torg.kit.http.guards import BY_ANYBODY, BY_ITS_READER, BY_NOBODY, guard
 from torg.kit.http.idempotency import Answers, Keys
 from torg.kit.http.identifying import PROOF, identify
 from torg.kit.http.metrics import RequestStats, RouteStats
@@ -183,7 +183,7 @@ class App:
             response = self._refusal(request, Problem("Not available right now", 503, "this server is closing: ask again", "service.unavailable"), [])
         if served and self._audit and is_watched(request, served.route):
             await self._tell(self._audit, request, served, response)
-        guard(response, self._secure)
+        guard(response, self._secure, _kept_by(request, served))
         response.headers.append((b"x-request-id", request.id.encode()))
         if served and served.etag and response.status == 200:
             add_etag(response)
@@ -344,6 +344,12 @@ def _within_span(meta: Meta) -> Meta:
 def _of_anybody(headers: dict[bytes, bytes]) -> bool:
     """Whether nothing in a request says who asks, so that its answer is anybody's."""
     return b"cookie" not in headers and b"authorization" not in headers and b"x-api-key" not in headers
+
+
+def _kept_by(request: Request, served: _Served | None) -> tuple[bytes, bytes]:
+    if served is None or not served.etag or request.method not in SAFE:
+        return BY_NOBODY
+    return BY_ANYBODY if served.route.cached and _of_anybody(request.headers) else BY_ITS_READER
 
 
 def _tell_security(request: Request, refusal: DomainError) -> None:

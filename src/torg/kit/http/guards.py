@@ -26,6 +26,10 @@ FOR_PAGES: Final[Headers] = [
 FOR_DATA: Final = (POLICY, b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
 DOCUMENT: Final[Headers] = [*ALWAYS, FOR_DATA]
 """What comes with an answer that is no page."""
+BY_NOBODY: Final = (b"cache-control", b"no-store")
+BY_ITS_READER: Final = (b"cache-control", b"private, no-cache")
+BY_ANYBODY: Final = (b"cache-control", b"public, no-cache")
+"""Who may keep an answer (RFC 9111). Nobody shows one again without asking whether it has changed since (304): a price is not to be older than a second."""
 OVER_HTTPS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 _STYLE: Final = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _ATTRIBUTE: Final = re.compile(r"""\sstyle="([^"]*)\"""")
@@ -50,15 +54,19 @@ def _hashed(style: str) -> str:
     return f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'"
 
 
-def guard(response: Response, secure: bool) -> None:
-    """Adds what the answer does not say itself. `secure`: browsers are never to come but over HTTPS."""
-    shown = stated = False
+def guard(response: Response, secure: bool, kept: tuple[bytes, bytes] = BY_NOBODY) -> None:
+    """Adds what the answer does not say itself. `secure`: browsers are never to come but over HTTPS. `kept`: by whom a good one may be."""
+    shown = stated = said = False
     for name, value in response.headers:
         if name == b"content-type":
             shown = value.startswith(b"text/html")
         elif name == POLICY:
             stated = True
+        elif name == b"cache-control":
+            said = True
     response.headers += ALWAYS
+    if not said:
+        response.headers.append(kept if response.status == 200 else BY_NOBODY)
     if not stated:
         response.headers.append(policy() if shown else FOR_DATA)
     if shown:

@@ -6,7 +6,7 @@ from base64 import b64encode
 from hashlib import sha256
 
 from torg.kit.http import Response
-from torg.kit.http.guards import guard, policy, styles_of
+from torg.kit.http.guards import BY_ANYBODY, guard, policy, styles_of
 
 
 def guarded(response: Response, secure: bool = False) -> dict[str, str]:
@@ -33,6 +33,14 @@ def test_data_is_no_page():
     headers = guarded(Response(200, b"{}", [(b"content-type", b"application/json")]))
     assert headers["content-security-policy"] == "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
     assert "permissions-policy" not in headers
+
+
+def test_an_answer_is_kept_by_whom_it_says_else_by_whom_its_route_says_and_a_refusal_by_nobody():
+    assert guarded(Response())["cache-control"] == "no-store"
+    for status, stated, expected in ((200, [], "public, no-cache"), (404, [], "no-store"), (200, [(b"cache-control", b"max-age=9")], "max-age=9")):
+        response = Response(status, headers=list(stated))
+        guard(response, False, BY_ANYBODY)
+        assert [value.decode() for name, value in response.headers if name == b"cache-control"] == [expected]
 
 
 def test_browsers_come_back_over_https_where_that_is_spoken():

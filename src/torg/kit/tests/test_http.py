@@ -184,10 +184,24 @@ async def test_a_kept_answer_is_served_until_it_is_purged(house: House):
     assert house.looked == 1
     same = await ask(house.app, "GET", "/api/v1/shelves/a", if_none_match=first.headers["etag"])
     assert (same.status, same.body, house.looked) == (304, b"", 1)
+    assert same.headers["cache-control"] == "public, no-cache"
     assert house.app.cache is not None
     house.app.cache.purge("shelf:a")
     await ask(house.app, "GET", "/api/v1/shelves/a")
     assert house.looked == 2
+
+
+async def test_who_may_keep_an_answer_is_said_with_it(house: House):
+    async def said(method: str, path: str, body: object = None, **headers: str) -> tuple[int, str]:
+        reply = await ask(house.app, method, path, body, **headers)
+        return reply.status, reply.headers["cache-control"]
+
+    assert await said("GET", "/api/v1/shelves/a") == (200, "public, no-cache")
+    assert await said("GET", "/api/v1/shelves/a") == (200, "public, no-cache"), "the one that was kept says the same"
+    assert await said("GET", "/api/v1/shelves/a", **BUYER) == (200, "private, no-cache")
+    assert await said("GET", "/api/v1/shelves/away") == (503, "no-store")
+    assert await said("GET", "/api/v1/nothing") == (404, "no-store")
+    assert await said("POST", "/api/v1/shelves/a", GOOD, idempotency_key="k", **BUYER) == (201, "no-store")
 
 
 async def test_the_same_key_gets_the_same_bytes_and_happens_once(house: House):
