@@ -192,7 +192,7 @@ async def test_a_kept_answer_is_served_until_it_is_purged(house: House):
 
 
 async def test_who_may_keep_an_answer_is_said_with_it(house: House):
-    async def said(method: str, path: str, body: object = None, **headers: str) -> tuple[int, str]:
+    async def said(method: str, path: str, body: object = None, **headers: Any) -> tuple[int, str]:
         reply = await ask(house.app, method, path, body, **headers)
         return reply.status, reply.headers["cache-control"]
 
