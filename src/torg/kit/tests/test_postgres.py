@@ -170,14 +170,13 @@ async def test_a_read_beside_the_open_transaction_is_refused(database: PostgresD
 
 
 async def test_a_statement_that_takes_too_long_is_unavailable(postgres_url: str, database: PostgresDatabase):
-    hasty = await connect(Address(f"{postgres_url}?statement_timeout=50", database.context))
-    began = time.perf_counter()
-    with pytest.raises(Unavailable, match="statement timeout"):
-        await hasty.value("select pg_sleep(5)")
-    with pytest.raises(Unavailable, match="statement timeout"):
-        async with hasty.begin() as tx:
-            await tx.execute("select pg_sleep(5)")
-    assert time.perf_counter() - began < 3
+    hasty = await connect(Address(f"{postgres_url}?statement_timeout=500", database.context))
+    async with asyncio.timeout(60):
+        with pytest.raises(Unavailable, match="statement timeout"):
+            await hasty.value("select pg_sleep(600)")
+        with pytest.raises(Unavailable, match="statement timeout"):
+            async with hasty.begin() as tx:
+                await tx.execute("select pg_sleep(600)")
     assert await hasty.value("select 1") == 1
     await hasty.close()
 
@@ -195,21 +194,22 @@ async def test_a_lock_that_is_held_too_long_is_unavailable(postgres_url: str, da
 
 async def test_a_transaction_that_nobody_goes_on_with_loses_its_locks(postgres_url: str, database: PostgresDatabase):
     """As of a process that was stopped."""
-    sleepy = await connect(Address(f"{postgres_url}?idle_in_transaction_session_timeout=100", database.context))
+    sleepy = await connect(Address(f"{postgres_url}?idle_in_transaction_session_timeout=1000", database.context))
+    patient = await connect(Address(f"{postgres_url}?lock_timeout=9000", database.context))
     with pytest.raises(Unavailable):
         async with sleepy.begin() as tx:
             await tx.execute("update doctor set on_call = 5 where name = 'anna'")
-            await asyncio.sleep(0.4)
-            async with database.begin() as other:
+            async with patient.begin() as other:
                 await other.execute("update doctor set on_call = 7 where name = 'anna'")
             await tx.execute("update doctor set on_call = 6 where name = 'boris'")
     assert [row["on_call"] for row in await database.all("select on_call from doctor order by name")] == [7, 1]
     assert await sleepy.value("select 1") == 1
     await sleepy.close()
+    await patient.close()
 
 
 async def test_who_finds_all_connections_busy_waits_so_long_at_most(postgres_url: str, database: PostgresDatabase):
-    narrow = await connect(Address(f"{postgres_url}?connections=2&wait=0.2", database.context))
+    narrow = await connect(Address(f"{postgres_url}?connections=2&wait=1", database.context))
     async with AsyncExitStack() as busy:
         for _ in range(2):
             await busy.enter_async_context(narrow.begin())
@@ -222,10 +222,11 @@ async def test_who_finds_all_connections_busy_waits_so_long_at_most(postgres_url
                 pass
 
         began = time.perf_counter()
-        for work in (read, write):
-            with pytest.raises(Unavailable, match="have been busy for"):
-                await asyncio.create_task(work(), context=_empty())
-        assert 0.3 < time.perf_counter() - began < 3
+        async with asyncio.timeout(60):
+            for work in (read, write):
+                with pytest.raises(Unavailable, match="have been busy for"):
+                    await asyncio.create_task(work(), context=_empty())
+        assert time.perf_counter() - began > 1.5
     assert await narrow.value("select 1") == 1
     await narrow.close()
 

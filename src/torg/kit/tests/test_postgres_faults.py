@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -21,6 +22,7 @@ from torg.kit.sql.postgres import PostgresDatabase
 from torg.kit.testing import TestClock
 from torg.kit.testing.engines import served
 from torg.kit.testing.postgres import open_schema
+from torg.kit.testing.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +115,7 @@ def _crash(server: Place) -> None:
     started = run.running(server)
     assert started
     os.kill(started.pid, signal.SIGQUIT)
-    for _ in range(500):
+    for _ in range(3000):
         if not run.running(server):
             return
         time.sleep(0.02)
@@ -122,7 +124,7 @@ def _crash(server: Place) -> None:
 
 async def test_a_connection_that_is_cut_during_the_commit_is_no_success(database: PostgresDatabase):
     """Here the commit did not happen, for all its caller can know."""
-    await database.execute_alone("create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(30); return null; end $$")
+    await database.execute_alone("create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(600); return null; end $$")
     await database.execute_alone(
         "create constraint trigger dawdling after insert on thing deferrable initially deferred for each row execute function dawdle()"
     )
@@ -161,18 +163,31 @@ async def test_a_commit_whose_answer_is_lost_is_no_success_though_it_happened(se
 
 
 async def _configure(server: Place, statement: str) -> None:
+    """Until every process of the server goes by it: new ones do, so all have been told, and the one that says whether commits wait has looked since then."""
+    before = await _asked(server, "show synchronous_standby_names")
+    await _asked(server, statement)
+    await _asked(server, "select pg_reload_conf()")
+
+    async def in_force() -> bool:
+        return bool(await _asked(server, "show synchronous_standby_names") != before)
+
+    await until(in_force)
+    await _asked(server, "checkpoint")
+
+
+async def _asked(server: Place, statement: str) -> Any:
     password = (server.data / "password").read_text().strip()
     administrator = await asyncpg.connect(host="127.0.0.1", port=server.port, user="postgres", password=password, database="postgres", ssl=False)
-    await administrator.execute(statement)
-    await administrator.execute("select pg_reload_conf()")
-    await asyncio.sleep(0.3)
-    await administrator.close()
+    try:
+        return await administrator.fetchval(statement)
+    finally:
+        await administrator.close()
 
 
 async def _cut(database: PostgresDatabase, doing: str) -> None:
     """Ends the connection that is doing this, once it does."""
     statement = "select count(pg_terminate_backend(pid)) from pg_stat_activity where query = :doing and state = 'active' and application_name = :name"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await database.value(statement, doing=doing, name=f"torg {database.context}"):  # noqa: ASYNC110 nobody tells
             await asyncio.sleep(0.01)
 

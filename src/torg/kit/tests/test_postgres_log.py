@@ -19,6 +19,7 @@ import pytest
 
 from torg.kit import telemetry
 from torg.kit.bus import BusConsumer, Consumer, Failures, LogFeed
+from torg.kit.bus.log_feed import LOOK_EVERY
 from torg.kit.errors import Occupied
 from torg.kit.log import Log
 from torg.kit.sql.dialect import POSTGRES, ROWS_OF_A_TRANSACTION
@@ -27,7 +28,7 @@ from torg.kit.sql.postgres import Address, PostgresDatabase, connect
 from torg.kit.store import Store
 from torg.kit.testing import TestClock
 from torg.kit.testing.postgres import open_schema
-from torg.kit.testing.waiting import until
+from torg.kit.testing.waiting import SETTLE, until
 from torg.kit.tests.messages import REGISTRY, WasPut
 from torg.kit.values import utc_now
 
@@ -188,6 +189,7 @@ async def test_positions_go_on_growing_in_a_new_cluster(shelf: Store):
     await shelf.database.execute_alone(f"update log set position = {ahead}")  # type: ignore[attr-defined]
     assert await migrate(shelf.database, [KIT], TestClock()) == []
     reader = Reader(shelf.log)
+    await until(reader.look)
     slow = await Held(shelf, 2, "slow").written()
     await put(shelf, 3, "fast")
     assert await reader.look() == [1]
@@ -206,15 +208,15 @@ async def test_another_process_hears_of_a_row_at_once(shelf: Store, elsewhere: S
     heard = asyncio.Event()
     elsewhere.log.watch(heard.set, [WasPut])
     await _listening(shelf, elsewhere)
-    slowest = 0.0
+    took = list[float]()
     for number in range(10):
         heard.clear()
         began = time.perf_counter()
         await put(shelf, number)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SETTLE):
             await heard.wait()
-        slowest = max(slowest, time.perf_counter() - began)
-    assert slowest < (2 if _busy() else 0.1)
+        took.append(time.perf_counter() - began)
+    assert min(took) < LOOK_EVERY / 2  # sooner than who looks now and then; not the slowest of them: others have the machine too
 
 
 async def test_a_notification_that_is_lost_only_delays(shelf: Store, elsewhere: Store):
@@ -228,10 +230,8 @@ async def test_a_notification_that_is_lost_only_delays(shelf: Store, elsewhere: 
     consumer = BusConsumer(Consumer("reader", {WasPut: see}), elsewhere, LogFeed({"shelf": log}, looks=True), REGISTRY)
     task = asyncio.create_task(consumer.run())
     await asyncio.sleep(0.2)
-    began = time.perf_counter()
     await put(shelf, 1)
-    await until(lambda: asyncio.sleep(0, seen))
-    assert time.perf_counter() - began < (10 if _busy() else 2)
+    await until(lambda: seen)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -240,14 +240,14 @@ async def test_who_listens_goes_on_after_its_connection_is_lost(shelf: Store, el
     heard = asyncio.Event()
     elsewhere.log.watch(heard.set, [WasPut])
     await _listening(shelf, elsewhere)
-    await shelf.database.value(_END_LISTENERS, channel=f"%torg_{shelf.database.context}%")  # type: ignore[attr-defined]
     heard.clear()
-    async with asyncio.timeout(10):
+    await shelf.database.value(_END_LISTENERS, channel=f"%torg_{shelf.database.context}%")  # type: ignore[attr-defined]
+    async with asyncio.timeout(SETTLE):
         await heard.wait()  # something may have been missed, it is told
     await _listening(shelf, elsewhere)
     heard.clear()
     await put(shelf, 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SETTLE):
         await heard.wait()
 
 
@@ -264,11 +264,6 @@ async def _listening(*stores: Store) -> None:
     await until(all_listen)
 
 
-def _busy() -> bool:
-    """Other work has the machine: moments are no measure then."""
-    return os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
-
-
 # ---------------------------------------------------------------- leases
 
 _HOLDER = """
@@ -278,7 +273,7 @@ from torg.kit.sql.postgres import Address, connect
 async def main():
     database = await connect(Address(sys.argv[1], sys.argv[2]))
     while True:
-        print(int(await database.lease("job", 1.0)), flush=True)
+        print(int(await database.lease("job", 3.0)), flush=True)
         await asyncio.sleep(0.05)
 
 asyncio.run(main())
@@ -291,12 +286,12 @@ async def test_a_lease_moves_on_while_its_holder_is_stopped_and_back_afterwards(
     try:
         assert child.stdout
         assert await asyncio.to_thread(child.stdout.readline) == "1\n"
-        assert not await shelf.database.lease("job", 1.0)
+        assert not await shelf.database.lease("job", 60)
         child.send_signal(signal.SIGSTOP)
-        await until(lambda: shelf.database.lease("job", 1.0))
+        await until(lambda: shelf.database.lease("job", 60))
         child.send_signal(signal.SIGCONT)
         assert await asyncio.to_thread(_said, child.stdout, "0\n"), "who was stopped learns that it lost the lease"
-        assert await shelf.database.lease("job", 1.0)
+        assert await shelf.database.lease("job", 60)
         await shelf.database.execute_alone("delete from lease")  # type: ignore[attr-defined]
         assert await asyncio.to_thread(_said, child.stdout, "1\n")
     finally:
@@ -356,7 +351,7 @@ async def test_a_key_that_another_was_faster_with_is_no_fault_of_the_row(shelf: 
     for number in range(4):
         await put(shelf, number, f"s{number}")
     async with consuming(shelf, shelf.log, handle) as failures:
-        await until(lambda: asyncio.sleep(0, 3 in seen))
+        await until(lambda: 3 in seen)
         assert await failures.all() == []
         assert seen[-4:] == [0, 1, 2, 3]
 
@@ -396,6 +391,7 @@ async def test_a_key_that_stays_taken_is_a_fault_of_the_row_and_holds_up_no_othe
             return len(await failures.all()) == 1 and shelf.database.shared
 
         await until(kept)
+        await until(lambda: 3 in seen)  # where another was faster each row is committed alone, and the last one behind the fault
         assert set(seen) == {0, 1, 3}
 
 
@@ -410,6 +406,6 @@ async def test_much_that_has_come_together_is_handled_in_transactions_that_end_s
     async with shelf.transaction() as tx:
         await tx.append("s", [WasPut("s", number) for number in range(300)])
     async with consuming(shelf, shelf.log, handle):
-        await until(lambda: asyncio.sleep(0, len(transactions) >= 300))
+        await until(lambda: len(transactions) >= 300)
     assert len(transactions) == 300
     assert max(Counter(transactions).values()) <= 32

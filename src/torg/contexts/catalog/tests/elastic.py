@@ -11,7 +11,7 @@ from zlib import crc32
 
 from torg.contexts.catalog.adapters.index_elastic import Address, ElasticProductIndex, Patience
 
-SHORT = Patience(lease=2.0, renew=0.2, grace=0.2)
+SHORT = Patience(lease=4.0, renew=0.2, grace=0.2)
 
 
 class OnElastic:

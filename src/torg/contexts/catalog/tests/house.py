@@ -99,7 +99,7 @@ class House:
 
     async def caught_up(self) -> None:
         """Returns when the index shows all that was committed."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.index.position != await self.deps.products.revision():
                 await asyncio.sleep(0.01)
                 await self.index.flush()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import urllib.error
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 
 from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog.adapters.index_elastic import Address, BadAddress, ElasticProductIndex, Patience
 from torg.contexts.catalog.adapters.index_elastic.index import MOST_WAITING
+from torg.contexts.catalog.adapters.index_elastic.state import REGISTER
 from torg.contexts.catalog.adapters.index_opening import open_index
 from torg.contexts.catalog.ports import ProductChange, ProductDocument, SearchRequest
 from torg.contexts.catalog.tests.elastic import OnElastic, ask
@@ -90,7 +91,7 @@ async def test_a_process_that_shows_it_lives_is_not_replaced(opened: Opened) -> 
     one, other = await opened(), await opened()
     await one.claim()
     async with running(one, other):
-        for _ in range(30):
+        for _ in range(50):  # longer than a lease
             assert not await other.claim()
             await asyncio.sleep(0.1)
 
@@ -100,11 +101,21 @@ async def test_a_process_in_the_middle_of_a_long_write_is_not_replaced(opened: O
     await one.claim()
     async with one._writing, running(one):
         await one.put([product("1", "Pizza")], position=5)
-        for _ in range(30):
+        for _ in range(50):  # longer than a lease
             assert not await other.claim()
             await asyncio.sleep(0.1)
     await one.flush()
     assert one.position == 5
+
+
+async def test_a_late_write_of_its_own_costs_a_process_nothing(elastic: OnElastic, opened: Opened) -> None:
+    """As of a sign of life that nobody waited for any more."""
+    index = await opened()
+    await index.claim()
+    register = index._register
+    ask(elastic.url, "PUT", f"/{REGISTER}/_doc/{register.alias}", to_builtins(register.state))
+    await register.reach(7)
+    assert (index.position, await index.claim()) == (7, True)
 
 
 async def test_what_comes_in_after_another_process_has_taken_over_is_shown_by_nobody(opened: Opened) -> None:
@@ -346,10 +357,9 @@ async def pretending(answer: bytes) -> AsyncIterator[str]:
 async def test_a_server_that_never_answers_is_given_up() -> None:
     async with pretending(b"") as url:
         index = ElasticProductIndex(Address.read(f"{url}?deadline=0.2"), "me")
-        began = time.monotonic()
-        with pytest.raises(Unavailable, match="the search doesn't answer"):
-            await index.search(SearchRequest(text="pizza"))
-        assert time.monotonic() - began < 10
+        async with asyncio.timeout(60):
+            with pytest.raises(Unavailable, match="the search doesn't answer"):
+                await index.search(SearchRequest(text="pizza"))
         await index.close()
 
 
@@ -389,7 +399,7 @@ async def test_a_killed_server_is_waited_for_and_caught_up_with(tmp_path: Path) 
             await asyncio.sleep(2)
             assert await house.feed.check() == ""  # all that needs no search goes on
             await asyncio.to_thread(run.start, engine, place, print)
-            await until(lambda: finds(house, ["p1", "p2"]), seconds=60)
+            await until(lambda: finds(house, ["p1", "p2"]), seconds=120)
 
 
 # the address

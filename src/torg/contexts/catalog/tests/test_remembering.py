@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog import model
-from torg.contexts.catalog.adapters.remembering import Eras, KeptOffers, KeptTree
+from torg.contexts.catalog.adapters.remembering import LONGEST_ERA, Eras, KeptOffers, KeptTree
 from torg.contexts.catalog.adapters.store_opening import Documents, open_documents
 from torg.contexts.catalog.tests.house import CATEGORIES, MIGRATIONS, REGISTRY, House, new_product, usd
 from torg.kit.calls import undisturbed
@@ -26,8 +26,12 @@ from torg.kit.store import Store
 from torg.kit.testing import TestClock, test_ids
 from torg.kit.testing.engines import running
 from torg.kit.testing.mongo import mongo_url, throw_away
+from torg.kit.testing.waiting import until
 
 __all__ = ["mongo_url"]
+
+SOON = LONGEST_ERA - 1
+"""Seconds in which one hears of it; who hears nothing reads anew after an era."""
 
 
 @dataclass
@@ -97,44 +101,57 @@ async def two(request: pytest.FixtureRequest, postgres_url: str) -> AsyncIterato
         await one.store.database.execute_alone(f"drop schema {schema} cascade")  # type: ignore[attr-defined]
 
 
+async def listening(*processes: Process) -> None:
+    """Once each hears what the others tell."""
+    database = processes[0].store.database
+    asked = "select count(*) from pg_stat_activity where query ilike 'listen%' and query ilike :channel"
+
+    async def all_listen() -> bool:
+        return bool(await database.value(asked, channel=f"%torg_{database.context}%") >= len(processes))  # type: ignore[attr-defined]
+
+    await until(all_listen)
+
+
+async def offers_at(process: Process, cents: int) -> bool:
+    return await process.price() == cents
+
+
 @pytest.mark.slow
 async def test_price_that_another_process_changed_is_offered_within_a_moment(two: tuple[Process, Process]) -> None:
     one, other = two
     product = model.added(new_product("p1"), TestClock()())
     await one.save(product)
-    await asyncio.sleep(0.2)  # until both listen
+    await listening(one, other)
     assert (await one.price(), await other.price()) == (500, 500)
     for cents in range(1, 6):
         await one.save(replace(product, price=usd(cents), version=cents + 1))
         assert await one.price() == cents
-        for _ in range(100):
-            if await other.price() == cents:
-                break
-            await asyncio.sleep(0.01)
-        assert await other.price() == cents
+        await until(lambda cents=cents: offers_at(other, cents), seconds=SOON)  # type: ignore[misc]
 
 
 @pytest.mark.slow
 async def test_offers_are_not_read_again_while_nobody_changes_them(two: tuple[Process, Process]) -> None:
     one, _ = two
     await one.save(model.added(new_product("p1"), TestClock()()))
-    await asyncio.sleep(0.2)
-    before = await one.documents.products.offers(["p1"])
-    after = await one.documents.products.offers(["p1"])
-    assert after[0] is before[0]
+
+    async def remembered() -> bool:
+        before = await one.documents.products.offers(["p1"])
+        return (await one.documents.products.offers(["p1"]))[0] is before[0]
+
+    await until(remembered)  # an era ends where it begins to listen
 
 
 @pytest.mark.slow
 async def test_category_that_another_process_renamed_is_known_within_a_moment(two: tuple[Process, Process]) -> None:
     one, other = two
-    await asyncio.sleep(0.2)
+    await listening(one, other)
     assert (await other.documents.categories.tree()).categories["frozen"].name == "Frozen food"
     await one.define(c.Category(id="frozen", name="Ice cold"))
-    for _ in range(100):
-        if (await other.documents.categories.tree()).categories["frozen"].name == "Ice cold":
-            break
-        await asyncio.sleep(0.01)
-    assert (await other.documents.categories.tree()).categories["frozen"].name == "Ice cold"
+
+    async def known() -> bool:
+        return (await other.documents.categories.tree()).categories["frozen"].name == "Ice cold"
+
+    await until(known, seconds=SOON)
 
 
 @pytest.mark.slow
