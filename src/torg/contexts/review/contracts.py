@@ -177,7 +177,8 @@ class ListReviewsByStatus(Query[ReviewPage], frozen=True, kw_only=True):
 @message("review.moderate")
 class ModerateReview(Command[ReviewView], frozen=True, kw_only=True):
     """Lets a review through, or not; a rejection needs a reason. The same decision again changes nothing, the opposite one takes the place of
-    the first, and the rating follows. Raises NotFound `review.not_found`, Invalid for a missing reason."""
+    the first, and the rating follows; about one's own others decide. Raises NotFound `review.not_found`, Forbidden `review.own`, Invalid for a missing
+    reason."""
 
     RULES = REASON
 

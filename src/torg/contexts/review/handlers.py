@@ -77,6 +77,8 @@ async def list_reviews_by_status(query: c.ListReviewsByStatus, deps: ReviewDeps)
 async def moderate_review(cmd: c.ModerateReview, deps: ReviewDeps) -> c.ReviewView:
     async with deps.transaction() as tx:
         before = _there(cmd.review_id, await deps.reviews.find(cmd.review_id, tx))
+        if cmd.moderator and cmd.moderator.user_id == before.user_id:
+            raise Forbidden("review.own", "others decide about your review")
         review = model.decide(before, cmd.decision, cmd.reason.strip())
         if review is not before:
             stars = await deps.reviews.settle(tx, review, before.status)

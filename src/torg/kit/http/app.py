@@ -40,6 +40,7 @@ REQUEST_ID = "torg.request_id"
 """Where in a scope an edge in front of this one has put the id that it gave the request."""
 SECURITY: Final[Mapping[int, security.Kind]] = {401: "unauthenticated", 403: "forbidden", 429: "guessing"}
 """Refusals that are told as security events."""
+BODILESS: Final = frozenset({204, 304})
 TO_SIGN_IN: Final = frozenset({"session.required", "session.second_factor"})
 Ask = Callable[[Request], Awaitable[Response]]
 Audit = Callable[[Request, Route, Response, Change], Awaitable[None]]
@@ -319,6 +320,8 @@ class App:
         kept.stats.observe(time.perf_counter() - began)
 
     async def _send(self, request: Request, response: Response, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+        if request.method == "HEAD" and response.stream is None and response.status not in BODILESS:  # else caches take the answer to a GET for another one
+            response.headers.append((b"content-length", b"%d" % len(response.body)))
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
         if response.stream is None:
             await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else response.body})

@@ -6,7 +6,6 @@ import types
 from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
-from urllib.parse import unquote
 
 import msgspec
 
@@ -141,9 +140,10 @@ def signed_in(request: Request) -> Identity:
 
 
 def _path_value(text: str, name: str, hint: Any) -> Any:
+    """Whoever serves has decoded the path: what looks encoded now is meant so."""
     try:
-        return msgspec.convert(unquote(text, errors="strict"), hint, strict=False)
-    except (msgspec.ValidationError, UnicodeDecodeError) as error:
+        return msgspec.convert(text, hint, strict=False)
+    except msgspec.ValidationError as error:
         raise Invalid.fields(FieldError(name, "invalid", str(error))) from error
 
 

@@ -120,6 +120,15 @@ async def test_a_rejection_without_a_reason_is_refused_and_changes_nothing(house
     assert len(await house.events()) == 1
 
 
+async def test_moderators_decide_about_others_reviews_alone(house: House) -> None:
+    own = await house.write(by=MODERATOR)
+    for decision in ("approve", "reject"):
+        with pytest.raises(Forbidden) as refused:
+            await house.ask(c.ModerateReview(review_id=own.id, moderator=MODERATOR, language=EN, decision=decision, reason="mine"))
+        assert refused.value.code == "review.own"
+    assert (await house.shown()).items == ()
+
+
 async def test_an_unknown_review_is_not_moderated(house: House) -> None:
     with pytest.raises(NotFound):
         await house.moderate("none")

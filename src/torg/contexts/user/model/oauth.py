@@ -79,6 +79,11 @@ class Client:
         """An exact match; of an address of the person's own machine the port may be any (RFC 8252, section 7.3)."""
         return uri in self.redirect_uris or without_port(uri) in {without_port(one) for one in self.redirect_uris if is_loopback(one)}
 
+    def is_itself_at(self, uri: str) -> bool:
+        """Whether nobody else gets what is sent there: any program on somebody's machine may take a client's name that has no secret, and listen where it does
+        (RFC 8252, section 8.6). Such a one is let in by its person each time."""
+        return bool(self.secret_hash) or is_web(uri)
+
     def allowed(self, asked: str, otherwise: Iterable[str] = ()) -> str:
         """The scopes asked for, in their order. Raises OAuthRefused `invalid_scope`."""
         wanted = asked.split() or list(otherwise)

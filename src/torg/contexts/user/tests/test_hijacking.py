@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from torg.contexts.user import contracts as c
@@ -240,3 +241,21 @@ async def test_passkeys_that_were_all_begun_before_are_no_more_than_may_be(house
     outcomes = await asyncio.gather(*map(add, devices, begun), return_exceptions=True)
     assert [getattr(outcome, "code", "") for outcome in outcomes].count("passkey.too_many") == 3
     assert len((await house.do(c.ListPasskeys(anna))).items) == passkeys.MOST
+
+
+# ---------------------------------------------------------------- programs that anybody could be
+
+
+@pytest.mark.parametrize(("confidential", "back", "settled"), [(True, BACK, True), (False, BACK, True), (False, "http://127.0.0.1/back", False)])
+async def test_a_program_that_any_other_on_the_machine_could_be_is_let_in_by_its_person_each_time(
+    house: House, confidential: bool, back: str, settled: bool
+) -> None:
+    anna, program = await visitor(house), await client(house, confidential=confidential, redirect_uris=(back,))
+    asked = c.Authorization(
+        client_id=program.id, redirect_uri=back.replace("127.0.0.1", "127.0.0.1:4711"), response_type="code", scope="openid", code_challenge=CHALLENGE,
+        code_challenge_method="S256",
+    )  # fmt: skip
+    await house.do(c.AnswerAuthorization(asked=asked, holder=anna, allowed=True))
+    assert (await house.do(c.CheckAuthorization(asked, anna))).settled is settled
+    silent = await house.do(c.CheckAuthorization(msgspec.structs.replace(asked, prompt="none"), anna))
+    assert ("error=consent_required" in silent.redirect) is not settled

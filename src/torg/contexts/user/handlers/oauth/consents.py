@@ -64,7 +64,7 @@ async def _shown(asked: c.Authorization, visitor: Identity | None, client: Clien
             raise OAuthRefused("login_required", "nobody has signed in")
         return c.Asked(client_name=client.name, sign_in=True)
     consented = await deps.clients.consented(visitor.user_id, client.id)
-    settled = rules.covers(consented, scope) and "consent" not in asked.prompt.split()
+    settled = rules.covers(consented, scope) and "consent" not in asked.prompt.split() and client.is_itself_at(asked.redirect_uri)
     if asked.prompt == "none" and not settled:
         raise OAuthRefused("consent_required", "the person has yet to agree")
     return c.Asked(client_name=client.name, scopes=tuple(scope.split()), origin=origin_of(asked.redirect_uri), settled=settled)

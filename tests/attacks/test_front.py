@@ -1,0 +1,33 @@
+"""What can be read in more than one way, over a real socket: paths that are encoded twice, answers without their body, spellings of one address."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.attacks.conftest import Town
+from tests.attacks.test_corpora import raw, told
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def status(town: Town, target: str, method: str = "GET") -> int:
+    answer = await raw(town, f"{method} {target} HTTP/1.1\r\nHost: shop\r\nAccept: text/html\r\nConnection: close\r\n\r\n".encode())
+    return int(answer.split(b" ", 2)[1])
+
+
+@pytest.mark.parametrize("root", ["/api/v1/products/", "/products/"])
+async def test_a_path_is_decoded_once(town: Town, root: str):
+    product = town.known["product_id"]
+    once = "".join(f"%{ord(sign):02x}" for sign in product)
+    assert await status(town, root + once) == 200
+    assert await status(town, root + once.replace("%", "%25")) == 404
+    assert await status(town, f"{root}{product}%252f..%252f{product}") == 404
+
+
+@pytest.mark.parametrize("target", ["/", "/api/v1/products", "/sign-in", "/nothing", "/api/v1/nothing", "/static/nothing", "/health"])
+async def test_head_says_how_long_the_answer_to_a_get_is_and_says_nothing_else(town: Town, target: str):
+    answers = {method: await raw(town, f"{method} {target} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode()) for method in ("GET", "HEAD")}
+    assert answers["HEAD"].split(b"\r\n")[0] == answers["GET"].split(b"\r\n")[0]
+    assert answers["HEAD"].partition(b"\r\n\r\n")[2] == b""
+    lengths = {method: told(answer)["content-length"] for method, answer in answers.items()}
+    assert lengths["HEAD"] == lengths["GET"]
