@@ -31,3 +31,10 @@ async def test_head_says_how_long_the_answer_to_a_get_is_and_says_nothing_else(t
     assert answers["HEAD"].partition(b"\r\n\r\n")[2] == b""
     lengths = {method: told(answer)["content-length"] for method, answer in answers.items()}
     assert lengths["HEAD"] == lengths["GET"]
+
+
+@pytest.mark.parametrize("segment", ["{}", "%7b%7d", "*", "/*", "%2f*", "{product_id}", "-", "..", "%2e"])
+async def test_no_word_of_a_path_is_a_word_of_the_routers(town: Town, segment: str):
+    for root in ("/products/", "/api/v1/products/", "/pictures/", "/api/v1/orders/", "/admin/orders/", "/acquirer/pay/"):
+        for path in (f"{root}{segment}", f"{root}{segment}/reviews"):
+            assert await status(town, path) in (200, 303, 401, 404, 405), path

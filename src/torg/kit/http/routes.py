@@ -100,7 +100,7 @@ class Router:
         for segment in path.strip("/").split("/"):
             if segment.startswith("{"):
                 names.append(segment[1:-1])
-            node = node.setdefault("{}" if segment.startswith("{") else segment, {})
+            node = node.setdefault(_ANY if segment.startswith("{") else segment, {})
         methods = node.setdefault(_HERE, {})
         if method in methods:
             raise ValueError(f"two routes answer {method} {path}")
@@ -111,7 +111,7 @@ class Router:
         return _descend(self._root, path.strip("/").split("/"), 0, [])
 
 
-_HERE = "/"  # the key of a node's own methods: no segment has a slash
+_HERE, _ANY = "/", "/*"  # the keys of a node's own methods and of what any segment leads to: no segment has a slash
 
 
 def _descend(node: dict[str, Any], segments: list[str], at: int, values: list[str]) -> tuple[dict[str, Any], list[str]] | None:
@@ -120,4 +120,4 @@ def _descend(node: dict[str, Any], segments: list[str], at: int, values: list[st
     segment = segments[at]
     if segment in node and (found := _descend(node[segment], segments, at + 1, values)):
         return found
-    return _descend(node["{}"], segments, at + 1, [*values, segment]) if segment and "{}" in node else None
+    return _descend(node[_ANY], segments, at + 1, [*values, segment]) if segment and _ANY in node else None

@@ -9,7 +9,7 @@ from typing import Final
 from torg.contexts.admin.contracts import CountryRule, NetworkRule
 from torg.kit.countries import codes, ruled
 from torg.kit.errors import FieldError, Invalid
-from torg.kit.networks import parsed
+from torg.kit.networks import network_as, parsed
 
 WIDEST: Final = {4: 8, 6: 16}
 """The shortest prefixes that a rule may be about: a slip must not shut out the world."""
@@ -19,7 +19,7 @@ ANYWAY: Final = "; send force = true to do it all the same"
 def network_of(text: str) -> str:
     """A network as it is written everywhere: 203.0.113.7 is 203.0.113.7/32. Raises Invalid for what is none, and what is too wide."""
     try:
-        network = ip_network(text.strip(), strict=False)
+        network = network_as(text.strip(), strict=False)
     except ValueError:
         raise Invalid.fields(FieldError("network", "invalid", f"{text!r} is no network: write 203.0.113.0/24, 2001:db8::/32 or one address")) from None
     if network.prefixlen < WIDEST[network.version]:

@@ -37,6 +37,17 @@ async def network(house: House, kind: str, of: str, client: str = FROM_A, **more
     return rule
 
 
+@pytest.mark.parametrize(
+    ("written", "means"), [("::ffff:192.0.2.7", "192.0.2.7/32"), ("::ffff:192.0.2.0/120", "192.0.2.0/24"), ("2001:db8::5/32", "2001:db8::/32")]
+)
+async def test_a_network_in_the_clothes_of_the_new_kind_is_that_of_the_old(house: House, written: str, means: str):
+    """As logs write it where both kinds are listened to: taken for one of the new kind the rule would hold nobody up."""
+    assert (await network(house, "block", written)).network == means
+    for none in ("::ffff:0.0.0.0/96", "fe80::1%eth0", "::ffff:198.51.100.7"):
+        with pytest.raises(Invalid):
+            await network(house, "block", none)
+
+
 async def shown(house: House) -> list[str]:
     return [f"{rule.kind} {rule.country}" for rule in (await house.do(c.ListCountryRules())).items]
 

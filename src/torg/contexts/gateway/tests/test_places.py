@@ -28,6 +28,13 @@ async def test_a_blocked_network_is_kept_out_until_its_time_is_over():
     assert [(await street.ask("/", client=client)).status for client in (ADDRESS, "2001:db8::1")] == [200, 403]
 
 
+@pytest.mark.parametrize("network", [f"::ffff:{ADDRESS}/128", "::ffff:198.51.100.0/120", "::ffff:c633:6400/120"])
+def test_a_proxy_in_the_clothes_of_the_new_kind_is_that_of_the_old(network: str):
+    proxies = Proxies.named(network)
+    assert proxies is not None
+    assert [client in proxies for client in (ADDRESS, f"::ffff:{ADDRESS}", "198.51.101.1")] == [True, True, False]
+
+
 async def test_who_is_allowed_is_let_in_and_not_counted_by_address():
     street = Street(limits={"address": {"requests": 1}, "all": {"requests": 2}})
     await street.block("198.51.100.0/24")

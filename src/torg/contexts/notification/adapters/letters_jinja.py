@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from torg.contexts.notification import model
 from torg.contexts.notification.contracts import Facts
 from torg.contexts.notification.model import QueuedMail
 from torg.contexts.notification.model.wording import FRAMES, money, rest_of, say
@@ -39,11 +40,12 @@ class JinjaLetterWriter:
     def write(self, mail: QueuedMail) -> Letter:
         assert mail.addressee is not None, "a letter needs somebody to go to"
         link = self._link(mail.facts)
-        words = self._words(mail, mail.addressee.full_name, mail.addressee.language)
+        name = "" if mail.kind in model.TO_ANYBODY else mail.addressee.full_name
+        words = self._words(mail, name, mail.addressee.language)
         if link:
             words["link"] = f"{self._shop}{link.path}"
         return Letter(
-            id=mail.id, to=(link and link.to) or mail.addressee.email, to_name=mail.addressee.full_name,
+            id=mail.id, to=(link and link.to) or mail.addressee.email, to_name=name,
             language=mail.addressee.language.value, at=mail.created_at,
             subject=words["title"], text=self._text.render(words), html=self._html.render(words),
         )  # fmt: skip
@@ -62,7 +64,8 @@ class JinjaLetterWriter:
         lines = [{"name": line.name, "quantity": line.quantity, "total": money(line.total, language)} for line in mail.facts.lines]
         return {
             "title": said.title, "text": said.text, "button": said.button, "link": f"{self._shop}{said.link}" if said.link.startswith("/") else said.link,
-            "greeting": frame.greeting.format(name=name), "frame": frame, "lines": lines, "total": money(mail.facts.total, language),
+            "greeting": frame.greeting.format(name=name) if name else frame.greeting_to_anybody, "frame": frame, "lines": lines,
+            "total": money(mail.facts.total, language),
             "rest": money(rest_of(mail.facts), language),
             "language": language.value,
         }  # fmt: skip

@@ -55,6 +55,8 @@ TELLINGS: Mapping[Kind, Telling] = {
 }
 CARRY_LINKS: frozenset[Kind] = frozenset({"user.confirm_email", "user.reset_password"})
 """Letters that open something to whoever reads them."""
+TO_ANYBODY: frozenset[Kind] = CARRY_LINKS | {"user.registered"}
+"""Letters that a stranger can have sent to any address by registering with it: they say nothing that the stranger has typed, not even a name."""
 assert set(TELLINGS) == set(get_args(Kind)), "every kind says how it is told"
 
 

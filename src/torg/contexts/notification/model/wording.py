@@ -283,6 +283,7 @@ class Frame:
     """What stands around a letter's text."""
 
     greeting: str
+    greeting_to_anybody: str
     total: str
     pieces: str
     rest: str
@@ -292,11 +293,11 @@ class Frame:
 
 FRAMES: Mapping[Language, Frame] = {
     EN: Frame(
-        "Hello, {name}!", "Total", "pcs", "Delivery and discounts", "If the button does not work, open this address:",
+        "Hello, {name}!", "Hello!", "Total", "pcs", "Delivery and discounts", "If the button does not work, open this address:",
         "You get this letter because you have an account at Torg. Choose in your profile which letters you want.",
     ),
     RU: Frame(
-        "Здравствуйте, {name}!", "Итого", "шт.", "Доставка и скидки", "Если кнопка не работает, откройте этот адрес:",
+        "Здравствуйте, {name}!", "Здравствуйте!", "Итого", "шт.", "Доставка и скидки", "Если кнопка не работает, откройте этот адрес:",
         "Вы получили это письмо, потому что у вас есть аккаунт в Torg. В профиле можно выбрать, какие письма вы хотите получать.",
     ),
 }  # fmt: skip

@@ -250,3 +250,14 @@ async def test_support_reads_no_letter_that_lets_its_reader_in(house: House) -> 
     (reset,) = [mail for mail in await house.mails("anna") if mail.kind == "user.reset_password"]
     assert (await ask(house.app, "GET", f"/mailbox/{reset.id}", authorization="Bearer anna")).status == 200
     assert (await ask(house.app, "GET", f"/mailbox/{reset.id}", authorization="Bearer clerk")).status == 404
+
+
+async def test_what_anybody_can_have_sent_to_any_address_says_nothing_that_they_typed(house: House) -> None:
+    stranger = msgspec.structs.replace(registered(self_made=True), full_name="You have won: https://evil.example")
+    await house.hear(stranger, link_made("confirm", "victim@example.com"), msgspec.structs.replace(link_made("reset"), link_id="l1"))
+    await house.send()
+    assert len(house.mailer.letters) >= 2
+    for letter in house.mailer.letters:
+        assert letter.to_name == ""
+        assert "evil" not in letter.text + letter.html + letter.subject
+        assert letter.text.startswith("Hello!\n")
