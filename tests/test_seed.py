@@ -43,10 +43,10 @@ def test_parts_that_run_apart_are_filled_once_they_all_answer(tmp_path: Path, un
         with urllib.request.urlopen(f"{front}/api/v1/products?limit=5", timeout=20) as answer:
             assert len(json.load(answer)["items"]) == 5
         again = torg(settings, "seed")
-        said, _ = again.communicate(timeout=60)
+        said, _ = again.communicate(timeout=180)
         assert (again.returncode, "products" in said) == (0, False)
     finally:
         for process in (seeding, *running):
             process.terminate()
-        print(*[process.communicate(timeout=30)[0] for process in running])  # shown when it fails
+        print(*[process.communicate(timeout=180)[0] for process in running])  # shown when it fails
     assert [process.returncode for process in running] == [0, 0]

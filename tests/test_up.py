@@ -24,7 +24,8 @@ SMALL = {"TORG_DEMO_PRODUCTS": "60", "TORG_SYNC": "OFF", "TORG_PASSWORD_MEMORY_K
 def up(*arguments: str, **settings: str) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TORG_")}
     environment = {**kept, "PYTHONPATH": str(ROOT / "src"), **SMALL, **settings}
-    return subprocess.Popen([sys.executable, "-m", "torg", "up", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "torg", "up", *arguments]  # what it says is read in the end, and must find room until then
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pipesize=1 << 20)
 
 
 def until_ready(process: subprocess.Popen[str]) -> str:
@@ -47,7 +48,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subproce
 
 def refusal(*arguments: str, **settings: str) -> tuple[int, str]:
     process = up(*arguments, **settings)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     return process.returncode, said
 
 
@@ -84,7 +85,7 @@ def test_a_fleet_waits_for_its_engines_as_well(tmp_path: Path):
         "--data", str(tmp_path), "--topology", "order/user,payment,cart,catalog,inventory,shipping,notification,review,analytics,admin,web", "--port",
         str(free_port()), TORG_DB=f"postgresql://torg@{address}/torg", TORG_START_WITHIN="6",
     )  # fmt: skip
-    heard, said = asked.communicate(timeout=60)
+    heard, said = asked.communicate(timeout=180)
     assert "cannot start yet, as it says above; it is tried again in 1.0 s" in heard + said, heard + said
     assert asked.returncode == 1
     assert "ended before it answered" in said
@@ -110,7 +111,7 @@ def test_a_start_that_fails_says_why_and_no_password(setting: str, tmp_path: Pat
 def test_a_signal_ends_it_cleanly_and_data_of_a_newer_version_is_refused(running: tuple[subprocess.Popen[str], str, Path]):
     process, _, data = running
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == 0
     assert "Traceback" not in said
     assert not [file for file in data.rglob("*-wal") if file.stat().st_size]
@@ -139,7 +140,7 @@ def test_anything_but_one_tcp_socket_is_refused(tmp_path: Path):
     here, there = socket.socketpair()
     with here, there:
         process = handed(here.fileno(), "--data", str(tmp_path), "--empty")
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=180)
     assert process.returncode == 1
     assert "have one ListenStream=host:port" in said
 

@@ -11,7 +11,7 @@ from tests.chaos.kill import rounds
 
 @pytest.mark.slow
 async def test_nothing_that_was_promised_is_lost_when_the_process_is_killed(tmp_path: Path):
-    figures = await rounds(tmp_path / "shop", kills=1, seed=7, life=(0.5, 1.5), doubts_last=0)
+    figures = await rounds(tmp_path / "shop", kills=1, seed=7, life=(1.5, 3), doubts_last=0)
     assert not figures.faults, "\n".join(figures.lines())
     assert figures.acknowledged > 10
     assert len(figures.starts) == 2

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.proxy import SETTLES, TROUBLES, Proxies, Wires
+from tests.chaos.proxy import TROUBLES, Proxies, Wires
 from torg.kit.rpc.peers import FilePeers
 from torg.kit.testing.engines import started
+from torg.kit.testing.waiting import until
 
 LONG = b"x" * 5_000 + b"\n"
 
@@ -45,7 +46,7 @@ async def echo() -> AsyncIterator[tuple[int, list[bytes]]]:
                 await writer.wait_closed()
 
 
-async def say(port: int, line: bytes = LONG, patience: float = 1.5) -> tuple[str, float]:
+async def say(port: int, line: bytes = LONG, patience: float = 60) -> tuple[str, float]:
     """What comes of it, and how long that takes."""
     began = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -84,7 +85,7 @@ async def test_trouble_is_what_it_is_called(proxies: Proxies, kind: str, comes: 
         assert (await say(way))[0] == "whole"
         heard.clear()
         async with proxies.trouble(kind.replace(" ", "-"), kind):
-            outcome, seconds = await say(way, LONG, 30 if comes == "whole" else 1.5)
+            outcome, seconds = await say(way, LONG, 1.5 if comes == "nothing" else 60)
         assert (outcome, bool(heard)) == (comes, is_heard)
         if kind == "is slow":
             assert seconds > 0.2
@@ -106,15 +107,16 @@ async def test_only_the_one_who_asks_meets_trouble_on_its_wire(proxies: Proxies,
         wires = Wires(tmp_path)
         wires.open(["order", "web"])
         following = asyncio.create_task(wires.follow())
-        await asyncio.sleep(SETTLES)
 
         async def address(process: str) -> int:
             known = await FilePeers(tmp_path / "wires" / f"{process}.toml").of("cart")
-            return int(known.addresses[0].rpartition(":")[2])
+            return int(known.addresses[0].rpartition(":")[2]) if known.addresses else 0
 
+        await until(lambda: address("order"))
+        await until(lambda: address("web"))
         assert await address("order") == await address("web") == port
         async with wires.trouble(proxies, "order", "cart", "is cut"):
             assert await address("web") == port
-            assert (await say(await address("order")))[0] == "nothing"
+            assert (await say(await address("order"), patience=1.5))[0] == "nothing"
         assert await address("order") == port
         following.cancel()

@@ -22,7 +22,7 @@ from torg.kit.rpc.key_files import PUBLIC, make_missing
 from torg.kit.testing.waiting import until
 
 ROOT = Path(__file__).parents[2]
-ENDS = 60  # seconds
+ENDS = 180  # seconds
 STARTS = 240.0  # seconds that all of them may take on a busy machine
 SERVICES = (*topology.NAMES, topology.SANDBOX)
 
@@ -92,7 +92,7 @@ class Apart:
         try:
             async with browser.get(f"http://127.0.0.1:{self._watched.get(name, self.ports[name])}/ready") as reply:
                 return reply.status, (await reply.json(content_type=None))["checks"]
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, TimeoutError):
             return 0, {}
 
     async def fill(self) -> None:

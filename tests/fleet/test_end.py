@@ -58,9 +58,9 @@ async def test_a_signal_under_load_loses_nothing(topology: str, tmp_path: Path):
             async def busy() -> bool:
                 return sum(len(buyer.acknowledged) for buyer in buyers) >= BEFORE
 
-            await until(busy, "orders come in", 60)
+            await until(busy, "orders come in", 180)
             process.send_signal(signal.SIGTERM)
-            _, said = await asyncio.to_thread(process.communicate, timeout=60)
+            _, said = await asyncio.to_thread(process.communicate, timeout=180)
             await asyncio.gather(*buying)
             told = sum((buyer.told for buyer in buyers), Counter[str]())
             assert (process.returncode, "Traceback" in said) == (0, False), said

@@ -164,7 +164,7 @@ async def test_events_stream_through_a_rewrite_as_they_happen(shop: Opened):
     await buyer.arrive()
     headers = {"authorization": f"Bearer {buyer.token}", "host": PARTNERS}
     product = (await shop.get("/api/v2/products?limit=1"))[1]["items"][0]["id"]
-    async with asyncio.timeout(30), shop.browser.get(f"{shop.address}/notifications/stream", headers=headers) as stream:
+    async with asyncio.timeout(60), shop.browser.get(f"{shop.address}/notifications/stream", headers=headers) as stream:
         assert (stream.status, stream.content_type) == (200, "text/event-stream")
         assert (await buyer.ask("PUT", f"/cart/items/{product}", {"quantity": 1}))[0] == 200
         assert (await buyer.ask("POST", "/orders", ORDER, **{"idempotency-key": uuid.uuid4().hex}))[0] == 202
@@ -270,9 +270,9 @@ async def test_a_shop_that_ends_says_good_bye_and_ends_in_order(shop: Opened):
     sockets = [await shop.browser.ws_connect(f"{shop.address}/chat") for _ in range(3)]
     shop.process.send_signal(signal.SIGTERM)
     for socket in sockets:
-        message = await socket.receive(timeout=30)
+        message = await socket.receive(timeout=60)
         assert (message.type, message.data) == (WSMsgType.CLOSE, WSCloseCode.GOING_AWAY)
-    _, said = await asyncio.to_thread(shop.process.communicate, timeout=60)
+    _, said = await asyncio.to_thread(shop.process.communicate, timeout=180)
     assert (shop.process.returncode, "Traceback" in said) == (0, False), said
     await until(lambda: shop.chat.open == 0)
     assert shop.chat.ended[-3:] == [WSCloseCode.GOING_AWAY] * 3

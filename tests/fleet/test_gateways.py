@@ -19,10 +19,10 @@ from tests.test_up import until_ready, up
 from torg.kit.limits.shared import LEASE
 from torg.kit.ports import free_port
 from torg.kit.testing.engines import running
-from torg.kit.testing.waiting import until
+from torg.kit.testing.waiting import SETTLE, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.fleet, pytest.mark.engine]
-MOST = 12
+MOST = 24  # connections: so many are hardly ever all at one of the two
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def shop(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         try:
             yield until_ready(process), tmp_path / "data"
             process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=180)
             assert (process.returncode, "Traceback" in said) == (0, False), said
         finally:
             if process.poll() is None:
@@ -114,11 +114,11 @@ async def test_what_one_person_has_under_way_is_counted_of_both_and_a_killed_one
         async def one_is_free() -> bool:
             return await anna.status() == 200
 
-        await until(one_is_free, "what the killed one held is free", LEASE + 10)
+        await until(one_is_free, "what the killed one held is free", LEASE + SETTLE)
 
         async def all_are_free() -> bool:
             return await anna.listen() == 429 and len(anna.streams) == MOST + lost
 
-        await until(all_are_free, "just what it held is free", LEASE + 10)
+        await until(all_are_free, "just what it held is free", LEASE + SETTLE)
         anna.streams[-1].close()
         await until(one_is_free, "one that has left makes room for one")

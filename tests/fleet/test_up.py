@@ -110,7 +110,7 @@ def test_a_hangup_replaces_every_process_and_an_interrupt_ends_all(running: tupl
     until(lambda: get(address, "/ready")[0] == 200)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == 0
     assert "Traceback" not in said
     assert processes(data) == {}
@@ -123,7 +123,7 @@ def test_embedded_engines_are_those_of_every_process_whatever_the_environment_na
     process = up("--topology", "order", "--engines", "embedded", "--port", str(free_port()), "--data", str(tmp_path), "--empty", **nowhere)
     assert get(until_ready(process), "/ready")[0] == 200
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert (tmp_path / "order" / "order.db").exists()
 
 
@@ -151,7 +151,7 @@ def test_one_line_of_a_file_moves_a_context_out_and_back(tmp_path: Path):
         _buy(address, token, product_id)
         until(lambda address=address, product_id=product_id: _stock(address, product_id) == units[-1] - 1)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
         process.communicate()
     assert [units[0] - count for count in units] == [0, 1, 2]
 

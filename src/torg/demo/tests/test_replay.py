@@ -11,6 +11,7 @@ from torg.demo.opinions import opinion
 from torg.demo.replay import CannotReplay, Plan, Tally, replay
 from torg.demo.shop import Refused, Shop, ShopAway
 from torg.kit.testing.served import Asgi, serving
+from torg.kit.testing.waiting import until
 
 ANNA = Acknowledged("replay-1", "order-1", "household-1", "user-1")
 BORIS = Acknowledged("replay-2", "order-2", "household-2", "user-2")
@@ -47,8 +48,7 @@ async def test_ledger_syncs_what_was_added_within_a_moment(tmp_path):
     with Ledger(tmp_path / "ledger") as ledger:
         flushing = asyncio.create_task(ledger.keep_flushing())
         ledger.add(ANNA)
-        await asyncio.sleep(0.5)
-        assert b"order-1" in (tmp_path / "ledger").read_bytes()
+        await until(lambda: b"order-1" in (tmp_path / "ledger").read_bytes())
         flushing.cancel()
         await asyncio.gather(flushing, return_exceptions=True)
 

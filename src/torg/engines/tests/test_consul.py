@@ -51,9 +51,9 @@ def test_service_is_still_known_after_the_server_was_killed(consul: tuple[Place,
     started = run.running(place)
     assert started
     os.kill(started.pid, signal.SIGKILL)
-    assert processes.gone(started.pid, started.mark, 5)
+    assert processes.gone(started.pid, started.mark, 60)
     run.start(named("consul"), place, lambda _: None)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while registered(settings) != [9001] and time.monotonic() < deadline:
         time.sleep(0.1)
     assert registered(settings) == [9001]

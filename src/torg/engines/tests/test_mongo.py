@@ -42,7 +42,7 @@ def test_what_was_acknowledged_survives_the_servers_death(mongo: tuple[Place, Ma
         started = run.running(place)
         assert started
         os.kill(started.pid, signal.SIGKILL)
-        assert processes.gone(started.pid, started.mark, 5)
+        assert processes.gone(started.pid, started.mark, 60)
         run.start(named("mongo"), place, lambda _: None)
         assert kept.count_documents({}) == 100
 

@@ -67,7 +67,7 @@ def test_what_was_committed_survives_the_postmasters_death(postgres: tuple[Place
     started = run.running(place)
     assert started
     os.kill(started.pid, signal.SIGKILL)
-    assert processes.gone(started.pid, started.mark, 5)
+    assert processes.gone(started.pid, started.mark, 60)
     assert engine.fault(place)
     run.start(engine, place, print)
     assert asked(settings, "select count(*) from kept") == 1000

@@ -58,7 +58,7 @@ def test_killed_engine_counts_as_ended(place: Place) -> None:
     started = run.running(place)
     assert started
     os.kill(started.pid, signal.SIGKILL)
-    assert processes.gone(started.pid, started.mark, 5)
+    assert processes.gone(started.pid, started.mark, 60)
     assert run.running(place) is None
     run.start(Fake(), place, quiet)
     assert starts(place) == 2

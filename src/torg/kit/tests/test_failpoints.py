@@ -81,7 +81,7 @@ async def test_a_relay_comes_by_before_and_after_it_tells_its_log(tmp_path: Path
             await tx.append("s", [WasPut("s", 1)])
         with watched(folder) as died:
             relaying = asyncio.create_task(Relay(store, Kafka(), REGISTRY).run())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while len(died) < 2:  # noqa: ASYNC110 nobody tells
                     await asyncio.sleep(0.01)
             relaying.cancel()

@@ -128,7 +128,7 @@ async def test_one_who_fails_at_what_follows_a_commit_keeps_nobody_from_it(datab
     def fails() -> None:
         raise ValueError("a defect")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async with database.begin() as tx:
             await tx.execute("insert into thing (name, count) values ('a', 1)")
             tx.after_commit(fails)

@@ -22,6 +22,7 @@ from torg.kit.messages import Message, Meta
 from torg.kit.spans import Scrubbing
 from torg.kit.testing import open_store, test_ids
 from torg.kit.testing.http import ask
+from torg.kit.testing.waiting import until
 from torg.kit.tests.messages import REGISTRY, Count, WasPut
 from torg.kit.values import utc_now
 
@@ -51,8 +52,8 @@ async def test_one_trace_from_request_over_call_and_log_to_consumer(tmp_path: Pa
             await LocalCalls({Count: count})(Count("a"))
             async with shelf.transaction() as tx:
                 await tx.append("a", [WasPut("a", 1)])
-        await asyncio.wait_for(handled.wait(), 2)
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(handled.wait(), 60)
+        await until(lambda: "consume shelf.was_put" in {span.name for span in spans.get_finished_spans()})
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     finished = {span.name: span for span in spans.get_finished_spans()}

@@ -79,7 +79,7 @@ async def listening(application: Any, port: int = 0) -> AsyncIterator[str]:
 
 
 async def answering(port: int) -> None:
-    for _ in range(500):
+    for _ in range(6000):
         if await listens("127.0.0.1", port):
             return
         await asyncio.sleep(0.01)
@@ -95,7 +95,7 @@ def joined(*addresses: str) -> Fleet:
 async def fronted(*addresses: str, slow: float = 30, door: Admission | None = None) -> AsyncIterator[tuple[aiohttp.ClientSession, Proxy]]:
     """A browser that knows the gateway's address: that listens as it does for the outside world."""
     fleet = joined(*addresses)
-    proxy = Proxy(fleet, values.new_id, door or Admission.of_this_loop(), slow)
+    proxy = Proxy(fleet, values.new_id, door or unhurried(), slow)
     async with listening(Gateway(nothing_here, ("gateway",), PATHS, proxy)) as address, aiohttp.ClientSession(f"http://{address}") as browser:
         yield browser, proxy
         await proxy.close()

@@ -165,7 +165,7 @@ async def away(hangs: bool) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["not there", "hangs"])
 async def test_without_redis_people_look_around_and_nobody_signs_in(hangs: bool):
-    async with away(hangs) as url, asyncio.timeout(20):
+    async with away(hangs) as url, asyncio.timeout(60):
         redis = Redis(url)
         limiter = RedisLimiter(redis, new_id())
         street = Street(limiter)

@@ -189,9 +189,11 @@ async def test_a_hundred_back_ends_that_hang_open_their_breakers_and_leave_other
                 return await status_of(browser, f"/{name}/1")
 
         flood = [asyncio.ensure_future(ask(name)) for name in places for _ in range(5)]
-        quick = [await status_of(browser, "/quick/1") for _ in range(50)]
-        assert set(quick) == {200}
-        assert not all(one.done() for one in flood), "asked while the others hung"
+        meanwhile = 0
+        for _ in range(50):
+            assert await status_of(browser, "/quick/1") == 200
+            meanwhile += not all(one.done() for one in flood)
+        assert meanwhile > 5, "asked while the others hung"
         assert set(await asyncio.gather(*flood)) == {503}
         for name, (place,) in places.items():
             while not REGISTRY.get_sample_value("torg_rpc_breaker_open", {"context": name, "address": place}):
@@ -205,7 +207,7 @@ async def test_what_a_context_can_no_longer_answer_in_time_it_gives_up(context: 
     async def dawdle(_: Any, __: Any, ___: Any) -> None:
         try:
             seen.append(ends.get() - time.monotonic())
-            await asyncio.sleep(30)
+            await asyncio.sleep(600)
         except asyncio.CancelledError:
             given_up.set()
             raise
@@ -214,24 +216,24 @@ async def test_what_a_context_can_no_longer_answer_in_time_it_gives_up(context: 
     context.answers = dawdle
     async with (
         process(context) as address,
-        routed({"catalog": [address]}, timeout=0.3) as browser,
+        routed({"catalog": [address]}, timeout=1.5) as browser,
         browser.get("/catalog", headers={"torg-within": "9000"}) as reply,
     ):
         assert (reply.status, reply.headers["retry-after"], (await reply.json())["code"]) == (503, "1", "service.unavailable")
-    assert given_up.is_set()
+    await until(given_up.is_set)
     assert len(seen) == 1
-    assert 0 < seen[0] <= 0.3, "what a client says of it counts for nothing"
+    assert 0 < seen[0] <= 1.5, "what a client says of it counts for nothing"
 
 
 async def test_an_answer_that_has_begun_in_time_may_take_longer(context: Context):
     async def tell(_: Any, __: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
         await send({"type": "http.response.body", "body": b"first ", "more_body": True})
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)
         await send({"type": "http.response.body", "body": b"last"})
 
     context.answers = tell
-    async with process(context) as address, routed({"catalog": [address]}, timeout=0.2) as browser, browser.get("/catalog") as reply:
+    async with process(context) as address, routed({"catalog": [address]}, timeout=1) as browser, browser.get("/catalog") as reply:
         assert await reply.read() == b"first last"
 
 
@@ -245,9 +247,9 @@ async def test_a_slow_read_is_asked_of_a_second_instance_and_the_first_answer_co
 
     slow = Context()
     slow.answers = dawdle
-    async with process(slow) as there, process(context) as here, routed({"catalog": [there, here]}, hedge=0.05) as browser, asyncio.timeout(20):
-        assert {await status_of(browser, "/catalog") for _ in range(5)} == {200}
-        assert slow.asked, "some went there first"
+    async with process(slow) as there, process(context) as here, routed({"catalog": [there, here]}, hedge=0.05) as browser, asyncio.timeout(60):
+        while not slow.asked:  # some go there first
+            assert await status_of(browser, "/catalog") == 200
         await given_up.wait()
         orders = [asyncio.ensure_future(status_of(browser, "/catalog", "POST")) for _ in range(10)]
         asked = len(slow.asked) + len(context.asked)
@@ -268,7 +270,7 @@ async def test_second_instances_are_asked_within_the_budget_of_what_is_asked_aga
     both = [Context(), Context()]
     for one in both:
         one.answers = hang
-    async with process(both[0]) as there, process(both[1]) as here, routed({"catalog": [there, here]}, hedge=0.02) as browser, asyncio.timeout(20):
+    async with process(both[0]) as there, process(both[1]) as here, routed({"catalog": [there, here]}, hedge=0.02) as browser, asyncio.timeout(60):
         waiting = [asyncio.ensure_future(status_of(browser, "/catalog")) for _ in range(40)]
         await until(lambda: sum(len(context.asked) for context in both) >= 50)
         await asyncio.sleep(0.2)

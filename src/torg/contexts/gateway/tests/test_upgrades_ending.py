@@ -18,7 +18,7 @@ from torg.kit.testing.waiting import until
 
 async def test_a_service_that_dies_ends_its_connections_and_the_next_instance_is_asked(chat: Chat):
     other = Chat()
-    async with chatting(other) as second, chatting(chat) as first, fronted(first, second) as (browser, _), asyncio.timeout(30):
+    async with chatting(other) as second, chatting(chat) as first, fronted(first, second) as (browser, _), asyncio.timeout(60):
         sockets = [await browser.ws_connect("/chat") for _ in range(12)]
         await until(lambda: chat.open + other.open == 12)
         assert chat.open > 2, "both are asked"
@@ -62,17 +62,17 @@ async def test_a_client_that_vanishes_leaves_nothing_open(chat: Chat):
 
 
 async def test_silence_ends_it_and_talk_does_not(chat: Chat):
-    async with both(chat, quiet=0.4) as browser, browser.ws_connect("/chat") as socket:
+    async with both(chat, quiet=1.5) as browser, browser.ws_connect("/chat") as socket:
         for _ in range(8):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
             assert await still_there(socket)
-        message = await socket.receive(timeout=10)
+        message = await socket.receive(timeout=60)
         assert (message.type, message.data) == (WSMsgType.CLOSE, WSCloseCode.GOING_AWAY)
         await until(lambda: chat.ended == [WSCloseCode.GOING_AWAY])
 
 
 async def test_a_gateway_that_closes_says_good_bye_to_both_and_opens_no_more(chat: Chat):
-    async with chatting(chat) as place, fronted(place) as (browser, services), asyncio.timeout(30):
+    async with chatting(chat) as place, fronted(place) as (browser, services), asyncio.timeout(60):
         sockets = [await browser.ws_connect("/chat") for _ in range(3)]
         for socket in sockets:
             assert await still_there(socket)

@@ -40,7 +40,7 @@ async def fronted(*places: str, rows: Mapping[str, Row] | None = None, **service
 
 @asynccontextmanager
 async def both(chat: Chat, **service: Any) -> AsyncIterator[aiohttp.ClientSession]:
-    async with chatting(chat) as place, fronted(place, **service) as (browser, _), asyncio.timeout(30):
+    async with chatting(chat) as place, fronted(place, **service) as (browser, _), asyncio.timeout(60):
         yield browser
 
 
@@ -60,7 +60,7 @@ async def said(port: int, sent: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(sent)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await reader.read()
     finally:
         writer.close()

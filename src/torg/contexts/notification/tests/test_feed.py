@@ -56,7 +56,7 @@ async def test_whatever_is_delivered_twice_is_told_once(house: House, tmp_path: 
             Consumer("notification", bound(REACTIONS, house.deps)), house.deps.store, LogFeed({"order": orders.log}), REGISTRY, loopback=True
         )
         task = asyncio.create_task(consumer.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             told = [row.version async for row in first(house.deps.store.log.follow("anna", 0), 2)]
         task.cancel()
     assert told == [1, 2]
@@ -202,7 +202,7 @@ class Stream:
         self._task = asyncio.create_task(house.app(scope, self._receive, self._send))
 
     async def __aenter__(self) -> Self:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self.opened.wait()
         return self
 
@@ -211,7 +211,7 @@ class Stream:
         await self._task
 
     async def next(self) -> dict[str, str]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.events.get()
 
     async def _receive(self) -> dict[str, str]:

@@ -268,7 +268,7 @@ async def test_who_comes_back_is_asked_again():
             with pytest.raises(Unavailable):
                 await call(Brew("tea"))
         async with listening(server(kitchen), port):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not kitchen.asked:
                     await asyncio.sleep(0.05)
                     with suppress(Unavailable):

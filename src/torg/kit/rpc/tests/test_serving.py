@@ -12,6 +12,7 @@ import pytest
 from torg.kit.ports import free_port
 from torg.kit.rpc.bounds import Bounds
 from torg.kit.rpc.serving import Serving
+from torg.kit.testing.waiting import until
 
 
 class Echo:
@@ -74,7 +75,7 @@ class Client:
         await self.writer.drain()
 
     async def hears(self) -> tuple[int, dict[bytes, bytes], bytes]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             lines = (await self.reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
             headers = dict(line.split(b": ", 1) for line in lines[1:] if line)
             status = int(lines[0].split()[1])
@@ -92,7 +93,7 @@ class Client:
 
     async def ended(self) -> bool:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 return await self.reader.read() == b""
         except ConnectionResetError:
             return True
@@ -144,6 +145,7 @@ async def test_a_body_may_come_in_chunks_and_a_request_byte_by_byte(echo: Echo):
 async def test_requests_that_come_before_their_turn_wait_for_it(echo: Echo):
     async with served(echo) as (_, port), client(port) as asks:
         await asks.say(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n" + b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n2" * 3)
+        await until(lambda: echo.scopes)
         await asyncio.sleep(0.05)
         assert len(echo.scopes) == 1
         echo.go.set()
@@ -185,7 +187,7 @@ async def test_a_client_that_leaves_is_noticed(echo: Echo):
         async with client(port) as asks:
             await asks.say(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n")
             await asks.reader.readuntil(b"x")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await echo.left.wait()
 
 
@@ -220,8 +222,8 @@ async def test_the_end_waits_for_answers_under_way_and_for_nobody_else(echo: Ech
         await idle.say(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         await idle.hears()
         await asks.say(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
-        await asyncio.sleep(0.05)
-        stopping = asyncio.ensure_future(serving.stop(5))
+        await until(lambda: len(echo.scopes) == 2)
+        stopping = asyncio.ensure_future(serving.stop(60))
         assert await idle.ended()
         with pytest.raises(OSError, match="Connect call failed"):
             await asyncio.open_connection("127.0.0.1", port)
@@ -234,6 +236,6 @@ async def test_the_end_waits_for_answers_under_way_and_for_nobody_else(echo: Ech
 async def test_whoever_takes_too_long_is_cut_off(echo: Echo):
     async with served(echo) as (serving, port), client(port) as asks:
         await asks.say(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
-        await asyncio.sleep(0.05)
+        await until(lambda: echo.scopes)
         assert not await serving.stop(0.1)
         assert await asks.ended()
