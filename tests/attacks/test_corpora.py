@@ -111,7 +111,7 @@ async def raw(town: Town, head: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(head)
     await writer.drain()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     return answer

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response
 
-PATIENCE = 10_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
 
 
 class Window:
@@ -38,13 +38,13 @@ class Window:
         for name, value in fields.items():
             await self.page.locator(f"main [name={name}]:visible").first.fill(value)
 
-    async def shows(self, selector: str, text: str, seconds: float = 15) -> None:
+    async def shows(self, selector: str, text: str, seconds: float = PATIENCE / 1000) -> None:
         """Waits until an element shows a text."""
         await self.page.locator(selector, has_text=text).first.wait_for(timeout=seconds * 1000)
 
     async def is_at(self, status: str) -> None:
         """Waits until the open order's page shows a status, by itself."""
-        await self.page.locator(f"[data-test=order-status][data-status={status}]").wait_for(timeout=15_000)
+        await self.page.locator(f"[data-test=order-status][data-status={status}]").wait_for()
 
     async def fits(self) -> bool:
         """Whether nothing sticks out to the side."""

@@ -66,7 +66,7 @@ async def test_going_back_without_paying_rejects_the_order(shop: Shop):
 
 
 async def test_a_bank_that_takes_its_time_pays_all_the_same(shop: Shop):
-    await shop.faults(late_seconds=1.5)
+    await shop.faults(late_seconds=4)
     anna, order_id, page = await _at_the_page(shop)
     await pay(page, Behaviour.LATE)
     assert (await anna.see(order_id))["status"] == "reserved"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 import pytest
 
-from tests.shop import Shop, Visitor
+from tests.shop import Shop, Visitor, until
 from torg.kit.testing.forging import forged
 from torg.kit.tokens import ACCESS, Checker, Jwk, Signer, jwk_of, private_key
 from torg.kit.values import new_id
@@ -58,7 +56,10 @@ async def test_keys_are_rotated_while_people_go_on(shop: Shop):
     before = {key.kid for key in await published(shop)}
     rotated = await admin.post("/admin/keys/rotate", {})
     assert rotated.status == 200, rotated
-    await asyncio.sleep(shop.told_within)
-    assert {key.kid for key in await published(shop)} - before
+
+    async def another() -> bool:
+        return bool({key.kid for key in await published(shop)} - before)
+
+    await until(another, "the new key is published", shop.told_within)
     assert [(await who.get("/users/me")).status for who in (anna, await shop.buyer(0))] == [200, 200]
     assert (await anna.post("/admin/keys/rotate", {})).status == 403

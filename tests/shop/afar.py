@@ -53,7 +53,7 @@ HEARD = 2 * NOTICED  # seconds until all processes know of a change of their pee
 class FarShop(Shop):
     """A shop whose contexts run in other processes. `app` is composed for its shape alone: it is asked nothing, and nothing of it runs."""
 
-    told_within = 0.2
+    told_within = 4.0  # sooner than what nobody was told of is forgotten
 
     def __init__(
         self, shape: compose.Running, settings: Settings, clock: MovedClock, supervisor: Supervisor, fleet: Fleet, browser: aiohttp.ClientSession

@@ -90,7 +90,7 @@ class Shop:
         self._shelf: Iterator[str] = iter([product.id for product in goods()])
         self._staff: dict[str, tuple[Visitor, datetime]] = {}
 
-    told_within = 0.0  # seconds until everybody knows of a session that has ended or changed
+    told_within = 0.0  # seconds in which everybody knows of a session that has ended or changed, for `until`
 
     # ---------------------------------------------------------------- how it is reached
 

@@ -20,7 +20,7 @@ class Stream:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
 
-    async def next(self, seconds: float = 10) -> tuple[str, str, Any]:
+    async def next(self, seconds: float = 60) -> tuple[str, str, Any]:
         async with asyncio.timeout(seconds):
             told: dict[str, str] = {}
             while True:
