@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import socket as sockets
 from collections import deque
 from contextlib import suppress
@@ -34,6 +35,7 @@ GUARDS: Final = b"".join(b"%b: %b\r\n" % header for header in DOCUMENT)
 
 Headers = list[tuple[bytes, bytes]]
 
+_SLASH: Final = re.compile(rb"%2[Ff]")
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 REFUSED: Final = Counter("torg_http_hung_up", "Connections that were ended for what their clients did, or had not done in time", ("reason",))
 """malformed, head, body: too large; slow head, slow body, unread: too slow; many: more than one may have, or there may be."""
@@ -384,7 +386,10 @@ class _Connection(asyncio.Protocol):
 
 
 def unquote(raw: bytes) -> str:
-    return unquote_to_bytes(raw).decode("utf-8", "replace") if b"%" in raw else raw.decode("utf-8", "replace")
+    """A path, decoded but for slashes: one that was encoded is a sign within a segment and parts none, so that all who look at a path see the same segments."""
+    if b"%" not in raw:
+        return raw.decode("utf-8", "replace")
+    return "%2F".join([unquote_to_bytes(part).decode("utf-8", "replace") for part in _SLASH.split(raw)])
 
 
 class _Dated:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
@@ -16,6 +15,7 @@ from torg.kit.http import App, Route
 from torg.kit.http.cache import ResponseCache
 from torg.kit.http.routes import API
 from torg.kit.module import bound
+from torg.kit.rpc.serving import unquote
 from torg.kit.values import new_id
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -38,7 +38,7 @@ async def ask(app: Asgi, method: str, target: str, body: object = None, *, raw: 
     data = raw if raw is not None else b"" if body is None else msgspec.json.encode(body)
     sent = {"host": "torg.test", **({"content-type": "application/json"} if data else {}), **{name.replace("_", "-"): value for name, value in headers.items()}}
     scope = {
-        "type": "http", "method": method, "path": unquote(path), "query_string": query.encode(), "scheme": "http", "client": ("127.0.0.1", 1),
+        "type": "http", "method": method, "path": unquote(path.encode()), "query_string": query.encode(), "scheme": "http", "client": ("127.0.0.1", 1),
         "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
     }  # fmt: skip
     messages: list[dict[str, Any]] = []

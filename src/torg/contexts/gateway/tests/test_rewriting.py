@@ -18,6 +18,7 @@ from torg.contexts.gateway.model.rewriting import Rewrite, Rewrites
 from torg.kit.auth import Identity
 from torg.kit.countries import open_atlas
 from torg.kit.limits.memory import MemoryLimiter
+from torg.kit.rpc.serving import unquote
 from torg.kit.testing import TestClock, test_ids
 
 CONTEXTS = (*topology.CONTEXTS, topology.SANDBOX)
@@ -60,8 +61,8 @@ class Shop:
         self.sent = []
         said = [(b"host", host.encode()), *((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())]
         scope = {
-            "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"q=1", "scheme": "http", "client": ("198.51.100.7", 1),
-            "headers": said,
+            "type": "http", "method": "GET", "path": unquote(path.encode()), "raw_path": path.encode(), "query_string": b"q=1", "scheme": "http",
+            "client": ("198.51.100.7", 1), "headers": said,
         }  # fmt: skip
 
         async def send(message: Any) -> None:
@@ -95,7 +96,17 @@ async def test_what_follows_the_beginning_stays_as_it_was_sent():
     for path in ("/goods/a%2Fb/reviews/", "/goodsx/1", "/shop/ru/cart", "/goods%2F1"):
         await shop.get(path)
     assert [scope["raw_path"] for scope in shop.asked] == [b"/api/v1/products/a%2Fb/reviews/", b"/goodsx/1", b"/cart", b"/goods%2F1"]
-    assert shop.asked[0]["path"] == "/api/v1/products/a/b/reviews/"
+    assert shop.asked[0]["path"] == "/api/v1/products/a%2Fb/reviews/"
+
+
+async def test_no_spelling_of_a_path_gets_round_what_is_left_out():
+    """Who shows an answer sees the same segments in its path as who leaves fields out of it."""
+    shop = Shop({"v1": {"paths": ["/api/v1/products"], "drop": ["colour"]}})
+    shop.pieces = [b'{"colour": "red"}']
+    for path in ("/api/v1/products/5", "//api/v1/products/5", "/%61pi/v1/product%73/5", "/api%2Fv1/products/5", "/api/v1%2fproducts%2f5"):
+        shown = await shop.get(path)
+        asked_for = shop.asked[-1]["path"].strip("/").split("/")[:3]
+        assert (shown == {}) is (asked_for == ["api", "v1", "products"]), path
 
 
 @pytest.mark.parametrize(
