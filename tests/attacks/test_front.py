@@ -6,6 +6,10 @@ import pytest
 
 from tests.attacks.conftest import Town
 from tests.attacks.test_corpora import raw, told
+from torg import topology
+from torg.contexts.gateway.adapters.declared_toml import load
+from torg.contexts.web.routes import LEADING_IN
+from torg.kit.http.admission import Urgency
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,3 +42,11 @@ async def test_no_word_of_a_path_is_a_word_of_the_routers(town: Town, segment: s
     for root in ("/products/", "/api/v1/products/", "/pictures/", "/api/v1/orders/", "/admin/orders/", "/acquirer/pay/"):
         for path in (f"{root}{segment}", f"{root}{segment}/reviews"):
             assert await status(town, path) in (200, 303, 401, 404, 405), path
+
+
+async def test_whatever_has_a_password_hashed_for_strangers_is_counted_as_signing_in_is(town: Town):
+    """By the API and on pages alike: else a page is the way round the limit."""
+    limit = load("", (*topology.CONTEXTS, topology.SANDBOX)).limits["sign-in"]
+    meant = {route.path for route in town.routes if route.method == "POST" and route.urgency == Urgency.SIGN_IN} | LEADING_IN | {"/profile/password"}
+    assert meant > {"/api/v1/sessions", "/reset-password"}
+    assert [path for path in sorted(meant) if not limit.covers(path)] == []

@@ -92,8 +92,10 @@ async def _answer(id: str, account: Account | None, deps: UserDeps) -> None:
 async def reset_password(cmd: c.ResetPassword, deps: UserDeps) -> None:
     accounts.refuse_weak(cmd.new_password, "", "new_password")
     whose = await deps.links.whose(token_hash(cmd.token), "reset", deps.clock())
-    if found := await deps.users.find(whose):
-        await refuse_for_staff(found, cmd.new_password, "new_password", deps)
+    found = await deps.users.find(whose)
+    if found is None:  # hashing costs more than all else: made-up links get none of it
+        raise links.bad_link()
+    await refuse_for_staff(found, cmd.new_password, "new_password", deps)
     hashed = await deps.passwords.hash(cmd.new_password)
     async with deps.transaction() as tx:
         link = await deps.links.take(tx, token_hash(cmd.token), "reset", deps.clock())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import cast
+
 import pytest
 
 from torg.contexts.user import contracts as c
 from torg.contexts.user.handlers.recovery import send_resets
+from torg.contexts.user.ports import Passwords
 from torg.contexts.user.tests.house import GOOD, House
 from torg.kit.errors import DomainError, Invalid, TooManyRequests, Unauthenticated
 
@@ -151,3 +155,14 @@ async def test_erased_people_leave_no_links(house: House):
     made = [row.message for row in await house.deps.store.log.stream(anna.id) if isinstance(row.message, c.LinkMade)]
     assert {event.sealed for event in made} == {""}
     assert await house.deps.store.database.all("select * from one_time_link") == []
+
+
+async def test_a_made_up_link_has_nothing_hashed(house: House):
+    class Refuses:
+        async def hash(self, _: str) -> str:
+            raise AssertionError("hashing costs more than all else")
+
+    beside = House(replace(house.deps, passwords=cast(Passwords, Refuses())), house.clock)
+    for made_up in ("x" * 43, ""):
+        with pytest.raises(DomainError, match="unknown, was used before"):
+            await beside.do(c.ResetPassword(token=made_up, new_password=NEW))
