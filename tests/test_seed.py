@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from torg import topology
+from torg.kit.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("gateway,web,user,admin", "catalog,cart,order,inventory,payment,acquirer,shipping,notification,review,analytics")
@@ -24,8 +25,8 @@ def torg(settings: dict[str, str], *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-m", "torg", *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def test_parts_that_run_apart_are_filled_once_they_all_answer(tmp_path: Path, unused_tcp_port_factory):
-    ports = [unused_tcp_port_factory() for _ in PARTS]
+def test_parts_that_run_apart_are_filled_once_they_all_answer(tmp_path: Path):
+    ports = [free_port() for _ in PARTS]
     front = f"http://127.0.0.1:{ports[0]}"
     places = {name: [f"127.0.0.1:{port}"] for part, port in zip(PARTS, ports, strict=True) for name in part.split(",")}
     assert set(places) == {*topology.NAMES, topology.SANDBOX}

@@ -105,7 +105,7 @@ def _asking(town: Town, operation: Operation, mode: GenerationMode) -> Callable[
         if real:
             case.path_parameters = {name: town.known.get(name, value) for name, value in (case.path_parameters or {}).items()}
         headers = town.headers(caller, operation)
-        response = case.call(base_url=town.address, headers=headers, session=browser, timeout=20)
+        response = case.call(base_url=town.address, headers=headers, session=browser, timeout=60)
         case.validate_response(response, checks=CHECKS, headers=headers)
 
     return ask

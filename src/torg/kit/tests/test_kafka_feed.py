@@ -280,7 +280,7 @@ async def read_all(kafka: Kafka, name: str) -> list[tuple[str, bytes, dict[str, 
     def read() -> list[tuple[str, bytes, dict[str, str]]]:
         consumer = Consumer(kafka.configuration({"group.id": "onlooker", "enable.auto.commit": False}))
         try:
-            known = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=5)
+            known = consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=60)
             assert known
             low, high = known
             consumer.assign([TopicPartition(name, 0, low)])

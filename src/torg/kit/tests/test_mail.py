@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from torg.kit.mail import Letter, Mailer, wire
 from torg.kit.mail_files import FileMailer
 from torg.kit.mail_smtp import SmtpMailer
+from torg.kit.ports import free_port
 from torg.kit.settings import BadSettings
 
 SENDER = "Torg <shop@torg.example>"
@@ -215,8 +216,8 @@ async def test_letters_behind_one_that_made_the_server_hang_up_go_over_a_new_con
     assert [outcome.outcome for outcome in outcomes] == ["sent", "deferred", "sent"]
 
 
-async def test_a_server_that_is_away_defers_all_and_shows(unused_tcp_port: int) -> None:
-    mailer = SmtpMailer(f"smtp://127.0.0.1:{unused_tcp_port}", SENDER, timeout=2)
+async def test_a_server_that_is_away_defers_all_and_shows() -> None:
+    mailer = SmtpMailer(f"smtp://127.0.0.1:{free_port()}", SENDER, timeout=2)
     assert [outcome.outcome for outcome in await mailer.send([LETTER, LETTER])] == ["deferred", "deferred"]
     assert "does not answer" in await mailer.check()
 

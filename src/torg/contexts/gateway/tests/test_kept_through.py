@@ -16,12 +16,11 @@ from torg.contexts.gateway.adapters.proxy_http import Proxy
 from torg.contexts.gateway.model import Row
 from torg.contexts.gateway.model.keeping import Keep
 from torg.contexts.gateway.model.paths import tree
-from torg.contexts.gateway.tests.fronting import SERVICES, joined, listening, nothing_here
+from torg.contexts.gateway.tests.fronting import SERVICES, joined, listening, nothing_here, unhurried
 from torg.kit import values
 from torg.kit.auth import Identity, Role
 from torg.kit.calls import Handle
 from torg.kit.http import App, Request, Response, Route
-from torg.kit.http.admission import Admission
 from torg.kit.http.cache import ResponseCache
 from torg.kit.messages import Message
 from torg.kit.rpc.door import Door
@@ -43,7 +42,7 @@ class Context:
     def __init__(self) -> None:
         self.shelf, self.made = "cup", 0
         self.cache = ResponseCache()
-        self.app = App(values.utc_now, values.new_id, self.authenticate, self.cache, admission=Admission.of_this_loop())
+        self.app = App(values.utc_now, values.new_id, self.authenticate, self.cache, admission=unhurried())
         shelf = Route(
             method="GET", path="/shelves/{id}", endpoint=self.show, right="catalog:read", etag=True, cached=60, tags=lambda path: (f"shelf:{path['id']}",)
         )

@@ -86,6 +86,6 @@ async def answering(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
 async def still_there(socket: aiohttp.ClientWebSocketResponse) -> bool:
     try:
         await socket.send_str("still?")
-        return bool((await socket.receive(timeout=5)).data == "still?")
+        return bool((await socket.receive(timeout=60)).data == "still?")
     except (aiohttp.ClientError, ConnectionError):
         return False
