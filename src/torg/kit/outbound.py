@@ -19,7 +19,11 @@ from yarl import URL
 LARGEST: Final = 256 << 10  # bytes of an answer that is read
 NAT64: Final = IPv6Network("64:ff9b::/96")
 """Addresses that a translator takes for those of the old kind in their last 32 bits (RFC 6052)."""
-OURS: Final = (IPv4Network("192.0.0.0/24"), IPv6Network("fec0::/10"))
+UNICAST: Final = (IPv6Network("2000::/3"), NAT64)
+"""All of the new kind that is given to anybody outside; among the rest are translators of one network alone (RFC 8215) and forms of the old kind."""
+ISATAP: Final = (0x5EFE, 0x0200_5EFE)
+"""What stands before an address of the old kind in the last 64 bits of one of the new (RFC 5214)."""
+OURS: Final = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
 """What is nobody's address outside, though some versions of Python say so."""
 PATIENCE: Final = aiohttp.ClientTimeout(total=5, sock_connect=2)
 
@@ -114,6 +118,8 @@ def _is_inside(host: str) -> bool:
 def _is_public(address: str) -> bool:
     """Also of an address of the new kind that stands for one of the old."""
     number = ip_address(address.partition("%")[0])
+    if isinstance(number, IPv6Address) and not number.ipv4_mapped and not any(number in network for network in UNICAST):
+        return False
     return all(one.is_global and not one.is_multicast and not any(one in network for network in OURS) for one in _meant(number))
 
 
@@ -122,5 +128,6 @@ def _meant(number: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]
         return [number]
     if number.ipv4_mapped:
         return [number.ipv4_mapped]
-    carried = [number.sixtofour, *(number.teredo or ()), IPv4Address(int(number) & 0xFFFFFFFF) if number in NAT64 else None]
+    last = IPv4Address(int(number) & 0xFFFFFFFF) if number in NAT64 or int(number) >> 32 & 0xFFFFFFFF in ISATAP else None
+    carried = [number.sixtofour, *(number.teredo or ()), last]
     return [number, *(one for one in carried if one)]

@@ -40,6 +40,14 @@ NOTATIONS = [
     "[2002:7f00:1::]",
     "[2001:db8::1]",
     "[fec0::1]",
+    "[64:ff9b:1::7f00:1]",
+    "[::127.0.0.1]",
+    "[::ffff:0:127.0.0.1]",
+    "[2001:4860::5efe:10.0.0.1]",
+    "[2001:4860::200:5efe:a9fe:a9fe]",
+    "[5f00::1]",
+    "[3fff::1]",
+    "192.88.99.1",
     "[ff02::1]",
     "192.0.2.1",
     "198.18.0.1",
@@ -138,8 +146,18 @@ class Names(AbstractResolver):
 
 
 @pytest.mark.parametrize(
-    "said", [["127.0.0.1"], ["93.184.216.34", "10.0.0.1"], ["169.254.169.254"], ["::1"], ["::ffff:127.0.0.1"], ["64:ff9b::7f00:1"], ["2002:7f00:1::"]]
-)
+    "said",
+    [
+        ["127.0.0.1"],
+        ["93.184.216.34", "10.0.0.1"],
+        ["169.254.169.254"],
+        ["::1"],
+        ["::ffff:127.0.0.1"],
+        ["64:ff9b::7f00:1"],
+        ["64:ff9b:1::7f00:1"],
+        ["2002:7f00:1::"],
+    ],
+)  # fmt: skip
 async def test_a_name_that_leads_inside_is_not_asked_not_even_by_one_of_its_addresses(said: list[str]) -> None:
     resolver = PublicOnly(Names(said))
     with pytest.raises(OSError, match="no public address"):
@@ -154,3 +172,8 @@ async def test_a_name_that_changes_its_mind_is_looked_at_each_time() -> None:
     assert names.asked == 1
     with pytest.raises(OSError, match="no public address"):
         await resolver.resolve("rebind.example", 443)
+
+
+@pytest.mark.parametrize("said", ["93.184.216.34", "2606:4700::1111", "::ffff:93.184.216.34", "64:ff9b::93.184.216.34", "2001:4860::5efe:93.184.216.34"])
+async def test_addresses_outside_are_asked(said: str) -> None:
+    assert [one["host"] for one in await PublicOnly(Names([said])).resolve("outside.example", 443)] == [said]
