@@ -21,7 +21,7 @@ from torg.kit.testing.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.fleet]
 BUYERS, EACH = 4, 6  # orders that must come of each step
-NOTICED = 0.5  # seconds until everybody has read where others are
+NOTICED = 1.5  # seconds until everybody has read where others are, also who had to wait for the machine
 ALONE = ("catalog", topology.SANDBOX)  # keep something in files: the old one ends before the new one starts
 NEWER = "tests.fleet.newer"
 
@@ -40,7 +40,7 @@ class Upgrade:
         async def there_are() -> bool:
             return self._orders() >= before + EACH
 
-        await until(there_are, "people go on buying", 60)
+        await until(there_are, "people go on buying", 180)
 
     async def begin(self, *names: str) -> None:
         """New ones beside the old ones."""

@@ -47,7 +47,7 @@ from torg.kit.testing.waiting import until
 from torg.opening import engines_environment, operating, with_engines
 
 MAIN_CONTEXT = "user"  # runs in the main process of every mix
-HEARD = 2 * NOTICED  # seconds until all processes know of a change of their peers
+HEARD = 5 * NOTICED  # seconds until all processes know of a change of their peers, also those that had to wait for the machine
 
 
 class FarShop(Shop):

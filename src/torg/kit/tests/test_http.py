@@ -310,7 +310,7 @@ async def test_a_stream_that_comes_while_the_house_closes_ends_at_once(house: Ho
 
     house.app.add([get("/events", endpoint=forever, right="shop:read")], no_messages)
     await house.app.close()
-    assert (await asyncio.wait_for(ask(house.app, "GET", "/api/v1/events"), 2)).status == 503
+    assert (await asyncio.wait_for(ask(house.app, "GET", "/api/v1/events"), 30)).status == 503
 
 
 async def test_cookies_are_not_filed_with_an_answer(house: House):

