@@ -49,6 +49,11 @@ class Caller(NamedTuple):
     person: bool
     tier: str
 
+    @property
+    def place(self) -> str:
+        """Where their requests under way are counted: a person's programs have a place of their own, and keep nobody out of the shop whom they act for."""
+        return f"{self.key}/programs" if self.tier else self.key
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -135,7 +140,7 @@ class Guard:
             claims += [(limit, caller.key) for limit in (*plan.by_caller, *plan.by_person, *plan.by_tier.get(caller.tier, ()))]
         elif client:
             claims += [(limit, address) for limit in plan.by_guest]
-        slot = Slot(caller.key, self._most) if caller is not None and person else None
+        slot = Slot(caller.place, self._most) if caller is not None and person else None
         told: Headers = []
         try:
             if (claims or slot) and await self._refused(scope, receive, send, limiter, claims, plan, told, slot):

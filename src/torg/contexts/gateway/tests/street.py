@@ -28,6 +28,7 @@ CONTEXTS = (*topology.CONTEXTS, topology.SANDBOX)
 PEOPLE = {
     "anna": Identity("anna", frozenset({Role.CUSTOMER})),
     "boris": Identity("boris", frozenset({Role.CUSTOMER})),
+    "vera": Identity("vera", frozenset({Role.PARTNER})),
     "robot": Identity("vera", frozenset({Role.PARTNER}), tier="free"),
     "engine": Identity("vera", frozenset({Role.PARTNER}), tier="premium"),
 }

@@ -118,6 +118,19 @@ async def test_a_person_has_so_many_requests_under_way_and_no_more():
     assert (await street.ask("/api/v1/orders", "anna")).status == 200
 
 
+async def test_a_persons_programs_keep_them_out_of_nothing():
+    """All programs together have as many requests under way, and the person as many besides."""
+    street = Street(bounds={"requests_per_person": 2})
+    street.door.clear()
+    streams = [asyncio.create_task(street.ask("/api/v1/notifications/stream", robot)) for robot in ("robot", "engine")]
+    await asyncio.sleep(0)
+    assert (await street.ask("/api/v1/orders", "robot")).code == "requests.too_many_at_once"
+    theirs = asyncio.create_task(street.ask("/api/v1/orders", "vera"))
+    await asyncio.sleep(0)
+    street.door.set()
+    assert [(await asking).status for asking in (*streams, theirs)] == [200] * 3
+
+
 async def test_a_leaky_bucket_makes_requests_wait_for_their_turn():
     leaky = {"algorithm": "leaky bucket", "requests": 100, "seconds": 1, "burst": 2, "paths": ["/api/v1/wallet"]}
     street = Street(limits={"slow": leaky})

@@ -8,7 +8,7 @@ from functools import partial
 
 from torg.contexts.user import contracts as c
 from torg.contexts.user.handlers.sessions import live_sessions
-from torg.contexts.user.model.accounts import Account
+from torg.contexts.user.model.accounts import Account, is_another
 from torg.contexts.user.ports import UserDeps
 from torg.kit import telemetry
 from torg.kit.auth import Duties, Role
@@ -45,7 +45,7 @@ async def grant_roles(cmd: c.GrantRoles, deps: UserDeps) -> c.User:
 async def appoint_first_admin(email: str, deps: UserDeps) -> None:
     """Where a shop has no administrator, whoever has registered with this address, and has confirmed it, becomes one."""
     found = await deps.users.find_by_email(email)
-    if found is None or not found.confirmed or Role.ADMIN in found.roles:
+    if found is None or not found.confirmed or is_another(found.email, email) or Role.ADMIN in found.roles:
         return
     async with deps.transaction() as tx:
         await tx.claim("roles")

@@ -43,3 +43,10 @@ async def test_a_shop_that_has_an_administrator_gets_no_other_one_by_itself(hous
     await house.do(c.EraseMe(await house.holder(await house.sign_in(ANNA))))
     await appoint_first_admin(BORIS, house.deps)
     assert await is_admin(house, BORIS), "there was nobody left"
+
+
+async def test_nobody_is_the_first_administrator_by_an_address_that_only_looks_the_same(house: House) -> None:
+    """Two that are one account's here, and two mailboxes elsewhere."""
+    await confirmed(house, "anna@maße.example")
+    await appoint_first_admin("anna@masse.example", house.deps)
+    assert not await is_admin(house, "anna@maße.example")
