@@ -127,7 +127,7 @@ def test_what_was_inserted_is_there_after_an_end_in_order_and_after_a_kill(click
     started = run.running(place)
     assert started
     os.kill(started.pid, signal.SIGKILL)
-    assert processes.gone(started.pid, started.mark, 10)
+    assert processes.gone(started.pid, started.mark, 60)
     run.start(engine, place, print)
     with client(settings) as asked:
         assert asked.command("select sum(n) from kept") == 500_000
@@ -138,6 +138,6 @@ def test_second_server_on_the_same_folder_is_refused(clickhouse: Served) -> None
     ended = processes.Detached(
         [word if word != str(place.port) else str(place.port + 1) for word in named("clickhouse").command(place)],
         run.log_of(place), place.data, {**os.environ, **named("clickhouse").environment(place)}, "",
-    ).wait(20)  # fmt: skip
+    ).wait(120)  # fmt: skip
     assert ended
     assert "Another server instance in same directory is already running" in run.log_of(place).read_text()

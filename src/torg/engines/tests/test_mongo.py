@@ -18,7 +18,7 @@ from torg.kit.testing.engines import served
 
 pytestmark = pytest.mark.slow
 
-WAIT = 10_000  # milliseconds
+WAIT = 60_000  # milliseconds
 
 
 @pytest.fixture(scope="module")

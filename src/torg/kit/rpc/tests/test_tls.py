@@ -262,7 +262,7 @@ async def test_keys_that_somebody_may_know_are_changed_at_once(tmp_path: Path):
             except (Broken, Unreachable):  # as long as one of them has not looked
                 return False
 
-        await until(another, "both have looked", 10)
+        await until(another, "both have looked")
 
 
 async def test_a_connection_is_not_used_again_once_a_key_has_changed(tmp_path: Path):
@@ -287,7 +287,7 @@ async def _heard(tls: Tls, version: int) -> None:
     async def looked() -> bool:
         return tls.look() or tls.version != version
 
-    await until(looked, "the change is seen", 10)
+    await until(looked, "the change is seen")
 
 
 async def _issuer(tls: Tls, address: str) -> str:
@@ -316,7 +316,7 @@ async def test_who_has_lost_its_key_is_let_in_no_more(tmp_path: Path):
                 return True
             return False
 
-        await until(refused, "the port has looked at the keys", 10)
+        await until(refused, "the port has looked at the keys")
 
 
 async def test_a_certificate_is_made_anew_before_it_ends():
