@@ -242,6 +242,10 @@ async def test_a_code_is_good_once_for_its_client_its_address_and_its_verifier(s
         ({"code_challenge": ""}, "invalid_request"),
         ({"scope": "openid admin:write"}, "invalid_scope"),
         ({"prompt": "none login"}, "invalid_request"),
+        ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
+        ({"request_uri": "https://ledger.example/asked"}, "request_uri_not_supported"),
+        ({"response_mode": "fragment"}, "invalid_request"),
+        ({"response_mode": "form_post"}, "invalid_request"),
     ],
 )
 async def test_what_a_program_asks_wrongly_it_is_told(shop: Shop, change: dict[str, str], error: str):

@@ -112,7 +112,8 @@ class ClientDisabled(Event, frozen=True):
 
 
 class Authorization(msgspec.Struct, frozen=True, kw_only=True):
-    """What a program asks a person for (RFC 6749 with PKCE, OpenID Connect Core)."""
+    """What a program asks a person for (RFC 6749 with PKCE, OpenID Connect Core). `request`, `request_uri` and other `response_mode`s than a query are told
+    apart to be refused: whoever relies on them is not to be answered as if they had not been there."""
 
     client_id: Parameter = ""
     redirect_uri: Parameter = ""
@@ -124,6 +125,9 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
     nonce: Parameter = ""
     prompt: Parameter = ""
     max_age: Parameter = ""
+    request: Annotated[str, msgspec.Meta(max_length=20_000)] = ""
+    request_uri: Parameter = ""
+    response_mode: Parameter = ""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

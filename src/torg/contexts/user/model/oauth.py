@@ -200,6 +200,10 @@ def at_hash(access_token: str) -> str:
 
 def check(asked: Authorization, client: Client) -> str:
     """The scopes that are asked for. Raises OAuthRefused, which is told to the client."""
+    if unsupported := next((name for name in ("request", "request_uri") if getattr(asked, name)), ""):
+        raise OAuthRefused(f"{unsupported}_not_supported", "say what is asked for in the query")
+    if asked.response_mode not in ("", "query"):
+        raise OAuthRefused("invalid_request", "response_mode must be query")
     if asked.response_type != "code":
         raise OAuthRefused("unsupported_response_type", "response_type must be code")
     if "authorization_code" not in client.grants:
