@@ -29,7 +29,6 @@ class SimulatedDisk(Committer):
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._under_way += 1
-        self.idle.clear()
         future.add_done_callback(self._done)
         took = (QUICKEST + self._random.random() * (SLOWEST - QUICKEST)) * self.slow
         loop.call_later(took, self._finish, work, future)

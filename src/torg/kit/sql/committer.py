@@ -4,6 +4,7 @@ more than handing it another commit while it is awake."""
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
@@ -14,14 +15,39 @@ _Work = tuple[Callable[[], None], "asyncio.Future[None]", asyncio.AbstractEventL
 class Committer:
     """Runs blocking calls one after the other, off the event loop. The thread starts with the first of them.
 
-    `idle` is set while it has nothing to do: whoever waits for that can go on collecting what to commit until its turn has really come."""
+    Whoever waits until it is `idle` can go on collecting what to commit until its turn has really come."""
 
     def __init__(self) -> None:
-        self.idle = asyncio.Event()
-        self.idle.set()
         self._under_way = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._thread: Thread | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has nothing to do."""
+        return self._under_way == 0
+
+    async def rest(self) -> None:
+        """Waits until it is idle. Of those who wait one is told at a time, as one commit keeps it busy again: whoever has none to make now says `next`."""
+        if self._under_way == 0:
+            return
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(told)
+        try:
+            await told
+        except asyncio.CancelledError:
+            if told.done() and not told.cancelled():
+                self.next()
+            raise
+
+    def next(self) -> None:
+        """Tells another one that it is idle, if it is."""
+        while self._under_way == 0 and self._waiting:
+            told = self._waiting.popleft()
+            if not told.done():
+                told.set_result(None)
+                return
 
     def run(self, work: Callable[[], None]) -> asyncio.Future[None]:
         """Done when `work` is; raises what it raised."""
@@ -31,7 +57,6 @@ class Committer:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._under_way += 1
-        self.idle.clear()
         future.add_done_callback(self._done)
         self._queue.put((work, future, loop))
         return future
@@ -45,8 +70,7 @@ class Committer:
 
     def _done(self, _: asyncio.Future[None]) -> None:
         self._under_way -= 1
-        if self._under_way == 0:
-            self.idle.set()
+        self.next()
 
     def _follow(self) -> None:
         while (asked := self._queue.get()) is not None:

@@ -166,9 +166,11 @@ class SqliteDatabase(SqliteReads):
 
     async def _commit_in_turn(self) -> None:
         while True:  # the group stays open while the disk is busy, and for those who wait for their turn already
-            await self._committer.idle.wait()
+            await self._committer.rest()
+            if self._turn.locked():  # other files need not wait for that as well
+                self._committer.next()
             async with self._turn:
-                if self._committer.idle.is_set():
+                if self._committer.idle:
                     self._committing = None
                     await self._commit_group()
                     return
@@ -176,6 +178,7 @@ class SqliteDatabase(SqliteReads):
     async def _commit_group(self) -> None:
         group, self._group = self._group, None
         if group is None:
+            self._committer.next()
             return
         began = time.perf_counter()
         reached("before commit")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,47 @@ async def test_a_file_that_cannot_be_read_is_unavailable_and_no_defect(tmp_path:
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         await again.one("select * from nowhere")
     await again.close()
+
+
+async def test_of_those_who_wait_for_the_disk_one_is_told_at_a_time():
+    committer, told, gates = Committer(), list[int](), [threading.Event(), threading.Event()]
+    busy = [committer.run(partial(_held_by, gates[0]))]
+
+    async def waits(number: int) -> None:
+        await committer.rest()
+        told.append(number)
+        if number == 1:
+            busy.append(committer.run(partial(_held_by, gates[1])))
+        else:
+            committer.next()
+
+    waiting = [asyncio.create_task(waits(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    assert told == []
+    gates[0].set()
+    await asyncio.gather(*waiting[:2])
+    assert told == [0, 1]  # the first has nothing to commit; the second keeps the disk busy
+    await asyncio.sleep(0)
+    assert not waiting[2].done()
+    gates[1].set()
+    await asyncio.gather(*busy, waiting[2])
+    assert told == [0, 1, 2]
+    assert committer.idle
+    committer.close()
+
+
+async def test_whoever_gives_up_waiting_for_the_disk_leaves_it_to_the_next():
+    committer, gate = Committer(), threading.Event()
+    busy = committer.run(partial(_held_by, gate))
+    first, second = (asyncio.create_task(committer.rest()) for _ in range(2))
+    await asyncio.sleep(0)
+    gate.set()
+    await busy
+    first.cancel()  # it was told, and never goes on
+    await second
+    assert first.cancelled()
+    committer.close()
+
+
+def _held_by(gate: threading.Event) -> None:
+    gate.wait()
