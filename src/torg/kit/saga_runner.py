@@ -31,6 +31,7 @@ class SagaRunner:
     def __init__(self, store: Store, sagas: Sequence[Saga[Any]], new_id: NewId) -> None:
         self._store, self._new_id = store, new_id
         self._sagas = {saga.name: saga for saga in sagas}
+        self._moved_by = {kind: saga for saga in reversed(sagas) for kind in saga.events()}
         self._local: Mapping[type[Message], Handle] = {}
         self._seen = datetime.min.replace(tzinfo=UTC)
 
@@ -40,7 +41,7 @@ class SagaRunner:
 
     def answers(self) -> dict[type[Message], Handle]:
         """The consumer's table: every event that can move a saga."""
-        return dict.fromkeys((kind for saga in self._sagas.values() for kind in saga.events()), self._answer)
+        return dict.fromkeys(self._moved_by, self._answer)
 
     async def start(self, tx: Transaction, saga: Saga[S], subject: str, state: S, done: Sequence[str] = ()) -> str:
         """Starts a saga in the caller's commit; steps named in `done` are what that commit does. Raises DomainError while another works on the subject."""
@@ -146,7 +147,7 @@ class SagaRunner:
 
     async def _answer(self, event: Event) -> None:
         async with self._store.transaction() as tx:
-            subject = next(saga.subject(event) for saga in self._sagas.values() if type(event) in saga.events())
+            subject = self._moved_by[type(event)].subject(event)
             found = await self.active(tx, subject)
             move = engine.answered(self._sagas[found.type], found, event, self._store.clock()) if found else None
             if found and move:

@@ -105,7 +105,7 @@ def stamp(moment: datetime) -> str:
 def moment(text: str) -> datetime:
     """Reads a date (its midnight, UTC) or an RFC 3339 time; raises ValueError with a sentence otherwise."""
     try:
-        read = datetime.fromisoformat(text.replace(" ", "+"))
+        read = datetime.fromisoformat(text.replace(" ", "+") if " " in text else text)
         if read.tzinfo is UTC:
             return read
         return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from asyncio import AbstractEventLoop, Task
+from asyncio import AbstractEventLoop, Task, format_helpers
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import contextmanager, suppress
@@ -91,7 +91,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             return
         process = handle._context.get(running_in)
         if process is None or process.state == "running":
-            handle._run()
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 told of, as asyncio does
+                what = format_helpers._format_callback_source(handle._callback, handle._args)
+                self.call_exception_handler({"message": f"Exception in callback {what}", "exception": error, "handle": handle})
         else:
             (process.held if process.state == "paused" else process.lost).append(handle)
 
@@ -127,6 +133,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         handle = Soon(callback, args, self, copy_context() if context is None else context)
         self._file(handle)
         return handle
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:  # type: ignore[override]
+        return self.call_at(self._now + delay, callback, *args, context=context)
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:  # type: ignore[override]
         timer = asyncio.TimerHandle(when, callback, args, self, context)

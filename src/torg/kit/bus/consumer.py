@@ -64,6 +64,7 @@ class BusConsumer:
         self._feed, self._registry, self._loopback = feed, registry, loopback
         self._failures = Failures(store, registry)
         self._parked: set[tuple[str, str]] = set()
+        self._seconds = telemetry.BATCH.labels(self.name)
         self._counters: dict[tuple[str, str], Counter] = {}
         self._unfiled: dict[str, int] = {}
         self._stale, self._crossed = False, 0
@@ -148,7 +149,7 @@ class BusConsumer:
             for row in rows[:-1]:
                 await self._take_undisturbed((row,), {})
             await self._take_undisturbed(rows[-1:], positions)
-        telemetry.BATCH.labels(self.name).observe(time.perf_counter() - began)
+        self._seconds.observe(time.perf_counter() - began)
 
     async def _take_undisturbed(self, rows: Sequence[Envelope], positions: Mapping[str, int]) -> None:
         """Raises _Crossed for several rows, of which nothing has happened."""

@@ -61,12 +61,19 @@ class LogFeed:
         self._wake.clear()
         batches = await self._now()
         if not batches:
-            with suppress(TimeoutError):  # nobody told of anything: the caller has what it is to do meanwhile
-                async with asyncio.timeout(self._patience(seconds)):  # no wait_for: Python 3.11's may lose a cancellation
-                    await self._wake.wait()
+            await self._woken(self._patience(seconds))
             self._wake.clear()
             batches = await self._now()
         return batches
+
+    async def _woken(self, seconds: float | None) -> None:
+        """Or so many seconds later, when nobody told of anything: the caller has what it is to do meanwhile."""
+        if seconds is None:
+            await self._wake.wait()
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):  # no wait_for: Python 3.11's may lose a cancellation
+                await self._wake.wait()
 
     def took(self, batch: Batch) -> None:
         self._positions[batch.source] = batch.position

@@ -105,7 +105,8 @@ class App:
         if not self.access.knows(route.right):
             raise BadPolicy(f"{route.method} {route.path} takes the right {route.right!r}, which the policy does not know: nobody would be asked for anything")
         urgency = Urgency.ALWAYS if self.access.for_staff_only(route.right) else route.urgency
-        return replace(route, urgency=urgency, cached=route.cached if self.access.grants(None, route.right) else 0)
+        cached = route.cached if self.access.grants(None, route.right) else 0
+        return route if (urgency, cached) == (route.urgency, route.cached) else replace(route, urgency=urgency, cached=cached)
 
     async def close(self) -> None:
         """Ends open streams, and those that are still to come; clients resume them elsewhere by Last-Event-ID."""

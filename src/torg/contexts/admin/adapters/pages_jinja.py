@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from babel import Locale
@@ -19,7 +20,7 @@ class JinjaStaffPages:
     """Implements Pages."""
 
     def __init__(self, templates: Path, locale: Path, statics: Mapping[str, str]) -> None:
-        words = {Language.EN: {}, Language.RU: tomllib.loads((locale / "ru.toml").read_text())}
+        words = {Language.EN: {}, Language.RU: _words(locale / "ru.toml")}
         self._speech = {language: Speech(language, known) for language, known in words.items()}
         self._environments = {language: _environment(templates, speech, statics) for language, speech in self._speech.items()}
 
@@ -49,6 +50,12 @@ class Speech:
 
     def money(self, money: Money) -> str:
         return str(format_currency(money.amount / 100, money.currency, locale=self._locale))
+
+
+@cache
+def _words(file: Path) -> Mapping[str, str]:
+    """Read once in a process, however often a shop is opened in it."""
+    return tomllib.loads(file.read_text())
 
 
 def _environment(folder: Path, speech: Speech, statics: Mapping[str, str]) -> Environment:

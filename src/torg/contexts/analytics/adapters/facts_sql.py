@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +49,7 @@ class SqlCounts:
         sale = after or before
         assert sale is not None, "what has changed was there before or is there now"
         counted = model.changes(before, after)
-        rows: list[dict[str, Any]] = [{**asdict(count), "at": sale.day} for count in counted]
+        rows: list[dict[str, Any]] = [{**vars(count), "at": sale.day} for count in counted]
         await tx.execute_many(self._day, rows)
         await tx.execute_many(self._month, [{**row, "at": sale.day[:7]} for row in rows if row["dimension"] != "day"])
         if before is None or after is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,11 +27,16 @@ class BadGateway(Exception):
 
 def load(path: str, contexts: Collection[str]) -> Declared:
     """The defaults, with what the file at `path` says instead, if there is one. Raises BadSettings with everything that is wrong at once."""
-    document = tomllib.loads(DEFAULTS.read_text())
     try:
-        return declared(laid_over(document, _own(path)) if path else document, contexts)
+        return declared(laid_over(tomllib.loads(DEFAULTS.read_text()), _own(path)), contexts) if path else _defaults(tuple(contexts))
     except BadGateway as wrong:
         raise BadSettings(f"{f'TORG_GATEWAY={path}' if path else DEFAULTS} is wrong:\n  {wrong}") from wrong
+
+
+@cache
+def _defaults(contexts: tuple[str, ...]) -> Declared:
+    """Read and held against one another once in a process, however often a shop is opened in it."""
+    return declared(tomllib.loads(DEFAULTS.read_text()), contexts)
 
 
 def _own(path: str) -> Mapping[str, Any]:
