@@ -198,6 +198,12 @@ async def mislisted(shop: Shop, buyer: Buyer, spoiler: Spoiler) -> None:
     await spoiler.do("order", "update orders set status = 'paid', view = replace(view, '\"cancelled\"', '\"paid\"') where id = :id", id=order_id)
 
 
+async def misfiled(shop: Shop, buyer: Buyer, spoiler: Spoiler) -> None:
+    """Only the columns by which lists find it: it shows among somebody else's orders, and among the cancelled ones."""
+    order_id, other = await buyer.bought(shop.product()), await shop.buyer()
+    await spoiler.do("order", "update orders set status = 'cancelled', user_id = :other where id = :id", id=order_id, other=other.user_id)
+
+
 async def claimed(shop: Shop, buyer: Buyer, spoiler: Spoiler) -> None:
     first, second = await buyer.bought(shop.product()), await buyer.bought(shop.product())
     claim = "update order_of_cart set order_id = :claimed where bucket_id = (select bucket_id from orders where id = :id)"
@@ -310,7 +316,7 @@ DAMAGE: dict[str, tuple[Damage, ...]] = {
     "sagas.end": (stuck,),
     "messages.handled": (dead_letter,),
     "reports.equal_logs": (misreported,),
-    "order.lists": (mislisted,),
+    "order.lists": (mislisted, misfiled),
     "order.one_per_cart": (claimed,),
     "payment.ledger": (filled_wallet, lost_entries),
     "payment.limits": (unpaid_payment,),

@@ -77,12 +77,14 @@ class SqlOrderAudit:
     async def _differing(self, ids: Sequence[str]) -> Mapping[str, Sequence[Fault]]:
         """Streams of something else than orders are passed over."""
         found: dict[str, list[Fault]] = {}
-        views, histories = await self._orders.find_all(ids), await self._histories(ids)
+        views, misfiled, histories = await self._orders.find_all(ids), await self._orders.misfiled(ids), await self._histories(ids)
         for id in ids:
             shown, order = views.get(id), fold(histories.get(id, ()))
             if (shown or order) and (order is None or shown != order.view()):
                 said = f"order {id}: the list says {shown and shown.status}, the log {order and order.status}"
                 found[id] = [Fault(sentence=said, about="order", id=id)]
+            elif id in misfiled:
+                found[id] = [Fault(sentence=f"order {id}: the lists find it by {misfiled[id]}, which the log does not say", about="order", id=id)]
         return found
 
     async def _since_when(self, fault: Fault) -> Beginning:
@@ -97,7 +99,10 @@ class SqlOrderAudit:
             fitting = number if order.view() == shown else fitting
         if 0 <= fitting < len(rows) - 1:
             return since(rows[fitting + 1], "the list has the order as it was before this row")
-        return not_before(rows[-1], "at no row of the log was the order what the list says: something that is not in the log has changed the list")
+        if fitting >= 0:
+            return not_before(rows[-1], "what the lists show of the order is right: something that is not in the log has changed by what they find it")
+        why = "at no row of the log was the order what the list says: something that is not in the log has changed the list, or the log has lost its last rows"
+        return not_before(rows[-1], f"{why}. See its parcel and its payment before the list is made what the log says")
 
     async def _history(self, stream: str) -> list[Envelope]:
         return (await self._histories((stream,))).get(stream, [])

@@ -16,11 +16,12 @@ from torg.kit.pages import Page, after_time, cut
 from torg.kit.saga_runner import ACTIVE
 from torg.kit.sql import Database
 from torg.kit.sql.parts import listed, where
-from torg.kit.sql.port import A_MOMENT
+from torg.kit.sql.port import A_MOMENT, Row
 from torg.kit.store import Store, Transaction
 from torg.kit.values import Clock, stamp
 
 SNAPSHOTS = 2048  # orders whose latest state is kept in memory
+FOUND_BY = "user_id, bucket_id, status, created_at"  # the columns by which lists find an order
 _decode = msgspec.json.Decoder(OrderView).decode
 
 
@@ -87,14 +88,14 @@ class SqlOrderStore:
         order = fold(rows) if rows and isinstance(rows[0].message, OrderPlaced) else None
         if order is None:
             raise NotFound("order.not_found", f"the log has no beginning of an order {order_id}")
-        view, row = order.view(), await tx.one("select status, view from orders where id = :id", id=order_id)
+        view, row = order.view(), await tx.one(f"select {FOUND_BY}, view from orders where id = :id", id=order_id)
         claimed = await tx.value("select order_id from order_of_cart where bucket_id = :bucket_id", bucket_id=view.bucket_id)
         if claimed and claimed != order_id and await self._bucket_of(tx, claimed) != view.bucket_id:
             claimed = None
         listed = await tx.value("select id from orders where bucket_id = :bucket_id and id <> :id", bucket_id=view.bucket_id, id=view.id)
-        if row is None and listed:
+        if listed and (row is None or row["bucket_id"] != view.bucket_id):
             raise DomainError("order.cart_listed", f"order {listed} is listed with the cart of {order_id}: cancel one of the two; which, the buyer knows")
-        right = row is not None and _decode(row["view"]) == view and row["status"] == view.status
+        right = row is not None and _decode(row["view"]) == view and not _misfiled(row, view)
         was = f"{row['status']}, {'as' if right else 'not as'} the log has it" if row else "not listed"
         if right and claimed:
             return was, was
@@ -102,7 +103,8 @@ class SqlOrderStore:
             await tx.execute(
                 """insert into orders (id, user_id, bucket_id, status, created_at, updated_at, view)
                    values (:id, :user_id, :bucket_id, :status, :created_at, :at, :view)
-                   on conflict (id) do update set status = excluded.status, updated_at = excluded.updated_at, view = excluded.view""",
+                   on conflict (id) do update set user_id = excluded.user_id, bucket_id = excluded.bucket_id, status = excluded.status,
+                       created_at = excluded.created_at, updated_at = excluded.updated_at, view = excluded.view""",
                 id=view.id, user_id=view.user_id, bucket_id=view.bucket_id, status=view.status, created_at=stamp(view.created_date),
                 at=stamp(view.updated_at), view=encode(view).decode(),
             )  # fmt: skip
@@ -133,6 +135,12 @@ class SqlOrderStore:
         """Of several at once; those that there are."""
         names, wanted = listed(order_ids)
         return {row["id"]: _decode(row["view"]) for row in await self._database.all(f"select id, view from orders where id in ({names})", **wanted)}
+
+    async def misfiled(self, order_ids: Sequence[str]) -> dict[str, str]:
+        """Of those that a list would show to the wrong person or in the wrong place: the columns that say something else than the order itself."""
+        names, wanted = listed(order_ids)
+        rows = await self._database.all(f"select id, {FOUND_BY}, view from orders where id in ({names})", **wanted)
+        return {row["id"]: differing for row in rows if (differing := _misfiled(row, _decode(row["view"])))}
 
     async def page(self, user_id: str, since: str, until: str, status: Status | None, cursor: str, limit: int) -> Page[OrderView]:
         at, id = after_time(cursor)
@@ -182,3 +190,8 @@ class SqlOrderStore:
             "select status, count(*) as number from orders where created_at >= :since group by status order by status", since=since
         )
         return [OrderCount(row["status"], row["number"]) for row in rows]
+
+
+def _misfiled(row: Row, view: OrderView) -> str:
+    said = {"user_id": view.user_id, "bucket_id": view.bucket_id, "status": view.status, "created_at": stamp(view.created_date)}
+    return ", ".join(f"{column} {row[column]}" for column, right in said.items() if row[column] != right)
