@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -165,7 +166,7 @@ def bench(
     topology
         Of the shop that overload, flash and logins load: all, services, … with all of its processes on one core.
     out
-        The JSON file of all figures (var/bench/<time>.json in the checkout).
+        The JSON file of all figures (var/bench/, named for the time, in the checkout).
     """
     from torg.kit import values
 
@@ -196,7 +197,7 @@ def chaos(
     engines: Literal["embedded", "server"] = "server",
     seed: int = 1,
     buyers: int = 24,
-    only: tuple[str, ...] = (),
+    only: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     report: Path | None = None,
     keep: Path | None = None,
 ) -> None:
@@ -217,7 +218,7 @@ def chaos(
     only
         Just these sorts of faults: kill, failpoint, pause, engine, network, wire, disk, clock, offsets, change, acquirer, backup.
     report
-        The page with the time line (var/chaos/<time>.html in the checkout).
+        The page with the time line (var/chaos/, named for the time, in the checkout).
     keep
         An empty folder that keeps everything afterwards: records, logs, what those outside were told.
     """
@@ -227,10 +228,9 @@ def chaos(
     playing = importlib.import_module("tests.chaos.play")  # beside src/: it is no part of the package
     kept = report or ROOT / "var" / "chaos" / f"{values.utc_now():%Y-%m-%dT%H-%M-%S}.html"
     sorts = tuple(sort.strip() for each in only for sort in each.split(","))
-    if refused := playing.refusal(sorts):
-        print(f"torg: {refused}", file=sys.stderr)
-        sys.exit(2)
-    sys.exit(playing.play(playing.Wanted(minutes, topology, engines == "server", seed, buyers, sorts, keep, playing.Calm.of(minutes)), kept))
+    wanted = playing.Wanted(minutes, topology, engines == "server", seed, buyers, sorts, keep, playing.Calm.of(minutes))
+    _or_refuse(playing.refusal(wanted))
+    sys.exit(playing.play(wanted, kept))
 
 
 @app.command
@@ -268,8 +268,10 @@ def simulate(
     """
     from torg.simulation import cli as simulation
 
-    chosen = simulation.Chosen(topology=topology, orders=orders, jobs=jobs or os.cpu_count() or 1, story=story)
-    sys.exit(simulation.simulate(range(seed, seed + 1) if seed is not None else range(first, first + seeds), chosen, bugs))
+    wanted = range(seed, seed + 1) if seed is not None else range(first, first + seeds)
+    chosen = simulation.Chosen(topology=topology, orders=orders, jobs=(os.cpu_count() or 1) if jobs is None else jobs, story=story)
+    _or_refuse(simulation.refusal(wanted, chosen))
+    sys.exit(simulation.simulate(wanted, chosen, bugs))
 
 
 def _settings(overrides: dict[str, object]) -> settings_.Settings:
@@ -279,6 +281,12 @@ def _settings(overrides: dict[str, object]) -> settings_.Settings:
         from torg.kit.scrubbing import clean
 
         print(f"torg: {clean(str(error))}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _or_refuse(wrong: str) -> None:
+    if wrong:
+        print(f"torg: {wrong}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -311,4 +319,9 @@ app.command("torg.recovery.redrive:redrive", name="redrive")
 
 def main() -> None:
     """The entry of `./torg`."""
-    app()
+    if sys.argv[1:] in ([], ["--help"], ["-h"]):
+        app.resolved_commands()  # else the list has no sentence about those that are imported when they are called
+    try:
+        app()
+    except KeyboardInterrupt:  # while a command is being imported; one that has begun sees to it itself
+        sys.exit(128 + signal.SIGINT)

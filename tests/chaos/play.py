@@ -12,6 +12,7 @@ from tests.chaos.figures import Day
 from tests.chaos.game_day import Calm, Wanted, game_day
 from tests.chaos.nemesis import SORTS
 from tests.chaos.report import page
+from torg import topology
 
 __all__ = ["Calm", "Wanted", "play", "refusal"]
 
@@ -39,7 +40,16 @@ def machine() -> str:
     return f"{platform.system()} {platform.release()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} before"
 
 
-def refusal(only: tuple[str, ...]) -> str:
-    """What is wrong with the sorts of faults that somebody wants, if anything."""
-    unknown = [sort for sort in only if sort not in SORTS]
-    return f"there is no sort of fault {', '.join(unknown)}; these are: {', '.join(SORTS)}" if unknown else ""
+def refusal(wanted: Wanted) -> str:
+    """What is wrong with what somebody wants, if anything: said before any engine is started."""
+    if unknown := [sort for sort in wanted.only if sort not in SORTS]:
+        return f"there is no sort of fault {', '.join(unknown)}; these are: {', '.join(SORTS)}"
+    if not 0 < wanted.minutes < float("inf") or wanted.buyers < 1:
+        return f"--minutes {wanted.minutes:g} --buyers {wanted.buyers}: a day has some of both"
+    if wanted.folder and wanted.folder.exists() and not (wanted.folder.is_dir() and not any(wanted.folder.iterdir())):
+        return f"--keep {wanted.folder}: it is no empty folder"
+    try:
+        topology.read(wanted.topology)
+    except topology.BadTopology as error:
+        return str(error)
+    return ""

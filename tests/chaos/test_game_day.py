@@ -41,8 +41,19 @@ async def test_a_day_with_a_broken_disk_and_deaths_at_failpoints(tmp_path: Path)
 
 def test_every_sort_of_fault_comes_in_a_round():
     assert set(ROUND) == set(SORTS)
-    assert refusal(("kill", "earthquake")).startswith("there is no sort of fault earthquake; these are: kill, failpoint")
-    assert refusal(("kill",)) == ""
+    assert refusal(Wanted(1, only=("kill", "earthquake"))).startswith("there is no sort of fault earthquake; these are: kill, failpoint")
+    assert refusal(Wanted(1, only=("kill",))) == ""
+
+
+def test_what_cannot_be_played_is_refused_before_anything_is_started(tmp_path: Path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "record").touch()
+    assert refusal(Wanted(1, "servicse")).startswith("there is no context 'servicse'")
+    assert refusal(Wanted(-1)).startswith("--minutes -1")
+    assert refusal(Wanted(float("nan"))).startswith("--minutes nan")
+    assert refusal(Wanted(1, buyers=0)).startswith("--minutes 1 --buyers 0")
+    assert refusal(Wanted(1, folder=tmp_path / "full")).endswith("it is no empty folder")
+    assert refusal(Wanted(1, folder=tmp_path / "new")) == ""
 
 
 def test_what_cannot_be_done_here_is_left_out(tmp_path: Path):

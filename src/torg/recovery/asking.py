@@ -67,11 +67,20 @@ def _password(email: str, settings: settings_.Settings) -> str:
     kept = Path(settings.data) / "demo-password"
     if email == ADMIN and (settings.demo_password or kept.exists()):
         return seed.demo_password(settings)
-    return getpass(f"Password of {email}: ")
+    return _typed(f"Password of {email}: ", f"the password of {email}: say it with --password, or name the shop's folder with --data")
+
+
+def _typed(prompt: str, wanted: str) -> str:
+    """What somebody types, unseen. Raises Refused where there is nobody to ask: a job at night gets a sentence."""
+    if not sys.stdin.isatty():
+        raise Refused(f"there is no terminal to ask for {wanted}")
+    return getpass(prompt)
 
 
 async def _told(address: str, asked: Asked, password: str, path: str, body: object) -> Any:
     """The shop answers when it is done, however long that takes."""
+    if not address.startswith(("http://", "https://")):
+        raise Refused(f"--to {address} is no address of a shop: write it as http://127.0.0.1:8000")
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=5)) as session:
         url = address.rstrip("/") + API
         signed_in = await _signed_in(session, url, asked, password)
@@ -88,7 +97,7 @@ async def _signed_in(session: aiohttp.ClientSession, url: str, asked: Asked, pas
     except Refused as refused:
         if not refused.ticket:
             raise
-        code = asked.code or getpass(f"Code of {asked.email}'s app, or a recovery code: ")
+        code = asked.code or _typed(f"Code of {asked.email}'s app, or a recovery code: ", f"a code of {asked.email}'s app: say it with --code")
         return await _asked(session, "POST", f"{url}/sessions/second-factor", json={"ticket": refused.ticket, "code": code})
 
 

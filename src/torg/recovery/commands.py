@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +33,7 @@ from torg.recovery.restore import restore_moment
 
 ELSEWHERE: Final = ("db", "bus", "redis", "documents", "facts")
 """Engines that keep what is in no file of the data folder. The search index is not missed: it is built anew."""
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 MODEST: Final = 10  # how far it stands back where processors are scarce: people who order go first
 
 
@@ -70,7 +73,7 @@ def backup(to: Path, *, every: float | None = None, keep: int = 14, data: Path |
             made = back_up(folder, to, for_whom, values.utc_now, telling)
         print(_summary(made, to))  # noqa: T201 it is a command
 
-    _or_explain(work)
+    _or_explain(work, to, data or Path(os.environ.get("TORG_DATA", ".")))
 
 
 def backup_key(file: Path) -> None:
@@ -129,7 +132,7 @@ def restore(
             raise CannotRestore(f"{backup} is of one instant: --until goes with the folder that torg backup --every writes to")
         print(f"{to} holds the shop of {manifest.at}. Open it with: torg up --data {to}")  # noqa: T201 it is a command
 
-    _or_explain(work)
+    _or_explain(work, *([to] if to else []))
 
 
 def _on_engines(settings: settings_.Settings, data: Path) -> settings_.Settings:
@@ -185,11 +188,18 @@ class _Telling:
         self._bar.update(self._tasks[name], completed=done, total=total)
 
 
-def _or_explain(work: Callable[[], None]) -> None:
+def _or_explain(work: Callable[[], None], *places: Path) -> None:
+    """`places`: where it writes, of which the one that is full is not always the one that somebody thinks of."""
     try:
         work()
     except settings_.BadSettings as error:
         print(f"torg: {clean(str(error))}", file=sys.stderr)  # noqa: T201 it is a command
         sys.exit(2)
     except (CannotBackUp, CannotRestore, OSError, sqlite3.Error) as error:
-        sys.exit(f"torg: {clean(str(error))}")
+        room = [f"{place} has room for {_free(place) / 1e6:,.1f} MB" for place in places] if getattr(error, "errno", 0) in FULL else []
+        sys.exit(f"torg: {clean('; '.join([str(error), *room]))}")
+
+
+def _free(place: Path) -> int:
+    there = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.is_dir())
+    return shutil.disk_usage(there).free

@@ -40,6 +40,19 @@ def plan_of(seed: int, chosen: Chosen) -> Plan:
     return draw(seed, chosen.topology, chosen.orders, list(GROUPS[chosen.topology]))
 
 
+def refusal(seeds: range, chosen: Chosen) -> str:
+    """What is wrong with what somebody wants, if anything. Nothing simulated is nothing proved, and would end with 0."""
+    if not seeds:
+        return "no seeds: --seeds is 1 at least"
+    if chosen.orders < 1 or chosen.jobs < 1:
+        return f"--orders {chosen.orders} --jobs {chosen.jobs}: 1 is the least of each"
+    if chosen.story and len(seeds) > 1:
+        return "--story is of one run: name it by --seed"
+    if chosen.story and not chosen.story.absolute().parent.is_dir():
+        return f"--story {chosen.story}: there is no folder {chosen.story.parent}"
+    return ""
+
+
 def simulate(seeds: range, chosen: Chosen, bugs: bool) -> int:
     """Runs them; the status that the command ends with."""
     console = Console()

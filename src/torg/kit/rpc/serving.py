@@ -37,7 +37,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _SLASH: Final = re.compile(rb"%2[Ff]")
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
-REFUSED: Final = Counter("torg_http_hung_up", "Connections that were ended for what their clients did, or had not done in time", ("reason",))
+REFUSED: Final = Counter("torg_http_hung_up_total", "Connections that were ended for what their clients did, or had not done in time", ("reason",))
 """malformed, head, body: too large; slow head, slow body, unread: too slow; many: more than one may have, or there may be."""
 
 

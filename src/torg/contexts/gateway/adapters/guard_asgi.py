@@ -38,7 +38,7 @@ RECOGNISED: Final = 20.0  # seconds for which it is remembered whom a token belo
 FACES: Final = 20_000
 PATHS: Final = 8192  # paths whose limits are remembered
 BUSY, AWAY = 1, 1  # seconds to come back after
-REFUSED: Final = Counter("torg_gateway_refused", "Requests that the front door let nobody see, by the reason", ("reason",))
+REFUSED: Final = Counter("torg_gateway_refused_total", "Requests that the front door let nobody see, by the reason", ("reason",))
 """limit <name>, limits away, blocked, country, at the same time."""
 
 

@@ -37,7 +37,7 @@ OWN: Final = frozenset(
     {b"cookie", b"if-none-match", b"if-modified-since", b"cache-control", b"pragma", b"accept-language", b"accept-encoding", b"content-length"}
 )
 """What the question for everybody leaves out of the request of the one who was first."""
-GIVEN: Final = Counter("torg_gateway_kept", "Requests for what a gateway keeps, by how they were answered", ("how",))
+GIVEN: Final = Counter("torg_gateway_kept_total", "Requests for what a gateway keeps, by how they were answered", ("how",))
 """fresh, stale (while it is asked anew), away (old, as nobody answers), made, joined (made for another one), aside (not to be kept)."""
 
 FRESH, STALE = GIVEN.labels("fresh"), GIVEN.labels("stale")

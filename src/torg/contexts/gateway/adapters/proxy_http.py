@@ -39,8 +39,8 @@ STREAM: Final = b"text/event-stream"
 UNDER_WAY: Final = 512
 GRACE: Final = 0.2  # seconds that a context has to say that it could not answer in time
 HANDED = Histogram("torg_gateway_seconds", "Time from a request's arrival to the end of its answer", ("context", "status"), buckets=BUCKETS)
-FULL: Final = Counter("torg_gateway_full", "Requests refused as their context had as many under way as it may", ("context",))
-HEDGED: Final = Counter("torg_gateway_hedged", "Slow requests that a second instance was asked as well, by who answered first", ("context", "first"))
+FULL: Final = Counter("torg_gateway_full_total", "Requests refused as their context had as many under way as it may", ("context",))
+HEDGED: Final = Counter("torg_gateway_hedged_total", "Slow requests that a second instance was asked as well, by who answered first", ("context", "first"))
 
 
 class Tail:

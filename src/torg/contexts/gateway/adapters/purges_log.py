@@ -22,7 +22,7 @@ from torg.kit.tasks import Supervisor
 BEAT: Final = 1.0  # seconds for which the other side waits for something to tell
 LATE: Final = 2.5  # seconds without a word after which a change may have been missed
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between tries while the other process is away
-PURGED: Final = Counter("torg_gateway_purged", "Tags whose kept answers were purged, by how the gateway heard of the change", ("by",))
+PURGED: Final = Counter("torg_gateway_purged_total", "Tags whose kept answers were purged, by how the gateway heard of the change", ("by",))
 """log (of a context), message (from the one whose answers they are)."""
 HEARING: Final = Gauge("torg_gateway_hearing", "1 while a context's log is followed, so that answers are kept for as long as is declared", ("context",))
 

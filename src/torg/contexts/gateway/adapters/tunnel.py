@@ -12,7 +12,7 @@ from torg.contexts.gateway.adapters.incoming import Receive, Send
 from torg.contexts.gateway.model.websocket import BYE, MASKED_BYE, Frames
 from torg.kit.rpc.http import Broken, Connection
 
-CARRIED: Final = Counter("torg_gateway_upgraded_bytes", "Bytes of WebSocket connections, by whom they were for", ("service", "to"))
+CARRIED: Final = Counter("torg_gateway_upgraded_bytes_total", "Bytes of WebSocket connections, by whom they were for", ("service", "to"))
 PARTING: Final = 2.0  # seconds that either side has to take what was said last
 End = Literal["client", "service", "quiet", "closing"]
 """Who ended it: one of the two, their silence, or the gateway that closes."""

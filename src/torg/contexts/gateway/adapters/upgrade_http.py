@@ -32,7 +32,7 @@ from torg.kit.rpc.http import GRANTED, Answer, Broken, Connection, Unreachable
 from torg.kit.values import NewId
 
 OPEN: Final = prometheus_client.Gauge("torg_gateway_upgraded", "WebSocket connections that are open", ("service",))
-ENDED: Final = prometheus_client.Counter("torg_gateway_upgraded_ended", "WebSocket connections that have ended, by who ended them", ("service", "by"))
+ENDED: Final = prometheus_client.Counter("torg_gateway_upgraded_ended_total", "WebSocket connections that have ended, by who ended them", ("service", "by"))
 """client, service, quiet, closing."""
 SOON: Final = [(b"retry-after", b"1")]
 
