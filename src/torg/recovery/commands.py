@@ -73,7 +73,7 @@ def backup(to: Path, *, every: float | None = None, keep: int = 14, data: Path |
             made = back_up(folder, to, for_whom, values.utc_now, telling)
         print(_summary(made, to))  # noqa: T201 it is a command
 
-    _or_explain(work, to, data or Path(os.environ.get("TORG_DATA", ".")))
+    or_explain(work, to, Path(data or os.environ.get("TORG_DATA") or settings_.Settings().data))
 
 
 def backup_key(file: Path) -> None:
@@ -84,7 +84,7 @@ def backup_key(file: Path) -> None:
     file
         The new file. `torg backup --key-file` takes it, or one with just the public key that is told; `torg restore` takes the file itself.
     """
-    _or_explain(lambda: print(f"public key: {make_key(file, values.utc_now)}"))  # noqa: T201 it is a command
+    or_explain(lambda: print(f"public key: {make_key(file, values.utc_now)}"))  # noqa: T201 it is a command
 
 
 def restore(
@@ -132,7 +132,7 @@ def restore(
             raise CannotRestore(f"{backup} is of one instant: --until goes with the folder that torg backup --every writes to")
         print(f"{to} holds the shop of {manifest.at}. Open it with: torg up --data {to}")  # noqa: T201 it is a command
 
-    _or_explain(work, *([to] if to else []))
+    or_explain(work, *([to] if to else []))
 
 
 def _on_engines(settings: settings_.Settings, data: Path) -> settings_.Settings:
@@ -188,7 +188,7 @@ class _Telling:
         self._bar.update(self._tasks[name], completed=done, total=total)
 
 
-def _or_explain(work: Callable[[], None], *places: Path) -> None:
+def or_explain(work: Callable[[], None], *places: Path) -> None:
     """`places`: where it writes, of which the one that is full is not always the one that somebody thinks of."""
     try:
         work()
