@@ -32,12 +32,13 @@ async def ask(visit: Visit, refusal: DomainError | None = None) -> Response:
 
 
 async def shown(visit: Visit) -> DomainError | None:
-    """Takes the proof that a form carries, if it does; gives why it won't do."""
+    """Takes the proof that a form carries, if it does, and none is needed that is there: looking at a password costs more than a page. Gives why it won't
+    do."""
     if visit.request.method in SAFE:
         return None
     form = await visit.form()
     given = {name.removeprefix(PROOF): value for name, value in form.items() if name.startswith(PROOF) and value}
-    if not given:
+    if not given or (await visit.ask(GetFactors(visit.member))).proven:
         return None
     try:
         await visit.ask(ProveAgain(holder=visit.member, address=visit.request.client, **{name: given.get(name, "") for name in KINDS}))

@@ -67,6 +67,7 @@ async def test_what_takes_a_proof_asks_for_it_and_goes_on_with_what_was_sent(sho
 
     shop.answers(EraseMe, erase)
     shop.answers(ProveAgain, prove)
+    shop.answers(GetFactors, lambda _: Factors(totp=False, recovery_codes=0, missing=False, proven=bool(proven)))
     asked = await shop.post("/profile/erase", {"sure": "yes"}, member=True)
     page = asked.body.decode()
     assert (asked.status, 'action="/profile/erase"' in page, 'name="sure" value="yes"' in page) == (403, True, True)
@@ -76,6 +77,16 @@ async def test_what_takes_a_proof_asks_for_it_and_goes_on_with_what_was_sent(sho
     assert not proven
     done = await shop.post("/profile/erase", {"sure": "yes", "proof_password": "right"}, member=True)
     assert (done.status, done.headers["location"], proven) == (303, "/", ["anna"])
+
+
+async def test_a_proof_that_nobody_needs_is_not_looked_at(shop: Shop) -> None:
+    """Else any form of any page is a way to have passwords hashed as often as pages may be asked for."""
+    shop.answers(GetFactors, lambda _: Factors(totp=False, recovery_codes=0, missing=False, proven=True))
+    looked_at = list[str]()
+    shop.answers(ProveAgain, lambda cmd: looked_at.append(cmd.password))
+    for path in ("/language", "/profile/proof"):
+        assert (await shop.post(path, {"proof_password": "right"}, member=True)).status == 303
+    assert looked_at == []
 
 
 async def test_a_page_that_takes_a_proof_comes_after_it(shop: Shop) -> None:
