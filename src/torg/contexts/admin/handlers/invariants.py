@@ -158,8 +158,8 @@ async def _unended_sagas(deps: AdminDeps) -> list[Fault]:
 async def _torn_logs(deps: AdminDeps) -> list[Fault]:
     """New rows of all logs, and a part of the old ones, in turns; what was found is looked at until it is mended."""
     for desk in deps.desks.values():
-        await _look_forward(desk, deps)
-        await _look_again(desk, deps)
+        if not await _look_forward(desk, deps):
+            await _look_again(desk, deps)
     torn = []
     for source, stream in await deps.books.torn():
         missing = await deps.desks[source].missing_versions(stream) if source in deps.desks else 0
@@ -172,8 +172,10 @@ async def _torn_logs(deps: AdminDeps) -> list[Fault]:
     return torn
 
 
-async def _look_forward(desk: DeskView, deps: AdminDeps) -> None:
-    position, end = await deps.books.read_until(FORWARD, desk.context), await desk.log.head()
+async def _look_forward(desk: DeskView, deps: AdminDeps) -> bool:
+    """Whether that was the whole log already."""
+    began = position = await deps.books.read_until(FORWARD, desk.context)
+    end = await desk.log.head()
     for _ in range(SLICES):
         if position >= end:
             break
@@ -181,18 +183,18 @@ async def _look_forward(desk: DeskView, deps: AdminDeps) -> None:
         await _file_torn(desk, FORWARD, position, until, deps)
         position = until
         await asyncio.sleep(0)
+    return began == 0 and position >= end
 
 
 async def _look_again(desk: DeskView, deps: AdminDeps) -> None:
-    """One slice of the past: row by row, the whole log comes round again and again."""
+    """One slice of the past: row by row, the whole log comes round again and again; a short one each time."""
     position, end = await deps.books.read_until(AGAIN, desk.context), await desk.log.head()
     again = deps.inspection.again
-    if end > SLICE:
-        if position >= end:
-            position = 0
-            again.begin(desk.context)
-        again.go_on(desk.context, SLICE)
-        await _file_torn(desk, AGAIN, position, await desk.log.step(position, SLICE, end), deps)
+    if position >= end:
+        position = 0
+        again.begin(desk.context)
+    again.go_on(desk.context, min(SLICE, end - position))
+    await _file_torn(desk, AGAIN, position, await desk.log.step(position, SLICE, end), deps)
 
 
 async def _file_torn(desk: DeskView, what: str, position: int, until: int, deps: AdminDeps) -> None:

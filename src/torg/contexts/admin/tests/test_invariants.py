@@ -165,6 +165,14 @@ async def test_a_row_taken_out_of_the_past_is_found_on_the_next_round(house: Hou
     assert found == {"logs.whole": ("stream s500 of the log of payment lacks 1 of its versions",)}
 
 
+async def test_a_row_taken_out_of_the_past_of_a_short_log_is_found(house: House) -> None:
+    """A log that is read at one look has no less to lose than a long one."""
+    await house.log("payment", *(posted("top_up", 1, "") for _ in range(3)))
+    assert await house.broken() == {}
+    await house.tamper("payment", "delete from log where version = 2")
+    assert await house.broken() == {"logs.whole": ("stream stream of the log of payment lacks 1 of its versions",)}
+
+
 async def test_a_saga_that_nobody_looks_after_is_told(house: House) -> None:
     deadline = stamp(house.clock() - timedelta(seconds=90))
     await house.tamper(
