@@ -25,6 +25,12 @@ class SimulatedDisk(Committer):
         self.fault: Fault | None = HEALTHY
         self.slow = 1.0
 
+    def next(self) -> None:
+        """Which of those who wait is told is drawn."""
+        if len(self._waiting) > 1:
+            self._waiting.rotate(int(self._random.random() * len(self._waiting)))
+        super().next()
+
     def run(self, work: Callable[[], None]) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
