@@ -118,21 +118,6 @@ async def test_a_late_write_of_its_own_costs_a_process_nothing(elastic: OnElasti
     assert (index.position, await index.claim()) == (7, True)
 
 
-async def test_who_takes_over_at_once_is_not_put_off_by_a_sign_of_life(opened: Opened) -> None:
-    one, other = await opened(), await opened()
-    await one.claim()
-    look, signs = other._register.look, iter([1, 2])
-
-    async def look_just_before_a_sign() -> None:
-        await look()
-        if next(signs, None):
-            await one._register.reach(7)
-
-    other._register.look = look_just_before_a_sign  # type: ignore[method-assign]
-    assert await other.claim(at_once=True)
-    assert other.position == 7
-
-
 async def test_what_comes_in_after_another_process_has_taken_over_is_shown_by_nobody(opened: Opened) -> None:
     one, other = await opened(), await opened()
     await one.claim()

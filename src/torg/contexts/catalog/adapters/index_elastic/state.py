@@ -19,7 +19,6 @@ from torg.contexts.catalog.adapters.index_elastic.connection import Connection, 
 from torg.kit.errors import Unavailable
 from torg.kit.telemetry import log
 
-TRIES = 10  # to take over at once from who gives signs of life
 REGISTER = "torg-search-register"  # a document for each alias
 EXISTS = ("resource_already_exists_exception",)
 CONFLICT = 409
@@ -126,10 +125,7 @@ class Register:
             if self.state.feeder not in ("", self._process) and not gone and not at_once:
                 return False
             if self.state.feeder != self._process or not self._sure:
-                for _ in range(TRIES if at_once else 1):  # a sign of life between a look and the write costs a try
-                    if await self._take_over():
-                        return True
-                return False
+                return await self._take_over()
             return await self._write(replace(self.state, signs=self.state.signs + 1))
 
     async def _take_over(self) -> bool:
