@@ -10,12 +10,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from msgspec import to_builtins
 
 from torg.contexts.catalog import contracts as c
 from torg.contexts.catalog.adapters.index_elastic import Address, BadAddress, ElasticProductIndex, Patience
 from torg.contexts.catalog.adapters.index_elastic.index import MOST_WAITING
-from torg.contexts.catalog.adapters.index_elastic.state import REGISTER
 from torg.contexts.catalog.adapters.index_opening import open_index
 from torg.contexts.catalog.ports import ProductChange, ProductDocument, SearchRequest
 from torg.contexts.catalog.tests.elastic import OnElastic, ask
@@ -99,23 +97,14 @@ async def test_a_process_that_shows_it_lives_is_not_replaced(opened: Opened) -> 
 async def test_a_process_in_the_middle_of_a_long_write_is_not_replaced(opened: Opened) -> None:
     one, other = await opened(), await opened()
     await one.claim()
-    async with one._writing, running(one):
-        await one.put([product("1", "Pizza")], position=5)
-        for _ in range(50):  # longer than a lease
-            assert not await other.claim()
-            await asyncio.sleep(0.1)
-    await one.flush()
-    assert one.position == 5
-
-
-async def test_a_late_write_of_its_own_costs_a_process_nothing(elastic: OnElastic, opened: Opened) -> None:
-    """As of a sign of life that nobody waited for any more."""
-    index = await opened()
-    await index.claim()
-    register = index._register
-    ask(elastic.url, "PUT", f"/{REGISTER}/_doc/{register.alias}", to_builtins(register.state))
-    await register.reach(7)
-    assert (index.position, await index.claim()) == (7, True)
+    async with running(one):
+        async with one._writing:
+            await one.put([product("1", "Pizza")], position=5)
+            for _ in range(50):  # longer than a lease
+                assert not await other.claim()
+                await asyncio.sleep(0.1)
+        await one.flush()  # while it runs: a sign of life that is cancelled may come to be there all the same, and be taken for somebody else's
+        assert one.position == 5
 
 
 async def test_what_comes_in_after_another_process_has_taken_over_is_shown_by_nobody(opened: Opened) -> None:

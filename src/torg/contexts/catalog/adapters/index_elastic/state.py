@@ -178,8 +178,7 @@ class Register:
         await self._connection.tell("POST", "/_aliases", {"actions": actions})
 
     async def _write(self, state: State) -> bool:
-        """Unless somebody else has changed it meanwhile: what this process itself wrote and gave up waiting for may come to be there late."""
-        mine = self.mine
+        """Unless somebody else has changed it meanwhile."""
         guard = "op_type=create" if self._version is None else f"if_seq_no={self._version[0]}&if_primary_term={self._version[1]}"
         try:
             written = await self._connection.ask("PUT", f"/{REGISTER}/_doc/{self.alias}?{guard}", state, kind=_Written)
@@ -187,7 +186,7 @@ class Register:
             if refused.status != CONFLICT:
                 raise
             await self.look()
-            return mine and self.mine and await self._write(state)
+            return False
         self._signed_at = self._unchanged_since = time.monotonic()
         self._know(state, (written.seq_no, written.primary_term))
         return True
