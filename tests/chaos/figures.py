@@ -155,24 +155,26 @@ class Day:
         return [fault.failed / max(self.requests, 1) for fault in self.of(*sorts)]
 
     def aims(self) -> list[Aim]:
-        """What was asked of it, and what it came to."""
-        kills, back = self.of(*KILLS), self.back_after()
-        slowest, shares = max((fault.recovered for fault in kills), default=0.0), self.shares(*KILLS)
+        """What was asked of it, and what it came to. A day on which nothing was killed says nothing of kills."""
+        back = self.back_after()
         return [
             Aim("acknowledged orders lost", str(self.orders["lost"]), "0", not self.orders["lost"]),
             Aim("double charges", str(self.orders["charged twice"]), "0", not self.orders["charged twice"]),
-            Aim("recovery after a kill, at most", f"{slowest:.1f} s", f"{RECOVERS_WITHIN:.0f} s", slowest <= RECOVERS_WITHIN),
-            Aim(
-                "requests failed a kill",
-                f"{100 * sum(shares) / max(len(shares), 1):.3f} %", f"{100 * FAILS_AT_MOST:.1f} %", sum(shares) / max(len(shares), 1) <= FAILS_AT_MOST,
-                f"; {100 * max(shares, default=0):.3f} % at most",
-            ),
+            *(self._kills() if self.of(*KILLS) else ()),
             Aim(
                 "throughput back to 95 %", "not within the time" if back is None else f"after {back:.0f} s", f"{BACK_WITHIN:.0f} s",
                 back is not None and back <= BACK_WITHIN,
             ),
             Aim("things that are wrong", str(len(self.wrong)), "0", not self.wrong),
         ]  # fmt: skip
+
+    def _kills(self) -> Sequence[Aim]:
+        slowest, shares = max(fault.recovered for fault in self.of(*KILLS)), self.shares(*KILLS)
+        mean = sum(shares) / len(shares)
+        return (
+            Aim("recovery after a kill, at most", f"{slowest:.1f} s", f"{RECOVERS_WITHIN:.0f} s", slowest <= RECOVERS_WITHIN),
+            Aim("requests failed a kill", f"{100 * mean:.3f} %", f"{100 * FAILS_AT_MOST:.1f} %", mean <= FAILS_AT_MOST, f"; {100 * max(shares):.3f} % at most"),
+        )
 
     def lines(self) -> list[str]:
         """For a terminal, or a log."""

@@ -46,6 +46,11 @@ def test_requests_count_for_the_fault_in_whose_time_they_failed(record: Record):
     assert day(record).shares("kill") == [20 / 1200]
 
 
+def test_a_day_without_a_kill_claims_nothing_of_kills(record: Record):
+    told = "\n".join(day(record, faults=[NETWORK]).lines())
+    assert ("met    double charges" in told, "met    recovery after a kill" in told, "requests failed a kill" in told) == (True, False, False)
+
+
 def test_throughput_is_held_against_what_it_was_before(record: Record):
     played = day(record)
     assert played.usual == pytest.approx(10)
