@@ -29,6 +29,5 @@ def test_processes_that_choose_at_the_same_time_choose_different_ones():
     with subprocess.Popen([sys.executable, "-c", other], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         theirs = int(process.stdout.readline())
-        assert theirs == following
-        assert free_port() not in (following, following - 1)
+        assert theirs not in [following - 1, *(free_port() for _ in range(5))], "which begin with the one that it was told to try first"
         process.communicate("\n")

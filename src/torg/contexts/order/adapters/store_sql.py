@@ -21,7 +21,7 @@ from torg.kit.store import Store, Transaction
 from torg.kit.values import Clock, stamp
 
 SNAPSHOTS = 2048  # orders whose latest state is kept in memory
-FOUND_BY = "user_id, bucket_id, status, created_at"  # the columns by which lists find an order
+FOUND_BY = "user_id, status, created_at"  # the columns by which lists find an order
 _decode = msgspec.json.Decoder(OrderView).decode
 
 
@@ -93,7 +93,7 @@ class SqlOrderStore:
         if claimed and claimed != order_id and await self._bucket_of(tx, claimed) != view.bucket_id:
             claimed = None
         listed = await tx.value("select id from orders where bucket_id = :bucket_id and id <> :id", bucket_id=view.bucket_id, id=view.id)
-        if listed and (row is None or row["bucket_id"] != view.bucket_id):
+        if row is None and listed:
             raise DomainError("order.cart_listed", f"order {listed} is listed with the cart of {order_id}: cancel one of the two; which, the buyer knows")
         right = row is not None and _decode(row["view"]) == view and not _misfiled(row, view)
         was = f"{row['status']}, {'as' if right else 'not as'} the log has it" if row else "not listed"
@@ -103,8 +103,8 @@ class SqlOrderStore:
             await tx.execute(
                 """insert into orders (id, user_id, bucket_id, status, created_at, updated_at, view)
                    values (:id, :user_id, :bucket_id, :status, :created_at, :at, :view)
-                   on conflict (id) do update set user_id = excluded.user_id, bucket_id = excluded.bucket_id, status = excluded.status,
-                       created_at = excluded.created_at, updated_at = excluded.updated_at, view = excluded.view""",
+                   on conflict (id) do update set user_id = excluded.user_id, status = excluded.status, created_at = excluded.created_at,
+                       updated_at = excluded.updated_at, view = excluded.view""",
                 id=view.id, user_id=view.user_id, bucket_id=view.bucket_id, status=view.status, created_at=stamp(view.created_date),
                 at=stamp(view.updated_at), view=encode(view).decode(),
             )  # fmt: skip
@@ -193,5 +193,5 @@ class SqlOrderStore:
 
 
 def _misfiled(row: Row, view: OrderView) -> str:
-    said = {"user_id": view.user_id, "bucket_id": view.bucket_id, "status": view.status, "created_at": stamp(view.created_date)}
+    said = {"user_id": view.user_id, "status": view.status, "created_at": stamp(view.created_date)}
     return ", ".join(f"{column} {row[column]}" for column, right in said.items() if row[column] != right)
