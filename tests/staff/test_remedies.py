@@ -125,7 +125,8 @@ BY_HAND = {
 
 
 async def log(shop: Shop, context: str, stream: str, *events: Event) -> None:
-    """Rows that no handler has written."""
+    """Rows that no handler has written, behind all those that handlers still had to write."""
+    await shop.settle()
     async with (await shop.store(context)).transaction() as tx:
         await tx.append(stream, events)
 
