@@ -107,7 +107,7 @@ class Buyer(Visitor):
             return order if order["status"] in wanted else None
 
         try:
-            return await until(look, f"the order is {' or '.join(wanted)}")
+            return await until(look, f"the order is {' or '.join(wanted)}", slowest=0.1)
         except AssertionError as error:
             raise AssertionError(f"{error}; it went through {seen}") from None
 

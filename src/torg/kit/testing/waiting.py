@@ -10,19 +10,21 @@ from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 SETTLE = 60.0  # seconds that anything may take on a busy machine: they cost nothing where all is well
+OFTEN = 0.005  # seconds between two looks
 
 
 @overload
-async def until(condition: Callable[[], Awaitable[T | None]], what: str = ..., seconds: float = ...) -> T: ...
+async def until(condition: Callable[[], Awaitable[T | None]], what: str = ..., seconds: float = ..., slowest: float = ...) -> T: ...
 
 
 @overload
-async def until(condition: Callable[[], object], what: str = ..., seconds: float = ...) -> Any: ...
+async def until(condition: Callable[[], object], what: str = ..., seconds: float = ..., slowest: float = ...) -> Any: ...
 
 
-async def until(condition: Callable[[], Any], what: str = "what is waited for", seconds: float = SETTLE) -> Any:
-    """The first true answer of the condition, which may be awaited. Raises AssertionError when there is none in that time."""
-    deadline = time.monotonic() + seconds
+async def until(condition: Callable[[], Any], what: str = "what is waited for", seconds: float = SETTLE, slowest: float = OFTEN) -> Any:
+    """The first true answer of the condition, which may be awaited. Raises AssertionError when there is none in that time. Who asks a shop that counts
+    requests asks less and less often: in the end every `slowest` seconds."""
+    deadline, pause = time.monotonic() + seconds, OFTEN
     while True:
         found = condition()
         if inspect.isawaitable(found):
@@ -30,4 +32,5 @@ async def until(condition: Callable[[], Any], what: str = "what is waited for", 
         if found:
             return found
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.1, slowest)
