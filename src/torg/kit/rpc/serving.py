@@ -7,13 +7,11 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import re
 import socket as sockets
 from collections import deque
 from contextlib import suppress
 from email.utils import format_datetime
 from typing import Any, Final, cast
-from urllib.parse import unquote_to_bytes
 
 import httptools
 from prometheus_client import Counter
@@ -22,6 +20,7 @@ from torg.kit.http.guards import DOCUMENT
 from torg.kit.rpc.bounds import Bounds, Crowd
 from torg.kit.rpc.entry import Entry
 from torg.kit.rpc.exchange import STATUS_LINES, UPGRADE, Asgi, Exchange
+from torg.kit.rpc.paths import unquote
 from torg.kit.rpc.tls import Tls
 from torg.kit.values import Clock
 
@@ -35,7 +34,6 @@ GUARDS: Final = b"".join(b"%b: %b\r\n" % header for header in DOCUMENT)
 
 Headers = list[tuple[bytes, bytes]]
 
-_SLASH: Final = re.compile(rb"%2[Ff]")
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 REFUSED: Final = Counter("torg_http_hung_up_total", "Connections that were ended for what their clients did, or had not done in time", ("reason",))
 """malformed, head, body: too large; slow head, slow body, unread: too slow; many: more than one may have, or there may be."""
@@ -383,13 +381,6 @@ class _Connection(asyncio.Protocol):
             said = STATUS_LINES[status] + (SOON if status == 503 else b"") + date + GUARDS
             self.transport.write(said + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self.close()
-
-
-def unquote(raw: bytes) -> str:
-    """A path, decoded but for slashes: one that was encoded is a sign within a segment and parts none, so that all who look at a path see the same segments."""
-    if b"%" not in raw:
-        return raw.decode("utf-8", "replace")
-    return "%2F".join([unquote_to_bytes(part).decode("utf-8", "replace") for part in _SLASH.split(raw)])
 
 
 class _Dated:

@@ -15,7 +15,7 @@ from torg.kit.http import App, Route
 from torg.kit.http.cache import ResponseCache
 from torg.kit.http.routes import API
 from torg.kit.module import bound
-from torg.kit.rpc.serving import unquote
+from torg.kit.rpc.paths import unquote
 from torg.kit.values import new_id
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]

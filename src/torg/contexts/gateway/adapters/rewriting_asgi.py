@@ -12,7 +12,7 @@ from torg.contexts.gateway.model.rewriting import Rewrite, Rewrites
 from torg.kit.errors import Problem
 from torg.kit.http.request import Headers
 from torg.kit.messages import encode
-from torg.kit.rpc.serving import unquote
+from torg.kit.rpc.paths import unquote
 
 LARGEST: Final = 1 << 20  # bytes of an answer whose fields are chosen
 JSON: Final = b"application/json"

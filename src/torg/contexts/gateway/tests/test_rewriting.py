@@ -18,7 +18,7 @@ from torg.contexts.gateway.model.rewriting import Rewrite, Rewrites
 from torg.kit.auth import Identity
 from torg.kit.countries import open_atlas
 from torg.kit.limits.memory import MemoryLimiter
-from torg.kit.rpc.serving import unquote
+from torg.kit.rpc.paths import unquote
 from torg.kit.testing import TestClock, test_ids
 
 CONTEXTS = (*topology.CONTEXTS, topology.SANDBOX)
