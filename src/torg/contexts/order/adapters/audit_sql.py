@@ -77,14 +77,15 @@ class SqlOrderAudit:
     async def _differing(self, ids: Sequence[str]) -> Mapping[str, Sequence[Fault]]:
         """Streams of something else than orders are passed over."""
         found: dict[str, list[Fault]] = {}
-        views, misfiled, histories = await self._orders.find_all(ids), await self._orders.misfiled(ids), await self._histories(ids)
+        filed, histories = await self._orders.filed(ids), await self._histories(ids)
         for id in ids:
-            shown, order = views.get(id), fold(histories.get(id, ()))
+            shown, misfiled = filed.get(id, (None, ""))
+            order = fold(histories.get(id, ()))
             if (shown or order) and (order is None or shown != order.view()):
                 said = f"order {id}: the list says {shown and shown.status}, the log {order and order.status}"
                 found[id] = [Fault(sentence=said, about="order", id=id)]
-            elif id in misfiled:
-                found[id] = [Fault(sentence=f"order {id}: the lists find it by {misfiled[id]}, which the log does not say", about="order", id=id)]
+            elif misfiled:
+                found[id] = [Fault(sentence=f"order {id}: the lists find it by {misfiled}, which the log does not say", about="order", id=id)]
         return found
 
     async def _since_when(self, fault: Fault) -> Beginning:

@@ -131,16 +131,12 @@ class SqlOrderStore:
         text = await self._database.value("select view from orders where id = :id", id=order_id)
         return _decode(text) if text else None
 
-    async def find_all(self, order_ids: Sequence[str]) -> dict[str, OrderView]:
-        """Of several at once; those that there are."""
-        names, wanted = listed(order_ids)
-        return {row["id"]: _decode(row["view"]) for row in await self._database.all(f"select id, view from orders where id in ({names})", **wanted)}
-
-    async def misfiled(self, order_ids: Sequence[str]) -> dict[str, str]:
-        """Of those that a list would show to the wrong person or in the wrong place: the columns that say something else than the order itself."""
+    async def filed(self, order_ids: Sequence[str]) -> dict[str, tuple[OrderView, str]]:
+        """Of several at once, those that there are; with the columns by which a list would show one to the wrong person or in the wrong place."""
         names, wanted = listed(order_ids)
         rows = await self._database.all(f"select id, {FOUND_BY}, view from orders where id in ({names})", **wanted)
-        return {row["id"]: differing for row in rows if (differing := _misfiled(row, _decode(row["view"])))}
+        views = {row["id"]: _decode(row["view"]) for row in rows}
+        return {row["id"]: (views[row["id"]], _misfiled(row, views[row["id"]])) for row in rows}
 
     async def page(self, user_id: str, since: str, until: str, status: Status | None, cursor: str, limit: int) -> Page[OrderView]:
         at, id = after_time(cursor)
